@@ -1,0 +1,145 @@
+"""The command `ced`: arguments here, work in the other modules, imported only when it is wanted."""
+
+import argparse
+import importlib
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from typing import NoReturn
+
+from ced import __version__, settings
+from ced.config import METHODS, MODELS, unknown
+from ced.errors import CedError
+
+_COMMANDS = {
+    "run": ("ced.cli.run", "the whole pipeline: photographs in, tables, report and registered model out"),
+    "prepare": ("ced.cli.stages", "photographs -> labelled examples"),
+    "train": ("ced.cli.stages", "labelled examples -> weights of one model"),
+    "evaluate": ("ced.cli.stages", "test images -> table and report"),
+    "restore": ("ced.cli.restore", "bad JPEGs -> restored PNGs"),
+    "recipes": ("ced.cli.recipes", "list the recipes, or show one"),
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose mistakes are one line, with the nearest command or model."""
+
+    def _check_value(self, action: argparse.Action, value: str) -> None:
+        if action.choices is not None and value not in action.choices:
+            name = (action.metavar or action.dest).lower() if isinstance(action.metavar, str) else action.dest
+            raise CedError(unknown(name, value, action.choices))
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"ced: error: {message}; see `{self.prog} --help`\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command. Returns the exit code: 0, 2 for a mistake of the user's, 130 where stopped."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _stop)
+    settings.quiet()
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("ced").setLevel(logging.INFO)
+    try:
+        arguments = _parser().parse_args(argv)
+        module = importlib.import_module(_COMMANDS[arguments.command][0])
+        getattr(module, arguments.command)(arguments)
+    except CedError as error:
+        print(f"ced: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("ced: stopped; the same command goes on where this one ended", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+    return 0
+
+
+def _stop(number: int, frame: object) -> None:
+    """SIGTERM is Ctrl-C: what is under way is left in order."""
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="ced", description="Restores JPEG images by estimating the frequencies they lost.")
+    parser.add_argument("--version", action="version", version=f"ced {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    add = {name: commands.add_parser(name, help=text, description=text) for name, (_, text) in _COMMANDS.items()}
+    _run(add["run"])
+    _prepare(add["prepare"])
+    _train(add["train"])
+    _evaluate(add["evaluate"])
+    _restore(add["restore"])
+    recipes = add["recipes"]
+    recipes.add_argument("action", nargs="?", choices=["show"], help="show one recipe's settings")
+    recipes.add_argument("name", nargs="?")
+    return parser
+
+
+def _run(parser: argparse.ArgumentParser) -> None:
+    _recipe(parser, positional=True)
+    _images(parser)
+    parser.add_argument("--test-images", metavar="SRC", help="test images: a folder, or builtin:test")
+    parser.add_argument("--report", metavar="DIR", help="copy report.html and results.json here")
+    _shared(parser)
+
+
+def _prepare(parser: argparse.ArgumentParser) -> None:
+    _recipe(parser, positional=False)
+    _images(parser)
+    parser.add_argument("-o", "--out", metavar="DIR", help="write into this folder instead of the store")
+    _shared(parser)
+
+
+def _train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", choices=MODELS, metavar="MODEL", help=", ".join(MODELS))
+    _recipe(parser, positional=False)
+    _images(parser)
+    parser.add_argument("--data", metavar="DIR", help="a folder that `ced prepare -o` wrote, instead of --images")
+    parser.add_argument("-o", "--out", metavar="DIR", help="write models into this folder instead of the store")
+    parser.add_argument("--device", metavar="NAME", help="device of --without-ray, such as cpu or cuda")
+    parser.add_argument("--without-ray", action="store_true", help="train in this process, without Ray Train")
+    _shared(parser)
+
+
+def _evaluate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--images", required=True, metavar="SRC", help="test images: a folder, or builtin:test")
+    parser.add_argument("--quality", type=int, action="append", metavar="QF", help="JPEG quality factor; repeatable")
+    parser.add_argument(
+        "--methods", metavar="A,B,...", help=f"of {', '.join(METHODS)}, as METHOD=DIR with a restorer's folder"
+    )
+    parser.add_argument("--models", metavar="DIR", help="a folder that `ced train -o` wrote, for bare method names")
+    parser.add_argument("--report", metavar="DIR", help="copy report.html and results.json here")
+    _shared(parser)
+
+
+def _restore(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("inputs", nargs="+", metavar="IN", help="image files, or folders of them")
+    parser.add_argument("-o", "--out", required=True, metavar="OUT", help="a PNG file, or a folder for many")
+    parser.add_argument("--model", metavar="MODEL", help="a restorer's folder or an MLflow URI; default: the champion")
+    parser.add_argument("--store", metavar="DIR", help="where the champion is looked up (CED_STORE, .ced)")
+
+
+def _recipe(parser: argparse.ArgumentParser, positional: bool) -> None:
+    if positional:
+        parser.add_argument("recipe", nargs="?", default="quickstart", metavar="RECIPE", help="default: quickstart")
+    else:
+        parser.add_argument("--recipe", default="quickstart", metavar="RECIPE", help="default: quickstart")
+
+
+def _images(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--images", action="append", metavar="SRC", help="training photographs: a folder or builtin:train; repeatable"
+    )
+
+
+def _shared(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--store", metavar="DIR", help="where outputs are kept (CED_STORE, .ced)")
+    parser.add_argument(
+        "--set", action="append", default=[], dest="settings", metavar="section.key=value", help="repeatable"
+    )
+    parser.add_argument(
+        "--ray-address", metavar="HOST:PORT", help="a Ray cluster (RAY_ADDRESS); default: a private one"
+    )

@@ -1,0 +1,89 @@
+"""`ced restore`: bad JPEGs in, restored PNGs out."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from ced import settings
+from ced.adapters import photographs
+from ced.adapters.storage import write_bytes
+from ced.core.images import Rejected
+from ced.errors import InputError, OutputError
+from ced.stages.progress import Progress
+
+logger = logging.getLogger("ced")
+
+
+def restore(arguments: argparse.Namespace) -> None:
+    """Restore each image; what cannot be read is named and left out, and then the exit code is 2."""
+    work = _plan(arguments.inputs, Path(arguments.out))
+    from ced.restore import Restorer
+
+    restorer = Restorer.load(_model(arguments))
+    progress = Progress("restore", len(work), "images")
+    failed = 0
+    for source, target in work:
+        try:
+            write_bytes(target, restorer.restore_bytes(photographs.read(source.path)))
+        except Rejected as error:
+            failed += 1
+            logger.warning("%s: %s (%s); left out", source.path, error.message, error.reason)
+        progress.advance()
+    logger.info("restored %d of %d images to %s", len(work) - failed, len(work), arguments.out)
+    if failed:
+        raise InputError(f"{failed} of {len(work)} images could not be restored; see the lines above")
+
+
+def _plan(inputs: list[str], out: Path) -> list[tuple[photographs.Photograph, Path]]:
+    """Which image goes to which file. Raises InputError and OutputError before anything is written."""
+    found = photographs.find(tuple(inputs))
+    single = len(inputs) == 1 and Path(inputs[0]).is_file() and bool(out.suffix)
+    if single:
+        if out.suffix.lower() != ".png":
+            raise OutputError(f"{out}: restored images are PNG files; name it {out.with_suffix('.png')}")
+        work = [(found[0], out)]
+    else:
+        if out.exists() and not out.is_dir():
+            raise OutputError(f"{out}: is a file; give a folder for {len(found)} images")
+        work = [(photograph, _inside(out, photograph, len(inputs))) for photograph in found]
+    _check(work)
+    return work
+
+
+def _inside(out: Path, photograph: photographs.Photograph, inputs: int) -> Path:
+    """A folder's own name is left out where it is the only input."""
+    name = Path(photograph.name)
+    if inputs == 1 and len(name.parts) > 1:
+        name = Path(*name.parts[1:])
+    return out / name.with_suffix(".png")
+
+
+def _check(work: list[tuple[photographs.Photograph, Path]]) -> None:
+    targets: dict[Path, str] = {}
+    for source, target in work:
+        if target.is_dir():
+            raise OutputError(f"{target}: exists as a folder; choose another output")
+        if target in targets:
+            raise InputError(f"{source.path} and {targets[target]} would both become {target}; restore them apart")
+        if target.resolve() == Path(source.path):
+            raise OutputError(f"{target}: would overwrite its own input; choose another output")
+        targets[target] = source.path
+
+
+def _model(arguments: argparse.Namespace) -> Path:
+    """The folder of the restorer: the one that is named, else the registry's champion."""
+    if arguments.model and "://" not in arguments.model and ":/" not in arguments.model:
+        return Path(arguments.model)
+    from ced.adapters import mlflow_tracking
+
+    settings.quiet()
+    from_environment = settings.load()
+    store = Path(arguments.store or from_environment.store).resolve()
+    uri = from_environment.mlflow_uri or mlflow_tracking.local_uri(store)
+    mlflow_tracking.check(uri)
+    if arguments.model:
+        return mlflow_tracking.resolve(uri, arguments.model)
+    champion = mlflow_tracking.load_champion(uri)
+    if champion is None:
+        raise InputError(f"no trained model in {store}; run `ced run quickstart` first or name one with --model")
+    return champion

@@ -1,0 +1,29 @@
+"""Binary Parquet columns <-> stacked uint8 planes."""
+
+import numpy as np
+import pyarrow as pa
+
+from ced.core.colour import luminance
+
+
+def stack(column: pa.ChunkedArray, shape: tuple[int, ...]) -> np.ndarray:
+    """The values of a binary column as one array. Shape: (rows, *shape) uint8. Raises ValueError.
+
+    Every value must hold exactly the bytes of `shape`.
+    """
+    size = int(np.prod(shape))
+    chunks = [_bytes_of(chunk, size) for chunk in column.chunks if len(chunk)]
+    flat = np.concatenate(chunks) if chunks else np.empty(0, np.uint8)
+    return flat.reshape(-1, *shape)
+
+
+def luma_of(planes: np.ndarray) -> np.ndarray:
+    """Luminance of stacked planes. Shape: (N, 1 or 3, H, W) uint8 -> (N, H, W) uint8."""
+    return planes[:, 0] if planes.shape[1] == 1 else luminance(planes.transpose(0, 2, 3, 1))
+
+
+def _bytes_of(chunk: pa.BinaryArray, size: int) -> np.ndarray:
+    offsets = np.frombuffer(chunk.buffers()[1], np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
+    if chunk.null_count or not (np.diff(offsets) == size).all():
+        raise ValueError(f"a binary column whose values are not all of {size} bytes")
+    return np.frombuffer(chunk.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]

@@ -1,0 +1,80 @@
+"""One photograph -> restoration examples: (target, input, JPEG stream) triples (section 4.1)."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from ced.config import PrepareConfig
+from ced.core import jpeg
+from ced.core.colour import luminance
+from ced.core.images import Rejected
+
+
+class Example(NamedTuple):
+    """A degraded image and what it was. Planes are (C, H, W) uint8."""
+
+    image_id: str
+    flip: bool
+    target: np.ndarray
+    input: np.ndarray
+    jpeg: bytes
+
+
+def examples(rgb: np.ndarray, image_id: str, config: PrepareConfig, crops: int) -> Iterator[Example]:
+    """The examples of one photograph, (H, W, 3) uint8, named `image_id`.
+
+    Mode "resize" gives the whole image at size x size; "crops" gives `crops` random crops named
+    `image_id#0`, `#1`, ..., decided by the seed and the identity alone. Each comes with its flip
+    where `config.flip`. Raises Rejected where the photograph is smaller than a crop.
+    """
+    if config.mode == "resize":
+        size = (config.size, config.size)
+        squares = iter([(image_id, np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BICUBIC)))])
+    else:
+        squares = _crops(rgb, image_id, config, crops)
+    for name, square in squares:
+        image = luminance(square) if config.colour == "y" else square
+        yield _example(name, False, image, config.quality)
+        if config.flip:
+            yield _example(name, True, np.ascontiguousarray(image[:, ::-1]), config.quality)
+
+
+def _crops(rgb: np.ndarray, image_id: str, config: PrepareConfig, crops: int) -> Iterator[tuple[str, np.ndarray]]:
+    height, width = rgb.shape[:2]
+    if min(height, width) < config.size:
+        raise Rejected("too small", f"{width}x{height} pixels, a crop takes {config.size}x{config.size}")
+    photograph = Image.fromarray(rgb)
+    for index in range(crops):
+        name = f"{image_id}#{index}"
+        box = _random_box(height, width, config, _generator(config.seed, name))
+        square = photograph.resize((config.size, config.size), Image.Resampling.BICUBIC, box=box)
+        yield name, np.asarray(square)
+
+
+def _random_box(
+    height: int, width: int, config: PrepareConfig, generator: np.random.Generator
+) -> tuple[int, int, int, int]:
+    """Where a crop lies in the photograph: scale log-uniform between smallest_scale and 1, place uniform."""
+    least = max(config.smallest_scale, config.size / min(height, width))
+    scale = 2 ** generator.uniform(np.log2(least), 0.0)
+    side = min(round(config.size / scale), height, width)
+    top = int(generator.integers(0, height - side + 1))
+    left = int(generator.integers(0, width - side + 1))
+    return left, top, left + side, top + side
+
+
+def _generator(seed: int, name: str) -> np.random.Generator:
+    digest = hashlib.sha256(f"{seed}/{name}".encode("utf-8", "surrogateescape")).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))
+
+
+def _example(name: str, flip: bool, image: np.ndarray, quality: int) -> Example:
+    stream = jpeg.encode(image, quality)
+    return Example(name, flip, _planes(image), _planes(jpeg.decode(stream)), stream)
+
+
+def _planes(image: np.ndarray) -> np.ndarray:
+    return image[None] if image.ndim == 2 else np.ascontiguousarray(image.transpose(2, 0, 1))

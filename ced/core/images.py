@@ -1,0 +1,80 @@
+"""Photograph files -> RGB arrays, and a stable reason for each that cannot be used."""
+
+import io
+import re
+import warnings
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+REASONS = ("unreadable", "empty", "not an image", "truncated", "too large", "too small", "damaged")
+
+SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff")
+    + (".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".tga", ".avif")
+)
+
+MAX_PIXELS = 200_000_000
+
+
+class Rejected(Exception):
+    """An image that is set aside: `reason` is one of REASONS, `message` says more."""
+
+    def __init__(self, reason: str, message: str):
+        super().__init__(f"{reason}: {message}")
+        self.reason = reason
+        self.message = message
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.reason, self.message)
+
+
+def decode_rgb(data: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """The image in `data`, upright, as RGB. Shape: (H, W, 3) uint8. Raises Rejected."""
+    return np.asarray(to_rgb(open_upright(data, max_pixels)))
+
+
+def open_upright(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """The decoded image (of an animation the first frame) with its EXIF orientation applied. Raises Rejected."""
+    if not data:
+        raise Rejected("empty", "the file has no bytes")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data)) as image:
+                _check_pixels(image.width * image.height, max_pixels)
+                image.load()
+                return ImageOps.exif_transpose(image)
+    except Rejected:
+        raise
+    except Image.DecompressionBombError as error:
+        raise Rejected("too large", _plain(error)) from error
+    except UnidentifiedImageError as error:
+        raise Rejected("not an image", "no known image format") from error
+    except MemoryError as error:
+        raise Rejected("too large", "not enough memory to decode it") from error
+    except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
+        reason = "truncated" if "truncated" in str(error).lower() else "damaged"
+        raise Rejected(reason, _plain(error)) from error
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Any mode as RGB: transparency over white, 16-bit gray scaled to 8 bits."""
+    if image.mode.startswith("I"):
+        wide = np.asarray(image).astype(np.int64)
+        return Image.fromarray((wide.clip(0, 65535) >> 8).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        white = Image.new("RGBA", layer.size, "white")
+        return Image.alpha_composite(white, layer).convert("RGB")
+    return image.convert("RGB")
+
+
+def _check_pixels(pixels: int, max_pixels: int) -> None:
+    if pixels > max_pixels:
+        raise Rejected("too large", f"{pixels} pixels, the limit is {max_pixels}")
+
+
+def _plain(error: Exception) -> str:
+    """The error's text without memory addresses, which differ from run to run."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", str(error)) or type(error).__name__

@@ -1,0 +1,89 @@
+"""Weights as safetensors in memory: no pickle, and the header alone says how to rebuild the network."""
+
+import dataclasses
+import json
+from typing import Any
+
+import torch
+
+from ced.config import NetworkConfig, as_dict
+from ced.errors import ConfigError, FormatError
+from ced.nets.autoencoder import AutoEncoder
+from ced.nets.blocks import to_channels_last
+from ced.nets.classifier import Classifier
+
+Network = Classifier | AutoEncoder
+
+FORMAT, VERSION = "ced.weights", 1
+
+
+def encode(module: Network) -> bytes:
+    """The weights of `module` and what is needed to rebuild it. Equal weights give equal bytes."""
+    from safetensors.torch import save
+
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    return save(tensors, {"ced": json.dumps(_header(module), sort_keys=True)})
+
+
+def decode(data: bytes) -> Network:
+    """The network that `encode` was given, in evaluation mode, on CPU.
+
+    Raises FormatError where `data` is something else, or was cut short.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    header = _read_header(data)
+    # Built without memory or random numbers: the shapes are checked before anything is allocated for them.
+    with torch.device("meta"):
+        module = _build(header)
+    try:
+        module.load_state_dict(load(data), assign=True)
+    except (SafetensorError, RuntimeError) as error:
+        raise FormatError(f"the weights do not fit their own header; make the model again ({_line(error)})") from None
+    to_channels_last(module)
+    module.eval()
+    return module
+
+
+def _header(module: Network) -> dict[str, Any]:
+    classifier = isinstance(module, Classifier)
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "kind": "classifier" if classifier else "autoencoder",
+        "network": as_dict(module.network),
+        "channels": module.channels,
+        "classes": module.classes if isinstance(module, Classifier) else 0,
+        "conditioned": module.conditioned if isinstance(module, AutoEncoder) else False,
+    }
+
+
+def _read_header(data: bytes) -> dict[str, Any]:
+    """The JSON under "ced" in the metadata: 8 bytes of length, then the header of the format itself."""
+    size = int.from_bytes(data[:8], "little")
+    try:
+        header = json.loads(json.loads(data[8 : 8 + size])["__metadata__"]["ced"])
+        name, version = header["format"], header["version"]
+    except (ValueError, KeyError, TypeError):
+        raise FormatError("this is no file of weights by ced; give the model.safetensors of a training") from None
+    if (name, version) != (FORMAT, VERSION):
+        raise FormatError(f"weights of format {name} {version}, where {FORMAT} {VERSION} is read; train again")
+    return dict(header)
+
+
+def _build(header: dict[str, Any]) -> Network:
+    try:
+        keys = {field.name for field in dataclasses.fields(NetworkConfig)}
+        if set(header["network"]) != keys:
+            raise KeyError(f"network keys {sorted(keys ^ set(header['network']))}")
+        network = NetworkConfig(**header["network"])
+        if header["kind"] == "classifier":
+            return Classifier(network, header["channels"], header["classes"])
+        return AutoEncoder(network, header["channels"], header["conditioned"])
+    except (KeyError, TypeError, RuntimeError, ConfigError) as error:
+        raise FormatError(f"weights of another version of ced; train again ({_line(error)})") from None
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

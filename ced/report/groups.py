@@ -1,0 +1,102 @@
+"""Rows of Table 2 arranged as the paper prints them: grouped, ordered, rounded, the best marked."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from ced.config import METHODS
+from ced.report.model import Row
+
+_NAMES = {
+    "original": "Original",
+    "jpeg": "JPEG",
+    "ed": "ED",
+    "ced-est": "CED-EST",
+    "ced-gt": "CED-GT",
+    "classifier": "Classifier",
+}
+_COLOURS = {"y": "luminance", "rgb": "RGB"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric: its field in `Row`, the paper's heading and number of decimals, and which end is good."""
+
+    field: Literal["bef_mse_bound", "psnr", "psnr_b", "ssim"]
+    heading: str
+    decimals: int
+    better: Literal["lower", "higher"]
+
+    def text(self, value: float) -> str:
+        """The value as the paper prints it; "∞" for a perfect restoration, "–" where there is no value."""
+        if math.isnan(value):
+            return "–"
+        if math.isinf(value):
+            return "∞" if value > 0 else "−∞"
+        rounded = round(value, self.decimals) + 0.0  # never "-0.000"
+        return f"{rounded:.{self.decimals}f}"
+
+
+COLUMNS = (
+    Column("bef_mse_bound", "BEF/MSE>", 3, "lower"),
+    Column("psnr", "PSNR", 2, "higher"),
+    Column("psnr_b", "PSNR-B", 2, "higher"),
+    Column("ssim", "SSIM", 3, "higher"),
+)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The methods that can be compared: same test set, same quality factor, same colour."""
+
+    dataset: str
+    quality: int
+    colour: str
+    rows: tuple[Row, ...]
+
+    @property
+    def images(self) -> str:
+        """How many images the means are over: "29 images", or "28–29 images" where the methods differ."""
+        least, most = min(r.images for r in self.rows), max(r.images for r in self.rows)
+        if least != most:
+            return f"{least}–{most} images"
+        return f"{most} image{'' if most == 1 else 's'}"
+
+    def is_best(self, row: Row, column: Column) -> bool:
+        """Whether no other row of the group prints a better figure (ties: all of them; one row alone: none)."""
+        value = _printed(row, column)
+        others = [_printed(r, column) for r in self.rows if r is not row]
+        others = [o for o in others if not math.isnan(o)]
+        if math.isnan(value) or not others:
+            return False
+        best, worst = (min, max) if column.better == "lower" else (max, min)
+        everything = [value, *others]
+        return value == best(everything) != worst(everything)
+
+
+def groups(rows: Iterable[Row]) -> tuple[Group, ...]:
+    """Rows by (dataset, quality, colour) in order of appearance; methods in the paper's order, others last."""
+    found: dict[tuple[str, int, str], list[Row]] = {}
+    for row in rows:
+        found.setdefault((row.dataset, row.quality, row.colour), []).append(row)
+    return tuple(Group(*key, rows=tuple(sorted(members, key=_order))) for key, members in found.items())
+
+
+def display_name(name: str) -> str:
+    """A method, model or version as the paper writes it: JPEG, ED, CED-EST, CED-GT."""
+    return _NAMES.get(name, name)
+
+
+def colour_name(colour: str) -> str:
+    """What the figures were computed on: luminance or RGB."""
+    return _COLOURS.get(colour, colour)
+
+
+def _order(row: Row) -> int:
+    return METHODS.index(row.method) if row.method in METHODS else len(METHODS)
+
+
+def _printed(row: Row, column: Column) -> float:
+    value: float = getattr(row, column.field)
+    return round(value, column.decimals) if math.isfinite(value) else value

@@ -1,0 +1,101 @@
+"""Pictures as PNG: single versions, and the strip that shows all versions with the same region enlarged."""
+
+import io
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from ced.report.groups import display_name
+from ced.report.model import Picture
+
+Box = tuple[int, int, int, int]  # left, top, right, bottom, in pixels; right and bottom exclusive
+
+BLOCK = 8  # pixels: a JPEG block
+_COLUMN = 320  # pixels: a version's width in the strip, more or less
+_DETAIL = 80  # pixels of the original that the enlarged region spans
+_MARGIN, _GAP, _LABEL = 20, 12, 36  # pixels
+_PAPER, _INK, _ACCENT = (255, 255, 255), (28, 27, 25), (214, 73, 28)
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """uint8 H x W or H x W x 3 as a PNG: nothing is compressed again, what is seen are the very values."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, format="PNG")
+    return stream.getvalue()
+
+
+def busiest(pixels: np.ndarray, side: int) -> Box:
+    """The square of about `side` pixels with the most detail, on the grid of 8 x 8 blocks; the first of equals.
+
+    The measure is the mean, over the blocks of the square, of the standard deviation inside a block: local
+    variance at the scale at which JPEG loses it. One strong edge counts for little against texture.
+    """
+    height, width = pixels.shape[:2]
+    rows, columns = height // BLOCK, width // BLOCK
+    n = min(max(side // BLOCK, 1), rows, columns)
+    if n == 0:  # not one whole block
+        return 0, 0, min(width, height), min(width, height)
+    luminance = pixels.reshape(height, width, -1).mean(axis=2)
+    blocks = luminance[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns, BLOCK)
+    sums = np.zeros((rows + 1, columns + 1))
+    sums[1:, 1:] = blocks.std(axis=(1, 3)).round(3).cumsum(axis=0).cumsum(axis=1)
+    inside = sums[n:, n:] - sums[:-n, n:] - sums[n:, :-n] + sums[:-n, :-n]
+    row, column = np.unravel_index(int(inside.round(3).argmax()), inside.shape)
+    left, top = int(column) * BLOCK, int(row) * BLOCK
+    return left, top, left + n * BLOCK, top + n * BLOCK
+
+
+def detail_side(picture: Picture, most: int = _DETAIL) -> int:
+    """How many pixels an enlarged region should span: `most`, or half the picture's shorter side, in whole blocks."""
+    half = min(picture.height, picture.width) // 2
+    return max(BLOCK, min(most, half) // BLOCK * BLOCK)
+
+
+def strip(picture: Picture, zoom_box: Box | None = None) -> bytes:
+    """A PNG: the versions side by side under their names, and below each the same region, enlarged.
+
+    `zoom_box` is the region (left, top, right, bottom) in pixels; None takes the one with the most detail.
+    Every pixel of the region becomes a square of equal size. Raises ValueError for a region outside the picture.
+    """
+    box = zoom_box or busiest(picture.original, detail_side(picture))
+    left, top, right, bottom = box
+    if not (0 <= left < right <= picture.width and 0 <= top < bottom <= picture.height):
+        raise ValueError(f"picture {picture.name!r}: region {box} is not inside {picture.width} x {picture.height}")
+    factor = max(1, round(_COLUMN / (right - left)))
+    column = factor * (right - left)
+    scale = min(column / picture.width, 2 * column / picture.height)  # a tower stays within two squares
+    whole = (max(1, round(scale * picture.width)), max(1, round(scale * picture.height)))
+    detail = (column, factor * (bottom - top))
+    step = column + _GAP
+    size = (2 * _MARGIN + step * len(picture.versions) - _GAP, 2 * _MARGIN + _LABEL + whole[1] + _GAP + detail[1])
+    sheet = Image.new("RGB", size, _PAPER)
+    for number, (label, pixels) in enumerate(picture.versions):
+        x = _MARGIN + number * step
+        _label(sheet, x, _name(label, picture.quality))
+        image = Image.fromarray(pixels).convert("RGB")
+        sheet.paste(_with_frame(image, whole, box), (x, _MARGIN + _LABEL))
+        crop = image.crop(box).resize(detail, Image.Resampling.NEAREST)
+        sheet.paste(crop, (x, _MARGIN + _LABEL + whole[1] + _GAP))
+    stream = io.BytesIO()
+    sheet.save(stream, format="PNG", optimize=True)
+    return stream.getvalue()
+
+
+def _name(label: str, quality: int) -> str:
+    return f"{display_name(label)}, QF {quality}" if label == "jpeg" else display_name(label)
+
+
+def _label(sheet: Image.Image, x: int, text: str) -> None:
+    font = ImageFont.load_default(20)
+    ImageDraw.Draw(sheet).text((x, _MARGIN + _LABEL - 14), text, fill=_INK, font=font, anchor="ls")
+
+
+def _with_frame(image: Image.Image, size: tuple[int, int], box: Box) -> Image.Image:
+    # The whole picture, resized smoothly, with the enlarged region framed.
+    resized = image.resize(size, Image.Resampling.LANCZOS)
+    scale = size[0] / image.width
+    left, top, right, bottom = (round(edge * scale) for edge in box)
+    draw = ImageDraw.Draw(resized)
+    draw.rectangle((left - 3, top - 3, right + 2, bottom + 2), outline=_PAPER, width=1)
+    draw.rectangle((left - 2, top - 2, right + 1, bottom + 1), outline=_ACCENT, width=2)
+    return resized

@@ -1,0 +1,73 @@
+"""results.json: the table as strict JSON, for programs."""
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from ced.errors import FormatError
+from ced.report.model import Row
+
+
+@dataclass(frozen=True)
+class Results:
+    """A results.json that was read back. A figure that JSON cannot hold (inf, nan) comes back as nan."""
+
+    versions: dict[str, Any]
+    config: dict[str, Any]
+    rows: tuple[Row, ...]
+
+
+def results_json(rows: Iterable[Row], versions: dict[str, Any], config: dict[str, Any]) -> str:
+    """`rows` with the versions and configuration that made them; floats in full, inf and nan as null."""
+    whole = {"versions": versions, "config": config, "rows": [asdict(row) for row in rows]}
+    return json.dumps(_strict(whole), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def parse_results(text: str) -> Results:
+    """What `results_json` wrote. Raises FormatError for anything else, naming what is wrong."""
+    try:
+        whole = json.loads(text, parse_constant=_refuse)
+    except ValueError as error:
+        raise FormatError(f"results.json: not JSON: {error}") from None
+    if not isinstance(whole, dict) or set(whole) != {"versions", "config", "rows"}:
+        raise FormatError(
+            "results.json: expected exactly the keys versions, config and rows; make it with ced evaluate"
+        )
+    for key, kind in (("versions", dict), ("config", dict), ("rows", list)):
+        if not isinstance(whole[key], kind):
+            raise FormatError(f"results.json: {key} is not {'a list' if kind is list else 'an object'}")
+    rows = tuple(_row(number, item) for number, item in enumerate(whole["rows"], start=1))
+    return Results(whole["versions"], whole["config"], rows)
+
+
+def _row(number: int, item: object) -> Row:
+    names = {field.name for field in fields(Row)}
+    if not isinstance(item, dict) or set(item) != names:
+        raise FormatError(f"results.json: row {number} has not exactly the keys {', '.join(sorted(names))}")
+    for field in fields(Row):
+        value = item[field.name]
+        if field.type is float and value is None:
+            item = {**item, field.name: math.nan}
+        elif isinstance(value, bool) or not isinstance(value, _ACCEPTED[field.type]):
+            raise FormatError(f"results.json: row {number}: {field.name} = {value!r} is not {_SAID[field.type]}")
+    return Row(**item)
+
+
+_ACCEPTED: dict[object, tuple[type, ...]] = {str: (str,), int: (int,), float: (int, float)}
+_SAID: dict[object, str] = {str: "a text", int: "a whole number", float: "a number"}
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    if isinstance(value, float):  # numpy's float64 is one too
+        return float(value) if math.isfinite(value) else None
+    return value
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not a JSON number")

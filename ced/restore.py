@@ -1,0 +1,175 @@
+"""The one test-time path from a bad JPEG to a restored image: evaluation, the command line and serving use it.
+
+    I^J --+--> E ----------------------------+
+          |                                  +--> D --> I^R        (equation 2)
+          +--> C --> argmax --> M --> q-hat -+
+
+ED has no C: its decoder takes E's output alone.
+"""
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ced.core import images
+from ced.core.classes import Classes
+from ced.errors import FormatError
+from ced.nets import weights
+from ced.nets.autoencoder import AutoEncoder
+from ced.nets.classifier import Classifier
+from ced.nets.mapping import Mapping
+from ced.nets.size import receptive_radius
+
+FORMAT = "ced-restorer"
+VERSION = 1
+DESCRIPTION = "restorer.json"
+AUTOENCODER = "autoencoder.safetensors"
+CLASSIFIER = "classifier.safetensors"
+CLASSES = "classes.json"
+FILES = (DESCRIPTION, AUTOENCODER, CLASSIFIER, CLASSES)
+
+TILE_PIXELS = 1 << 21  # larger images are restored in bands of about this many pixels
+GRID = 4  # sides the networks take are multiples of this
+
+N = TypeVar("N", AutoEncoder, Classifier)
+
+
+@dataclass(frozen=True, eq=False)
+class Restorer:
+    """A trained method. `classifier` and `mapping` are None for ED."""
+
+    method: str
+    autoencoder: AutoEncoder
+    classifier: Classifier | None = None
+    mapping: Mapping | None = None
+
+    @classmethod
+    def load(cls, folder: str | Path, device: str = "cpu") -> Self:
+        """The restorer in `folder` (restorer.json and its weights). Raises FormatError."""
+        folder = Path(folder)
+        described = _description(folder / DESCRIPTION)
+        autoencoder = _network(folder / AUTOENCODER, AutoEncoder).to(device)
+        if not autoencoder.conditioned:
+            return cls(described["method"], autoencoder)
+        path = folder / CLASSES
+        table = Classes.from_json(_read(path).decode("utf-8", "replace"), str(path))
+        classifier = _network(folder / CLASSIFIER, Classifier).to(device)
+        mapping = Mapping(table.representatives, table.deviations).to(device)
+        return cls(described["method"], autoencoder, classifier, mapping)
+
+    @property
+    def channels(self) -> int:
+        """1 for a luminance model, 3 for RGB."""
+        return self.autoencoder.channels
+
+    def restore_planes(self, planes: np.ndarray) -> np.ndarray:
+        """Restore an image of any size. Shape: (C, H, W) uint8 -> the same.
+
+        Large images go through in bands with a margin beyond which no input reaches: the result is that of
+        the whole image at once.
+        """
+        height, width = planes.shape[1:]
+        padded = np.pad(planes, ((0, 0), (0, -height % GRID), (0, -width % GRID)), "edge")
+        rows = max(GRID, TILE_PIXELS // padded.shape[2] // GRID * GRID)
+        bands = [self._band(padded, top, min(top + rows, padded.shape[1])) for top in range(0, padded.shape[1], rows)]
+        return np.concatenate(bands, axis=1)[:, :height, :width]
+
+    def restore_image(self, image: Image.Image) -> Image.Image:
+        """Restore a decoded image, colour kept.
+
+        A luminance model restores the full-range luma of a colour image, the plane its JPEG stream coded, and
+        leaves the chroma as it is.
+        """
+        if image.mode == "L" and self.channels == 1:
+            return Image.fromarray(self.restore_planes(np.asarray(image)[None])[0])
+        rgb = image.convert("RGB")
+        if self.channels == 3:
+            planes = np.ascontiguousarray(np.asarray(rgb).transpose(2, 0, 1))
+            return Image.fromarray(np.ascontiguousarray(self.restore_planes(planes).transpose(1, 2, 0)))
+        luma, blue, red = rgb.convert("YCbCr").split()
+        restored = Image.fromarray(self.restore_planes(np.asarray(luma)[None])[0])
+        return Image.merge("YCbCr", (restored, blue, red)).convert("RGB")
+
+    def restore_bytes(self, data: bytes) -> bytes:
+        """Image file in, restored PNG out, upright and with its colour profile. Raises Rejected."""
+        image = open_image(data)
+        stream = io.BytesIO()
+        self.restore_image(image).save(stream, "PNG", icc_profile=image.info.get("icc_profile"))
+        return stream.getvalue()
+
+    def _band(self, planes: np.ndarray, top: int, bottom: int) -> np.ndarray:
+        margin = self._margin()
+        start, end = max(0, top - margin), min(planes.shape[1], bottom + margin)
+        restored = self._forward(planes[:, start:end])
+        return restored[:, top - start : bottom - start]
+
+    def _margin(self) -> int:
+        network = self.autoencoder.network
+        radius = receptive_radius(network, self.autoencoder.conditioned)
+        if self.classifier is not None and self.classifier.network != network:
+            radius += receptive_radius(self.classifier.network)  # wider than need be, but never too narrow
+        return -(-radius // GRID) * GRID
+
+    @torch.inference_mode()
+    def _forward(self, planes: np.ndarray) -> np.ndarray:
+        device = next(self.autoencoder.parameters()).device
+        x = torch.from_numpy(np.ascontiguousarray(planes)).to(device).unsqueeze(0).float().div_(255)
+        q = None
+        if self.classifier is not None and self.mapping is not None:
+            q = self.mapping(self.classifier(x)[-1].argmax(dim=2))
+        restored = self.autoencoder(x, q)[0]
+        planes_out: np.ndarray = restored.mul(255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+        return planes_out
+
+
+def files(method: str, autoencoder: bytes, classifier: bytes = b"", classes: str = "") -> dict[str, bytes]:
+    """The files of a restorer's folder, by name."""
+    described = {"format": FORMAT, "version": VERSION, "method": method}
+    contents = {DESCRIPTION: (json.dumps(described) + "\n").encode(), AUTOENCODER: autoencoder}
+    if classifier:
+        contents |= {CLASSIFIER: classifier, CLASSES: classes.encode()}
+    return contents
+
+
+def open_image(data: bytes) -> Image.Image:
+    """Decode an image file, upright; gray stays gray. Raises Rejected."""
+    image = images.open_upright(data, images.MAX_PIXELS)
+    return image if image.mode == "L" else images.to_rgb(image)
+
+
+def _description(path: Path) -> dict[str, Any]:
+    try:
+        described = json.loads(_read(path))
+    except ValueError as error:
+        raise FormatError(f"{path}: not JSON; give a folder that ced made") from error
+    if not isinstance(described, dict) or described.get("format") != FORMAT:
+        raise FormatError(f"{path}: not a restorer (no format {FORMAT!r}); give a folder that ced made")
+    if described.get("version") != VERSION:
+        version = described.get("version")
+        raise FormatError(
+            f"{path}: a restorer of version {version!r}, this ced reads version {VERSION}; train it again"
+        )
+    return described
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise FormatError(f"{path}: {error.strerror}; give the folder of a restorer that ced made") from error
+
+
+def _network(path: Path, kind: type[N]) -> N:
+    try:
+        network = weights.decode(_read(path))
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}") from error
+    if not isinstance(network, kind):
+        raise FormatError(f"{path}: holds a {type(network).__name__}, not a {kind.__name__}; train it again")
+    return network

@@ -1,0 +1,53 @@
+"""Parquet schemas. Planes are binary columns: list columns of uint8 are stored as 32-bit integers."""
+
+import pyarrow as pa
+
+VERSION = "1"
+
+_METADATA = {"ced.schema": VERSION}
+
+EXAMPLES = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),  # photograph, and crop where cropped
+        pa.field("source", pa.string(), nullable=False),  # the photograph
+        pa.field("flip", pa.bool_(), nullable=False),
+        pa.field("quality", pa.uint8(), nullable=False),
+        pa.field("height", pa.uint16(), nullable=False),
+        pa.field("width", pa.uint16(), nullable=False),
+        pa.field("target", pa.binary(), nullable=False),  # uint8, C x H x W
+        pa.field("input", pa.binary(), nullable=False),  # uint8, C x H x W, decoded from jpeg
+        pa.field("jpeg", pa.binary(), nullable=False),  # the stream itself
+    ],
+    metadata=_METADATA,
+)
+
+LABELLED = EXAMPLES.append(pa.field("labels", pa.binary(), nullable=False))  # uint8, 16 x H/4 x W/4
+
+QUARANTINE = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),  # one of ced.core.images.REASONS
+        pa.field("message", pa.string(), nullable=False),
+    ],
+    metadata=_METADATA,
+)
+
+PER_IMAGE = pa.schema(
+    [
+        pa.field("dataset", pa.string(), nullable=False),
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("method", pa.string(), nullable=False),
+        pa.field("quality", pa.uint8(), nullable=False),
+        pa.field("colour", pa.string(), nullable=False),
+        pa.field("height", pa.uint32(), nullable=False),
+        pa.field("width", pa.uint32(), nullable=False),
+        pa.field("mse", pa.float64(), nullable=False),
+        pa.field("bef", pa.float64(), nullable=False),
+        pa.field("psnr", pa.float64(), nullable=False),  # dB
+        pa.field("psnr_b", pa.float64(), nullable=False),  # dB
+        pa.field("ssim", pa.float64(), nullable=False),
+        pa.field("seconds", pa.float64(), nullable=False),  # spent in the method itself
+    ],
+    metadata=_METADATA,
+)

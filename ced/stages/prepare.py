@@ -1,0 +1,135 @@
+"""Stage 1: photographs -> examples/*.parquet, and quarantine/*.parquet for what cannot be used (section 4.1)."""
+
+import collections
+import logging
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ced import schema
+from ced.adapters import photographs, ray_data
+from ced.adapters.photographs import Photograph
+from ced.adapters.storage import Making, Output, Place, make, write_table
+from ced.config import PrepareConfig, as_dict
+from ced.core.examples import examples
+from ced.core.images import Rejected, decode_rgb
+from ced.errors import InputError
+from ced.stages.progress import Progress
+
+logger = logging.getLogger("ced")
+
+EXAMPLES, QUARANTINE = "examples", "quarantine"
+
+
+def run(config: PrepareConfig, sources: tuple[str, ...], place: Place, workers: int = 0) -> Output:
+    """Make the examples of all photographs in `sources`, or find them made.
+
+    Photographs = prepared + quarantined, always. Raises InputError where not one can be used.
+    """
+    found = photographs.find(sources)
+    crops = _crops_each(config, len(found))
+    described = {**as_dict(config), "crops_each": crops, "schema": schema.VERSION}
+    produce = partial(_produce, config, crops, found, workers)
+    output = make(place, "prepare", described, {"photographs": photographs.content(found)}, produce)
+    _tell(output)
+    return output
+
+
+def _crops_each(config: PrepareConfig, count: int) -> int:
+    """Crops per photograph, within the limit over all of them."""
+    if not config.crops_at_most:
+        return config.crops
+    return max(1, min(config.crops, config.crops_at_most // count))
+
+
+def _produce(config: PrepareConfig, crops: int, found: list[Photograph], workers: int, making: Making) -> None:
+    size = config.photographs_per_part
+    parts = [found[start : start + size] for start in range(0, len(found), size)]
+    progress = Progress("prepare", len(found), "photographs")
+    rows = []
+    for number, part in enumerate(parts):
+        if (making.folder / EXAMPLES / part_name(number)).exists():
+            progress.skip(len(part))
+        else:
+            rows.append({"part": number, "names": [p.name for p in part], "paths": [p.path for p in part]})
+    task = partial(prepare_part, config, crops, str(making.folder))
+    for done in ray_data.run_tasks(task, rows, workers):
+        progress.advance(done["photographs"])
+    making.counts.update(_count(making.folder, len(found)))
+    if not making.counts["prepared"]:
+        reasons = ", ".join(f"{name} {n}" for name, n in making.counts.items() if name.startswith("quarantined: "))
+        raise InputError(f"none of the {len(found)} photographs can be used ({reasons}); see {making.folder}")
+
+
+def prepare_part(config: PrepareConfig, crops: int, folder: str, row: ray_data.Row) -> ray_data.Row:
+    """Write one part: the quarantine first, the examples last, so that a part of examples is a finished part."""
+    kept: list[dict[str, object]] = []
+    rejected: list[dict[str, object]] = []
+    for name, path in zip(row["names"], row["paths"], strict=True):
+        try:
+            kept.extend(_rows(config, crops, name, path))
+        except Rejected as error:
+            message = error.message.replace(path, name)
+            rejected.append({"source": name, "path": path, "reason": error.reason, "message": message})
+    part = part_name(row["part"])
+    if rejected:
+        write_table(Path(folder, QUARANTINE, part), pa.Table.from_pylist(rejected, schema.QUARANTINE))
+    write_table(Path(folder, EXAMPLES, part), pa.Table.from_pylist(kept, schema.EXAMPLES))
+    return {"photographs": len(row["names"])}
+
+
+def _rows(config: PrepareConfig, crops: int, name: str, path: str) -> list[dict[str, object]]:
+    """The rows of one photograph, all of them or none."""
+    rgb = decode_rgb(photographs.read(path), config.max_pixels)
+    return [
+        {
+            "image_id": example.image_id,
+            "source": name,
+            "flip": example.flip,
+            "quality": config.quality,
+            "height": example.target.shape[1],
+            "width": example.target.shape[2],
+            "target": example.target.tobytes(),
+            "input": example.input.tobytes(),
+            "jpeg": example.jpeg,
+        }
+        for example in examples(rgb, name, config, crops)
+    ]
+
+
+def part_name(number: int) -> str:
+    """The file name of part `number`."""
+    return f"part-{number:05d}.parquet"
+
+
+def _count(folder: Path, total: int) -> dict[str, int]:
+    """The counts, read back from what was written."""
+    rows = sum(pq.read_metadata(path).num_rows for path in (folder / EXAMPLES).glob("part-*.parquet"))
+    reasons: collections.Counter[str] = collections.Counter()
+    for path in sorted((folder / QUARANTINE).glob("part-*.parquet")):
+        reasons.update(pq.read_table(path, columns=["reason"])["reason"].to_pylist())
+    set_aside = sum(reasons.values())
+    counts = {"photographs": total, "prepared": total - set_aside, "quarantined": set_aside, "examples": rows}
+    return counts | {f"quarantined: {reason}": n for reason, n in sorted(reasons.items())}
+
+
+def _tell(output: Output) -> None:
+    counts = output.manifest.counts
+    if counts["quarantined"]:
+        reasons = ", ".join(f"{n} {name.split(': ')[1]}" for name, n in counts.items() if ": " in name)
+        logger.warning(
+            "prepare: %d of %d photographs set aside (%s); see %s",
+            counts["quarantined"],
+            counts["photographs"],
+            reasons,
+            output.path / QUARANTINE,
+        )
+
+
+def quarantined(output: Output) -> list[dict[str, str]]:
+    """The quarantine table: source, path, reason and message of each photograph set aside."""
+    tables = [pq.read_table(path) for path in sorted((output.path / QUARANTINE).glob("part-*.parquet"))]
+    rows: list[dict[str, str]] = pa.concat_tables(tables).to_pylist() if tables else []
+    return rows

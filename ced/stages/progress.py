@@ -1,0 +1,43 @@
+"""Progress of long work: one line every few seconds, with an estimate of the time left."""
+
+import logging
+import time
+
+logger = logging.getLogger("ced")
+
+EVERY = 5.0  # seconds
+
+
+class Progress:
+    """Counts units of work that are done and says so, through the logger `ced`."""
+
+    def __init__(self, what: str, total: int, unit: str, every: float = EVERY):
+        self.what, self.total, self.unit, self.every = what, total, unit, every
+        self.done = self.before = 0
+        self.started = self.said = time.monotonic()
+
+    def skip(self, units: int) -> None:
+        """`units` were done by an earlier run: they count as done, but not towards the rate."""
+        self.done += units
+        self.before += units
+
+    def advance(self, units: int = 1) -> None:
+        """`units` more are done."""
+        self.done += units
+        now = time.monotonic()
+        if now - self.said >= self.every and self.done < self.total:
+            self.said = now
+            logger.info(self.line(now - self.started))
+
+    def line(self, seconds: float) -> str:
+        """How far it is after `seconds`."""
+        rate = (self.done - self.before) / seconds if seconds > 0 else 0.0
+        left = f", {clock((self.total - self.done) / rate)} left" if rate > 0 else ""
+        return f"{self.what}: {self.done} of {self.total} {self.unit} ({rate:.1f} a second{left})"
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, or hours, minutes and seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,46 @@
+"""Between training and evaluation: each method's weights and classes, together in one folder."""
+
+from functools import partial
+from pathlib import Path
+
+from ced import restore
+from ced.adapters.storage import Making, Manifest, Output, Place, make, read_manifest, sha256, write_bytes
+from ced.errors import InputError
+from ced.stages import edges
+from ced.stages.train import WEIGHTS
+
+
+def run(method: str, autoencoder: Output, classifier: Output, classes: Output, place: Place) -> Output:
+    """The restorer of `method`: ED from its encoder and decoder alone, the others with C and M beside them."""
+    parts = {"autoencoder": autoencoder}
+    if method != "ed":
+        parts |= {"classifier": classifier, "classes": classes}
+    inputs = {name: part.manifest.content for name, part in parts.items()}
+    described = {"method": method, "version": restore.VERSION}
+    return make(place, f"restorer-{method}", described, inputs, partial(_produce, method, parts))
+
+
+def _produce(method: str, parts: dict[str, Output], making: Making) -> None:
+    weights = {name: (part.path / WEIGHTS).read_bytes() for name, part in parts.items() if name != "classes"}
+    table = (parts["classes"].path / edges.FILE).read_text() if "classes" in parts else ""
+    contents = restore.files(method, weights["autoencoder"], weights.get("classifier", b""), table)
+    for name, data in contents.items():
+        write_bytes(making.folder / name, data)
+
+
+def given(method: str, folder: Path) -> Output:
+    """A restorer's folder that the user names, as an output: found finished, or digested file by file.
+
+    Raises FormatError where it is none.
+    """
+    restore.Restorer.load(folder)
+    parts = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name in restore.FILES}
+    return Output(folder.resolve(), Manifest(f"restorer-{method}", "", {}, {}, {}, parts), reused=True)
+
+
+def finished(folder: Path) -> Output:
+    """The finished output in `folder`. Raises InputError where there is none."""
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise InputError(f"{folder}: no finished output of `ced prepare -o` there; make it first")
+    return Output(folder.resolve(), manifest, reused=True)

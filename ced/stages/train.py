@@ -1,0 +1,139 @@
+"""Stage 4: labelled examples -> the weights of C, ED, CED-EST or CED-GT (sections 3.3 and 3.4)."""
+
+import contextlib
+import dataclasses
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ced.adapters.storage import Making, Output, Place, make
+from ced.config import Config, TrainConfig, as_dict
+from ced.stages import edges
+from ced.stages.progress import clock
+from ced.training.job import TrainJob
+
+logger = logging.getLogger("ced")
+
+WEIGHTS = "model.safetensors"
+METRICS = "metrics.jsonl"
+_UNFINISHED = ("checkpoint.pt",)  # of no use once the weights are there
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """What training reads: labelled examples, their classes and, for CED-EST, a trained classifier."""
+
+    labelled: Output
+    classes: Output
+    classifier: Output | None = None
+
+
+def run(model: str, config: Config, data: Data, place: Place, device: str = "") -> Output:
+    """Train `model`, or find it trained.
+
+    With `device` the plain loop runs in this process on that device; without, Ray Train's workers run it.
+    """
+    train = config.classifier if model == "classifier" else config.autoencoder
+    inputs = {"labelled": data.labelled.manifest.content, "classes": data.classes.manifest.content}
+    if model == "ced-est":
+        if data.classifier is None:
+            raise ValueError("ced-est is trained with the estimates of a classifier")
+        inputs["classifier"] = data.classifier.manifest.content
+    described = {"model": model, "channels": config.prepare.channels, **_described(config, train)}
+    produce = partial(_produce, model, config, data, device)
+    return make(place, f"train-{model}", described, inputs, produce)
+
+
+def curve(output: Output) -> list[dict[str, float]]:
+    """The training curve: one dict a report, in the order of steps."""
+    lines = (output.path / METRICS).read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def _described(config: Config, train: TrainConfig) -> dict[str, Any]:
+    return {"network": as_dict(config.network), "train": as_dict(train)}
+
+
+def _produce(model: str, config: Config, data: Data, device: str, making: Making) -> None:
+    classifier = model == "ced-est" and data.classifier
+    job = TrainJob(
+        model=model,
+        labelled=str(data.labelled.path),
+        classes=str(data.classes.path / edges.FILE),
+        classifier=str(classifier.path / WEIGHTS) if classifier else "",
+        out=str(making.folder),
+        network=config.network,
+        train=config.classifier if model == "classifier" else config.autoencoder,
+        channels=config.prepare.channels,
+    )
+    if not (making.folder / WEIGHTS).exists():  # killed between the last step and the manifest
+        with _watching(model, making.folder / METRICS):
+            _train(job, config, device)
+    for name in _UNFINISHED:
+        (making.folder / name).unlink(missing_ok=True)
+    making.counts["steps"] = job.train.steps
+
+
+def _train(job: TrainJob, config: Config, device: str) -> None:
+    if device:
+        from ced.training.context import PlainContext
+        from ced.training.loop import train
+
+        train(job, PlainContext(device))
+    else:
+        from ced.adapters import ray_train
+
+        ray_train.fit(job, config.cluster)
+
+
+@contextlib.contextmanager
+def _watching(model: str, metrics: Path) -> Iterator[None]:
+    """Say what the workers report, as they report it: their metrics file is followed from here."""
+    stop = threading.Event()
+
+    def follow() -> None:
+        said = metrics.stat().st_size if metrics.exists() else 0  # what an earlier run said
+        while not stop.wait(1.0):
+            said = _say_new(model, metrics, said)
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _say_new(model: str, metrics: Path, said: int) -> int:
+    """Log the last of the lines after `said` bytes; returns how far the file was read."""
+    if not metrics.exists():
+        return said
+    text = metrics.read_text()
+    if len(text.encode()) <= said:  # nothing new, or cut back to the checkpoint that training goes on from
+        return len(text.encode())
+    whole, newline, _ = text.rpartition("\n")
+    if newline:
+        logger.info(line(model, json.loads(whole.splitlines()[-1])))
+    return len(text.encode())
+
+
+def line(model: str, report: dict[str, float]) -> str:
+    """One line of progress from a line of metrics."""
+    step, steps = int(report["step"]), int(report["steps"])
+    facts = [f"{model}: step {step} of {steps}", f"loss {report['loss']:.4g}"]
+    stages = [v for k, v in sorted(report.items()) if k.startswith("validation_accuracy_stage_")]
+    if stages:
+        facts.append("accuracy " + " / ".join(f"{a:.4f}" for a in stages))
+    if "validation_psnr" in report:
+        facts.append(f"PSNR {report['validation_psnr']:.2f} dB")
+    if report.get("images_per_second"):
+        rate = report["images_per_second"]
+        facts.append(f"{rate:.0f} images a second")
+        if "batch_size" in report:
+            facts.append(f"{clock((steps - step) * report['batch_size'] / rate)} left")
+    return ", ".join(facts)

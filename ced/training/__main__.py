@@ -1,0 +1,30 @@
+"""The plain loop by itself: `python -m ced.training --job job.json`, or the same under torchrun."""
+
+import argparse
+import json
+import sys
+
+from ced.errors import CedError
+from ced.training import job as jobs
+from ced.training.context import PlainContext
+from ced.training.job import TrainJob
+from ced.training.loop import train
+
+
+def main() -> int:
+    """Train one job; its reports are printed as they come, one JSON line each."""
+    parser = argparse.ArgumentParser(prog="python -m ced.training", description=__doc__)
+    parser.add_argument("--job", required=True, help="the job as written by TrainJob.to_json")
+    path = parser.parse_args().job
+    try:
+        job = TrainJob.from_json(jobs.read(path).decode("utf-8", "replace"), path)
+        with PlainContext.launched(tell=lambda report: print(json.dumps(report), flush=True)) as context:
+            train(job, context)
+    except CedError as error:
+        print(f"ced: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""The worker's surroundings: all that the loop knows of what runs it."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import torch
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+class WorkerContext(Protocol):
+    """Rank, device, and ways to wrap the network and to report."""
+
+    @property
+    def rank(self) -> int:
+        """This worker among `world`; 0 writes the files."""
+
+    @property
+    def world(self) -> int:
+        """How many workers; above 1 they share torch's default process group."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where this worker computes."""
+
+    def prepare(self, module: nn.Module) -> nn.Module:
+        """`module` with its gradients averaged over all workers; the parameters stay the same objects."""
+
+    def report(self, metrics: dict[str, float]) -> None:
+        """Told the metrics of a step; every worker calls it at the same steps."""
+
+
+class PlainContext:
+    """Plain torch: one process, or the processes that torchrun started."""
+
+    def __init__(
+        self,
+        device: str | torch.device,
+        rank: int = 0,
+        world: int = 1,
+        tell: Callable[[dict[str, float]], None] | None = None,
+    ) -> None:
+        """`tell` is given each report, on rank 0."""
+        self.device = torch.device(device)
+        self.rank, self.world = rank, world
+        self._tell = tell
+
+    @classmethod
+    @contextlib.contextmanager
+    def launched(cls, tell: Callable[[dict[str, float]], None] | None = None) -> "Iterator[PlainContext]":
+        """The context of a process that torchrun started, or else of a lone one; on the GPU where there is one."""
+        if not distributed.is_torchelastic_launched():
+            yield cls("cuda" if torch.cuda.is_available() else "cpu", tell=tell)
+            return
+        device = torch.device("cpu")
+        if torch.cuda.is_available():
+            device = torch.device("cuda", distributed.get_node_local_rank())
+            torch.cuda.set_device(device)
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        try:
+            yield cls(device, distributed.get_rank(), distributed.get_world_size(), tell)
+        finally:
+            distributed.destroy_process_group()
+
+    def prepare(self, module: nn.Module) -> nn.Module:
+        """`module` itself in one process, else its distributed wrapper."""
+        return DistributedDataParallel(module) if self.world > 1 else module
+
+    def report(self, metrics: dict[str, float]) -> None:
+        """Pass the metrics on to whoever listens."""
+        if self.rank == 0 and self._tell is not None:
+            self._tell(metrics)

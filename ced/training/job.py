@@ -1,0 +1,84 @@
+"""What is to be trained: plain values, which travel to any worker."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ced import config
+from ced.config import MODELS, NetworkConfig, TrainConfig
+from ced.errors import ConfigError, FormatError, InputError
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """One training: its inputs, its settings and the folder its outputs go to.
+
+    Raises ConfigError for an unknown model, or for CED-EST without a classifier.
+    """
+
+    model: str  # one of ced.config.MODELS
+    labelled: str  # folder of labelled part-*.parquet
+    classes: str  # path of classes.json; not read by ed
+    classifier: str  # path of C's model.safetensors; ced-est only, else ""
+    out: str  # output folder
+    network: NetworkConfig
+    train: TrainConfig
+    channels: int
+
+    def __post_init__(self) -> None:
+        if self.model not in MODELS:
+            raise ConfigError(config.unknown("model", self.model, MODELS))
+        if self.model == "ced-est" and not self.classifier:
+            raise ConfigError("ced-est is trained with a classifier's estimates; name its model.safetensors")
+
+    @property
+    def section(self) -> str:
+        """The section of the configuration that `train` comes from."""
+        return "classifier" if self.model == "classifier" else "autoencoder"
+
+    def to_json(self) -> str:
+        """The job as text, for another machine."""
+        return json.dumps(config.as_dict(self), indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, name: str = "job.json") -> "TrainJob":
+        """The job of `to_json`. Raises FormatError, naming `name`, for anything else."""
+        try:
+            stored = dict(json.loads(text))
+            stored["network"] = NetworkConfig(**stored["network"])
+            stored["train"] = TrainConfig(**stored["train"])
+            return cls(**stored)
+        except (ValueError, KeyError, TypeError) as error:
+            raise FormatError(f"{name}: not a training job ({error}); write it with TrainJob.to_json") from None
+
+
+def fingerprint(job: TrainJob) -> str:
+    """16 hex digits of everything that decides the outcome: settings and contents of inputs, never paths.
+
+    The data count by the manifest.json beside them, where there is one.
+    Raises InputError where the classes or the classifier are missing.
+    """
+    manifest = Path(job.labelled, "manifest.json")
+    parts: dict[str, Any] = {
+        "model": job.model,
+        "channels": job.channels,
+        "data": _digest(manifest) if manifest.exists() else "",
+        "classes": "" if job.model == "ed" else _digest(Path(job.classes)),
+        "classifier": _digest(Path(job.classifier)) if job.model == "ced-est" else "",
+    }
+    return config.fingerprint(parts, dataclasses.asdict(job.network), dataclasses.asdict(job.train))
+
+
+def read(path: str) -> bytes:
+    """The bytes of an input file. Raises InputError where it cannot be read."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); name a file made by an earlier stage") from None
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(read(str(path))).hexdigest()

@@ -1,0 +1,93 @@
+"""What each of the four models is trained on, and how it is judged: C by equation 5, the others by equation 6."""
+
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ced.nets import losses
+from ced.nets.mapping import Mapping
+
+Batch = dict[str, Tensor]  # uint8 planes of the columns a task asks for, on the device
+
+
+class Step(NamedTuple):
+    """A batch's loss, and what else is measured on the way."""
+
+    loss: Tensor  # a scalar
+    measures: Tensor  # (M,), in the order of the task's `measures`
+
+
+class Task(Protocol):
+    """A loss on batches."""
+
+    columns: tuple[str, ...]  # of the labelled examples
+    measures: tuple[str, ...]  # what is measured at each step, beside the loss
+
+    def step(self, network: nn.Module, batch: Batch) -> Step:
+        """The loss of a batch, ready to be differentiated."""
+
+    def validate(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Each held-out example's measures: name -> (B,). They are averaged over all examples."""
+
+
+class Classification:
+    """C: the classes of the target, seen from the JPEG image (section 3.3)."""
+
+    columns: tuple[str, ...] = ("input", "labels")
+
+    def __init__(self, stages: int) -> None:
+        self.measures = tuple(f"accuracy_stage_{t}" for t in range(1, stages + 1))
+
+    def step(self, network: nn.Module, batch: Batch) -> Step:
+        """Cross entropy over all stages (equation 5), and each stage's accuracy."""
+        logits = [stage.float() for stage in network(unit(batch["input"]))]
+        loss = losses.classification_loss(logits, batch["labels"]).total
+        hits = torch.stack([losses.accuracy(stage.detach(), batch["labels"]) for stage in logits])
+        return Step(loss, hits)
+
+    def validate(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """The loss, and each stage's accuracy (Table 1)."""
+        count = len(batch["input"])
+        step = self.step(network, batch)
+        measured = {"loss": step.loss, **dict(zip(self.measures, step.measures, strict=True))}
+        return {name: value.expand(count) for name, value in measured.items()}
+
+
+class Reconstruction:
+    """E and D (section 3.4): with q = M(classes) where there is a mapping (CED), without any q where not (ED).
+
+    The column labels holds the target's classes for CED-GT, and C's estimates in their place for CED-EST.
+    """
+
+    measures: tuple[str, ...] = ("psnr",)
+
+    def __init__(self, mapping: Mapping | None) -> None:
+        self.mapping = mapping
+        self.columns: tuple[str, ...] = ("input", "target") if mapping is None else ("input", "target", "labels")
+
+    def step(self, network: nn.Module, batch: Batch) -> Step:
+        """Mean squared error (equation 6), and what that is in dB."""
+        loss = losses.reconstruction_loss(self._restore(network, batch), unit(batch["target"]))
+        return Step(loss, -10 * loss.detach().clamp_min(1e-15).log10().reshape(1))
+
+    def validate(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """The PSNR of each example, rounded and clipped to 8 bits, and that of the JPEG image itself, in dB."""
+        restored = (self._restore(network, batch) * 255).round().clamp(0, 255)
+        return {"psnr": psnr(restored, batch["target"]), "psnr_jpeg": psnr(batch["input"], batch["target"])}
+
+    def _restore(self, network: nn.Module, batch: Batch) -> Tensor:
+        x = unit(batch["input"])
+        restored: Tensor = network(x) if self.mapping is None else network(x, self.mapping(batch["labels"]))
+        return restored.float()
+
+
+def unit(planes: Tensor) -> Tensor:
+    """uint8 planes as float32 in [0, 1]."""
+    return planes.float() / 255
+
+
+def psnr(restored: Tensor, target: Tensor) -> Tensor:
+    """10 log10(255^2 / MSE) of each image, in dB, at most 148. Shape: (B, C, H, W), 0 to 255 -> (B,)."""
+    error = (restored.float() - target.float()).square().mean(dim=(1, 2, 3))
+    return 10 * torch.log10(255**2 / error.clamp_min(1e-10))

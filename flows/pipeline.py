@@ -1,0 +1,87 @@
+"""The whole way, as a Prefect flow: what runs after what. Start reading here.
+
+    photographs -> prepare -> edges -> label -> train C -> train ED, CED-EST, CED-GT
+                -> evaluate -> report -> publish
+
+Each stage finds its finished output in the store by the fingerprint of its configuration and inputs, so a flow
+that is started again redoes nothing that is done, whoever starts it. Prefect's own cache is left out: it knows
+only the runs of one server.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec
+
+from prefect import Task, flow, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from ced.config import Config
+from ced.recipes import configure
+from ced.stages import edges, evaluate, label, prepare, publish, restorers, summary, train
+from ced.stages import report as reporting
+from ced.stages.session import Output, Session, session
+
+P = ParamSpec("P")
+
+
+def _stage(run: Callable[P, Output], name: str, run_name: str | None = None) -> Task[P, Output]:
+    return task(name=name, task_run_name=run_name, cache_policy=NO_CACHE, persist_result=False)(run)
+
+
+prepare_task = _stage(prepare.run, "prepare")
+edges_task = _stage(edges.run, "edges")
+label_task = _stage(label.run, "label")
+train_task = _stage(train.run, "train", "train-{model}")
+restorer_task = _stage(restorers.run, "restorer", "restorer-{method}")
+evaluate_task = _stage(evaluate.run, "evaluate")
+report_task = _stage(reporting.run, "report")
+publish_task = _stage(publish.run, "publish")
+
+
+@flow(name="pipeline", flow_run_name="{recipe}", persist_result=False)
+def pipeline(
+    recipe: str = "quickstart",
+    images: list[str] | None = None,
+    test_images: str | None = None,
+    store: str | None = None,
+    report: str | None = None,
+    settings: list[str] | None = None,
+    ray_address: str | None = None,
+) -> dict[str, Any]:
+    """Photographs in, tables out.
+
+    Returns plain JSON values: the rows of the table, and where the report and the registered model are.
+    """
+    config = configure(recipe, images, test_images, settings)
+    with session(store, ray_address) as running:
+        made = make_all(config, running)
+        published = publish_task(config, made, running.store, running.tracking_uri)
+    told = summary.of(config, made, published)
+    create_markdown_artifact(summary.markdown(told), key="results", description=f"Results of {recipe}")
+    if report:
+        reporting.copy(made.reported, Path(report))
+    return told
+
+
+def make_all(config: Config, running: Session) -> publish.Made:
+    """Every stage up to the report, in order."""
+    place, workers = running.store, config.cluster.data_workers
+    evaluate.check(config)  # a mistake in the last stage should not wait for the end of training
+    prepared = prepare_task(config.prepare, config.images, place, workers)
+    classes = edges_task(config.classes, prepared, place, workers)
+    labelled = label_task(prepared, classes, place, workers)
+
+    classifier = train_task("classifier", config, train.Data(labelled, classes), place)
+    data = train.Data(labelled, classes, classifier)
+    wanted = [method for method in config.evaluate.methods if method != "jpeg"]
+    trained = {method: train_task(method, config, data, place) for method in wanted}
+    complete = {
+        method: restorer_task(method, autoencoder, classifier, classes, place)
+        for method, autoencoder in trained.items()
+    }
+
+    evaluated = evaluate_task(config.evaluate, config.test_images, complete, place, workers)
+    curves = {"classifier": classifier, **trained}
+    reported = report_task(config, evaluated, curves, place)
+    return publish.Made(prepared, classes, labelled, curves, complete, evaluated, reported)

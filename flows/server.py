@@ -1,0 +1,93 @@
+"""A Prefect server of a run's own: on this machine alone, and gone when the run is gone, also by `kill -9`.
+
+Prefect's own ephemeral server outlives a run that is killed, takes a port others may want, and gives up after 20
+seconds, which the first migration of its database can take.
+"""
+
+import contextlib
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+from ced.errors import ServiceError
+
+PATIENCE = 180.0  # seconds for the first start: it makes the database
+
+
+class Server:
+    """A server process that is starting. It ends when its standard input does, so with its parent."""
+
+    def __init__(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.port: int = listener.getsockname()[1]
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "flows.server", str(listener.fileno())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[listener.fileno()],
+                start_new_session=True,  # Ctrl-C is for the run; the server ends after it
+            )
+
+    @property
+    def url(self) -> str:
+        """What PREFECT_API_URL takes."""
+        return f"http://127.0.0.1:{self.port}/api"
+
+    def wait(self, patience: float = PATIENCE) -> None:
+        """Until it answers. Raises ServiceError where it ends or takes too long."""
+        deadline = time.monotonic() + patience
+        while not self._answers():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise ServiceError("the embedded Prefect server does not start; name another one in PREFECT_API_URL")
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """End it."""
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        self.process.wait(timeout=30)
+
+    def _answers(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", "/api/health")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+
+@contextlib.contextmanager
+def embedded() -> Iterator[Server]:
+    """A server that starts at once and is stopped at the end; `wait` for it before it is used."""
+    server = Server()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def serve(descriptor: int) -> None:
+    """Serve Prefect's interface on a listening socket, until standard input ends."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    import uvicorn
+    from prefect.server.api.server import create_app
+
+    config = uvicorn.Config(create_app(ephemeral=True), log_level="critical", lifespan="on")
+    uvicorn.Server(config).run(sockets=[socket.socket(fileno=descriptor)])
+
+
+def _end_with_parent() -> None:
+    sys.stdin.read()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]))

@@ -1,0 +1,77 @@
+"""`ray job submit` of the pipeline to a real cluster: its head, its job server, its workers."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RAY = Path(sys.executable).with_name("ray")
+PATH = os.pathsep.join([str(RAY.parent), os.environ.get("PATH", "")])  # an activated environment
+ENVIRONMENT = os.environ | {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "PATH": PATH}
+SETTINGS = (
+    ("prepare.size=32", "prepare.crops=2", "network.width=8", "network.width_half=4", "network.width_full=4")
+    + ("network.blocks=1", "network.stages=1", "classifier.steps=4", "autoencoder.steps=4")
+    + ("evaluate.methods=jpeg,ced-gt", "evaluate.pictures=1")
+)
+
+
+def ray(*arguments: str, timeout: int = 420) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(RAY), *arguments], capture_output=True, text=True, timeout=timeout, env=ENVIRONMENT, cwd=ROOT
+    )
+
+
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [one.getsockname()[1] for one in sockets]
+
+
+@pytest.fixture(scope="module")
+def job_server() -> Iterator[str]:
+    """A head of our own, which ends with its process: `ray stop` would end every Ray on the machine."""
+    port, dashboard, client = free_ports(3)
+    ports = [f"--port={port}", f"--dashboard-port={dashboard}", f"--ray-client-server-port={client}"]
+    command = [str(RAY), "start", "--head", "--block", "--node-ip-address=127.0.0.1", *ports, "--num-cpus=2"]
+    head = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(dashboard, head)
+        yield f"http://127.0.0.1:{dashboard}"
+    finally:
+        head.terminate()
+        head.wait(60)
+
+
+def wait_for(port: int, head: subprocess.Popen[bytes]) -> None:
+    """Until the job server takes connections."""
+    deadline = time.monotonic() + 120
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+            return
+        assert head.poll() is None, "the head has ended"
+        assert time.monotonic() < deadline, "no job server"
+        time.sleep(0.5)
+
+
+def test_the_pipeline_runs_as_a_job_of_the_cluster(job_server: str, tmp_path: Path) -> None:
+    settings = [argument for setting in SETTINGS for argument in ("--set", setting)]
+    entry = ["python", "-m", "ced", "run", "quickstart", "--store", str(tmp_path / "store"), *settings]
+    done = ray("job", "submit", "--address", job_server, "--working-dir", ".", "--", *entry)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    assert "CED-GT" in done.stdout
+    assert "succeeded" in done.stdout
+    assert len(list(tmp_path.glob("store/publish/*/publish.json"))) == 1
+
+
+def test_a_job_that_fails_says_why_and_fails_the_command(job_server: str, tmp_path: Path) -> None:
+    entry = ["python", "-m", "ced", "run", "quikstart", "--store", str(tmp_path)]
+    done = ray("job", "submit", "--address", job_server, "--working-dir", ".", "--", *entry)
+    assert done.returncode != 0
+    assert "did you mean 'quickstart'?" in done.stdout + done.stderr

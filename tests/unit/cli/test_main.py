@@ -1,0 +1,116 @@
+"""The command line: instant help, one clear line and exit code 2 for every mistake."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ced.cli.main import main
+
+
+def failing(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one line that a mistake prints."""
+    try:
+        code = main(arguments)
+    except SystemExit as stop:  # argparse's own
+        code = stop.code if isinstance(stop.code, int) else 1
+    assert code == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[-1].startswith("ced: error: ")
+    assert len([line for line in lines if "error" in line or "Traceback" in line]) == 1
+    return lines[-1]
+
+
+def test_help_is_instant_and_imports_nothing_heavy() -> None:
+    """Half a second in the best of five: a loaded machine is slow now and then, a heavy import always."""
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        done = subprocess.run([sys.executable, "-m", "ced", "--help"], capture_output=True, text=True, check=True)
+        times.append(time.perf_counter() - started)
+    assert "photographs in, tables" in " ".join(done.stdout.split())
+    assert min(times) < 0.5
+    script = "import sys, ced.cli.main as m; m._parser(); print([n for n in HEAVY if n in sys.modules])"
+    heavy = "HEAVY = ('numpy', 'torch', 'ray', 'prefect', 'mlflow', 'pyarrow', 'PIL', 'rich', 'matplotlib')\n"
+    done = subprocess.run([sys.executable, "-c", heavy + script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", ["run", "prepare", "train", "evaluate", "restore", "recipes"])
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+    assert f"ced {command}" in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out.startswith("ced 0.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "clause"),
+    [
+        (["run", "quikstart"], "unknown recipe 'quikstart'; did you mean 'quickstart'?"),
+        (["run", "--set", "prepare.sise=8"], "did you mean 'size'?"),
+        (["run", "--set", "prepare.size=9"], "use a multiple of 8"),
+        (["rum"], "did you mean 'run'"),
+        (["run", "--stoer", "x"], "unrecognized arguments: --stoer"),
+        (["train", "cde-gt"], "did you mean 'ced-gt'"),
+        (["train", "ed", "--device", "cuda"], "--device goes with --without-ray"),
+        (["recipes", "show"], "name one of quickstart"),
+        (["recipes", "show", "papr"], "did you mean 'paper'?"),
+        (["evaluate", "--images", "x", "--methods", "jpg"], "did you mean 'jpeg'?"),
+        (["evaluate", "--images", "x", "--methods", "ed"], "as ed=DIR or with --models DIR"),
+        (["evaluate", "--images", "x", "--quality", "0"], "use 1 to 100"),
+    ],
+)
+def test_mistakes_in_arguments(arguments: list[str], clause: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert clause in failing(capsys, *arguments)
+
+
+def test_photographs_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = ["--store", str(tmp_path / "store")]
+    assert "no such folder or file" in failing(capsys, "prepare", "--images", str(tmp_path / "gone"), *store)
+    (tmp_path / "empty").mkdir()
+    assert "no files in it" in failing(capsys, "prepare", "--images", str(tmp_path / "empty"), *store)
+    (tmp_path / "empty" / "notes.txt").write_text("x")
+    assert "1 files but no images" in failing(capsys, "evaluate", "--images", str(tmp_path / "empty"), *store)
+
+
+def test_a_store_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    line = failing(capsys, "prepare", "--images", "builtin:train", "--store", str(tmp_path / "file" / "store"))
+    assert "cannot be written" in line
+    assert str(tmp_path / "file") in line
+
+
+def test_an_address_where_nobody_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    started = time.monotonic()
+    common = ["--images", "builtin:train", "--store", str(tmp_path)]
+    assert "no Ray cluster at 127.0.0.1:9" in failing(capsys, "prepare", *common, "--ray-address", "127.0.0.1:9")
+    assert "write it as HOST:PORT" in failing(capsys, "prepare", *common, "--ray-address", "nonsense")
+    assert time.monotonic() - started < 15
+
+
+def test_an_mlflow_address_where_nobody_answers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    started = time.monotonic()
+    line = failing(capsys, "prepare", "--images", "builtin:train", "--store", str(tmp_path))
+    assert "http://127.0.0.1:9" in line
+    assert time.monotonic() - started < 15
+
+
+def test_recipes_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recipes"]) == 0
+    assert "quickstart" in capsys.readouterr().out
+    assert main(["recipes", "show", "quickstart"]) == 0
+    shown = capsys.readouterr().out
+    assert "prepare.mode=crops" in shown
+    assert "images = builtin:train" in shown

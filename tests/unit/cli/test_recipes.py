@@ -1,0 +1,22 @@
+"""`ced recipes` prints what --set takes."""
+
+import pytest
+
+from ced.cli.main import main
+from ced.config import Config, override
+from ced.recipes import RECIPES
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_what_is_shown_can_be_set(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recipes", "show", name]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    settings = [line for line in lines if " = " not in line]
+    shown = override(Config(), settings)
+    recipe = RECIPES[name]()
+    assert all(getattr(shown, section) == getattr(recipe, section) for section in ("prepare", "network", "classifier"))
+
+
+def test_the_list_has_a_line_for_each(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recipes"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(RECIPES)

@@ -1,0 +1,126 @@
+"""`ced restore`: where outputs go is decided, and mistakes are found, before anything is written."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage import data
+
+from ced import restore
+from ced.cli.main import main
+from ced.config import NetworkConfig
+from ced.nets import weights
+from ced.nets.autoencoder import AutoEncoder
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small untrained ED, a restorer like any other."""
+    torch.manual_seed(0)
+    network = NetworkConfig(width=8, width_half=4, width_full=4, blocks=1)
+    folder = tmp_path_factory.mktemp("model")
+    for name, content in restore.files("ed", weights.encode(AutoEncoder(network, 1, conditioned=False))).items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.fixture
+def cat(tmp_path: Path) -> Path:
+    path = tmp_path / "in" / "cat.jpg"
+    path.parent.mkdir()
+    Image.fromarray(data.chelsea()).save(path, quality=10)
+    return path
+
+
+def run(*arguments: object) -> int:
+    return main(["restore", *map(str, arguments)])
+
+
+def test_one_file_to_one_file(cat: Path, model: Path, tmp_path: Path) -> None:
+    assert run(cat, "-o", tmp_path / "cat.png", "--model", model) == 0
+    with Image.open(tmp_path / "cat.png") as image:
+        assert (image.format, image.mode, image.size) == ("PNG", "RGB", (451, 300))
+
+
+def test_a_folder_keeps_its_shape(cat: Path, model: Path, tmp_path: Path) -> None:
+    below = cat.parent / "below" / "dog.jpeg"
+    below.parent.mkdir()
+    below.write_bytes(cat.read_bytes())
+    assert run(cat.parent, "-o", tmp_path / "out", "--model", model) == 0
+    assert sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.png")) == [
+        "below/dog.png",
+        "cat.png",
+    ]
+
+
+def test_one_file_into_a_folder(cat: Path, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    assert run(cat, "-o", tmp_path / "out", "--model", model) == 0
+    assert (tmp_path / "out" / "cat.png").is_file()
+
+
+def test_a_bad_image_is_named_and_the_others_are_restored(
+    cat: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    (cat.parent / "bad.jpg").write_bytes(cat.read_bytes()[:2000])
+    assert run(cat.parent, "-o", tmp_path / "out", "--model", model) == 2
+    assert "1 of 2 images could not be restored" in capsys.readouterr().err
+    assert any("bad.jpg" in message and "truncated" in message for message in caplog.messages)
+    assert (tmp_path / "out" / "cat.png").is_file()
+
+
+def test_gray_stays_gray(cat: Path, model: Path, tmp_path: Path) -> None:
+    gray = cat.with_name("gray.jpg")
+    Image.fromarray(data.camera()[:99, :101]).save(gray, quality=10)
+    assert run(gray, "-o", tmp_path / "gray.png", "--model", model) == 0
+    with Image.open(tmp_path / "gray.png") as image:
+        assert (image.mode, image.size) == ("L", (101, 99))
+        assert np.asarray(image).any()
+
+
+@pytest.mark.parametrize(
+    ("prepare", "out", "clause"),
+    [
+        (lambda root: (root / "x.png").mkdir(), "x.png", "exists as a folder"),
+        (lambda root: None, "x.jpg", "restored images are PNG files"),
+        (lambda root: (root / "x").write_text(""), "x/", "is a file"),
+    ],
+)
+def test_outputs_that_cannot_be(
+    cat: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], prepare, out: str, clause: str
+) -> None:
+    prepare(tmp_path)
+    inputs = [cat] if not out.endswith("/") else [cat.parent]
+    assert run(*inputs, "-o", tmp_path / out.rstrip("/"), "--model", model) == 2
+    assert clause in capsys.readouterr().err
+
+
+def test_two_inputs_with_one_output_are_refused(
+    cat: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cat.with_suffix(".png").write_bytes(cat.read_bytes())
+    assert run(cat.parent, "-o", tmp_path / "out", "--model", model) == 2
+    assert "would both become" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("spoil", ["description", "weights", "nothing there"])
+def test_a_model_of_another_format(
+    cat: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil: str
+) -> None:
+    other = tmp_path / "other"
+    if spoil != "nothing there":
+        other.mkdir()
+        for path in model.iterdir():
+            (other / path.name).write_bytes(path.read_bytes())
+    if spoil == "description":
+        (other / "restorer.json").write_text('{"format": "ced-restorer", "version": 99, "method": "ed"}')
+    if spoil == "weights":
+        (other / "autoencoder.safetensors").write_bytes(b"\x00" * 100)
+    assert run(cat, "-o", tmp_path / "cat.png", "--model", other) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert str(other) in lines[0] or "safetensors" in lines[0]
+    assert not (tmp_path / "cat.png").exists()

@@ -1,0 +1,78 @@
+"""Examples of one photograph: sizes, flips, crops decided by seed and identity alone."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from skimage import data
+
+from ced.config import PrepareConfig
+from ced.core import jpeg
+from ced.core.colour import luminance
+from ced.core.examples import examples
+from ced.core.images import Rejected
+
+RESIZE = PrepareConfig(mode="resize", size=96)
+CROPS = PrepareConfig(mode="crops", size=32, smallest_scale=0.3)
+
+
+def listed(rgb: np.ndarray, config: PrepareConfig, name: str = "a.jpg", crops: int = 3) -> list:
+    return list(examples(rgb, name, config, crops))
+
+
+def test_the_whole_image_is_resized_as_pillow_does() -> None:
+    cat = data.chelsea()
+    plain, flipped = listed(cat, RESIZE)
+    expected = luminance(np.asarray(Image.fromarray(cat).resize((96, 96), Image.Resampling.BICUBIC)))
+    assert np.array_equal(plain.target, expected[None])
+    assert np.array_equal(flipped.target, expected[None, :, ::-1])
+    assert (plain.flip, flipped.flip) == (False, True)
+
+
+@pytest.mark.parametrize("colour", ["y", "rgb"])
+def test_inputs_are_what_the_stream_decodes_to(colour: str) -> None:
+    for example in listed(data.chelsea(), dataclasses.replace(RESIZE, colour=colour, quality=20)):
+        decoded = jpeg.decode(example.jpeg)
+        planes = decoded[None] if colour == "y" else decoded.transpose(2, 0, 1)
+        assert np.array_equal(example.input, planes)
+        assert example.target.shape == (1 if colour == "y" else 3, 96, 96)
+
+
+def test_without_flips_half_as_many() -> None:
+    assert len(listed(data.chelsea(), dataclasses.replace(CROPS, flip=False))) == 3
+
+
+def test_crops_depend_on_seed_and_identity_alone() -> None:
+    cat = data.chelsea()
+    first = [e.target.tobytes() for e in listed(cat, CROPS)]
+    assert first == [e.target.tobytes() for e in listed(cat, CROPS)]
+    assert first[:4] == [e.target.tobytes() for e in listed(cat, CROPS, crops=2)]
+    assert first != [e.target.tobytes() for e in listed(cat, CROPS, name="b.jpg")]
+    assert first != [e.target.tobytes() for e in listed(cat, dataclasses.replace(CROPS, seed=1))]
+
+
+def test_crops_are_named_after_the_photograph() -> None:
+    assert [e.image_id for e in listed(data.chelsea(), CROPS)] == [f"a.jpg#{i}" for i in (0, 0, 1, 1, 2, 2)]
+
+
+@given(st.integers(32, 200), st.integers(32, 200), st.floats(0.05, 1), st.integers(0, 2**31))
+@settings(max_examples=40, deadline=None)
+def test_crops_of_any_photograph_have_the_size(height: int, width: int, smallest: float, seed: int) -> None:
+    rgb = np.zeros((height, width, 3), np.uint8)
+    config = dataclasses.replace(CROPS, smallest_scale=smallest, seed=seed)
+    assert all(e.target.shape == (1, 32, 32) for e in listed(rgb, config))
+
+
+def test_crops_come_at_many_scales() -> None:
+    # A ramp's slope in a crop tells the scale it was taken at.
+    ramp = np.repeat(np.linspace(0, 255, 400)[None, :, None], 400, axis=0).repeat(3, axis=2).astype(np.uint8)
+    slopes = [float(np.ptp(e.target)) for e in listed(ramp, CROPS, crops=40) if not e.flip]
+    assert max(slopes) / min(slopes) > 2
+
+
+def test_a_photograph_smaller_than_a_crop_is_set_aside() -> None:
+    with pytest.raises(Rejected, match="too small: 40x31 pixels, a crop takes 32x32"):
+        listed(np.zeros((31, 40, 3), np.uint8), CROPS)

@@ -1,0 +1,55 @@
+"""The degradation: baseline streams with the IJG tables."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from ced.core import jpeg
+
+# IJG luminance table (Annex K.1 of the JPEG standard), natural order.
+ANNEX_K = np.array(
+    [16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56]
+    + [14, 17, 22, 29, 51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92]
+    + [49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99]
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def camera() -> np.ndarray:
+    return data.camera()
+
+
+@pytest.mark.parametrize("quality", [10, 20, 50, 90])
+def test_tables_are_ijg_scaled(camera: np.ndarray, quality: int) -> None:
+    scale = 5000 // quality if quality < 50 else 200 - 2 * quality
+    expected = np.clip((ANNEX_K * scale + 50) // 100, 1, 255)
+    with Image.open(io.BytesIO(jpeg.encode(camera, quality))) as image:
+        assert sorted(image.quantization[0]) == sorted(expected.tolist())
+        assert image.mode == "L"
+        assert "progressive" not in image.info
+
+
+def test_colour_has_subsampled_chroma() -> None:
+    stream = jpeg.encode(data.astronaut(), 10)
+    with Image.open(io.BytesIO(stream)) as image:
+        assert [layer[1:3] for layer in image.layer] == [(2, 2), (1, 1), (1, 1)]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (8, 8), (17, 9), (31, 64), (13, 21, 3)])
+def test_any_size_comes_back(shape: tuple[int, ...]) -> None:
+    image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    decoded = jpeg.decode(jpeg.encode(image, 50))
+    assert decoded.shape == shape
+    assert decoded.dtype == np.uint8
+
+
+def test_lower_quality_is_further_away(camera: np.ndarray) -> None:
+    errors = [np.mean((jpeg.decode(jpeg.encode(camera, q)).astype(float) - camera) ** 2) for q in (5, 10, 20, 50, 95)]
+    assert errors == sorted(errors, reverse=True)
+
+
+def test_streams_are_reproducible(camera: np.ndarray) -> None:
+    assert jpeg.encode(camera, 10) == jpeg.encode(camera.copy(), 10)

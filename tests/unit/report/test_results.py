@@ -1,0 +1,114 @@
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ced.errors import FormatError
+from ced.report.model import Row
+from ced.report.results import parse_results, results_json
+
+KEYS = ["dataset", "quality", "colour", "method", "images", "psnr", "psnr_b", "ssim", "bef_mse_bound"]
+
+
+def refuse(constant: str) -> None:
+    raise AssertionError(f"{constant} is not JSON")
+
+
+def written(rows: tuple[Row, ...]) -> dict[str, Any]:
+    whole: dict[str, Any] = json.loads(results_json(rows, {"ced": "0.1.0"}, {"seed": 0}))
+    return whole
+
+
+def test_the_keys_are_exactly_those_promised(rows: tuple[Row, ...]) -> None:
+    whole = written(rows)
+    assert list(whole) == ["versions", "config", "rows"]
+    assert whole["versions"] == {"ced": "0.1.0"}
+    assert whole["config"] == {"seed": 0}
+    assert [list(row) for row in whole["rows"]] == [KEYS] * len(rows)
+
+
+def test_figures_are_kept_in_full(rows: tuple[Row, ...]) -> None:
+    assert [*written(rows)["rows"][1].values()] == ["LIVE1", 10, "y", "jpeg", 29, 27.7683, 25.3271, 0.7906, 0.7544]
+
+
+def test_infinite_and_missing_figures_are_null_everywhere(rows: tuple[Row, ...]) -> None:
+    text = results_json(rows, {}, {"limits": (1.0, math.inf), "deep": {"value": math.nan}})
+    whole = json.loads(text, parse_constant=refuse)
+    assert whole["config"] == {"limits": [1.0, None], "deep": {"value": None}}
+    assert [whole["rows"][5][key] for key in KEYS[5:]] == [None, None, 1.0, None]
+
+
+def test_numpy_floats_are_written_as_numbers() -> None:
+    row = Row("LIVE1", 10, "y", "ed", 29, np.float64(29.5), np.float64(np.inf), 0.8, 0.1)
+    assert [written((row,))["rows"][0][key] for key in ("psnr", "psnr_b")] == [29.5, None]
+
+
+def test_names_outside_ascii_stay_readable() -> None:
+    row = Row("Østersøen “ferie”", 10, "y", "ed", 1, 1.0, 1.0, 1.0, 0.0)
+    text = results_json([row], {}, {})
+    assert "Østersøen “ferie”" in text
+    assert parse_results(text).rows == (row,)
+
+
+def test_what_was_written_is_read_back(rows: tuple[Row, ...]) -> None:
+    results = parse_results(results_json(rows, {"ced": "0.1.0"}, {"train": {"steps": 10}}))
+    assert results.versions == {"ced": "0.1.0"}
+    assert results.config == {"train": {"steps": 10}}
+    assert results.rows[:5] == rows[:5]
+    assert math.isnan(results.rows[5].psnr)
+    assert math.isnan(results.rows[5].bef_mse_bound)
+
+
+@given(
+    st.builds(
+        Row,
+        dataset=st.text(max_size=20),
+        quality=st.integers(1, 100),
+        colour=st.sampled_from(["y", "rgb"]),
+        method=st.text(max_size=10),
+        images=st.integers(0, 10**6),
+        psnr=st.floats(allow_nan=False, allow_infinity=False),
+        psnr_b=st.floats(allow_nan=False, allow_infinity=False),
+        ssim=st.floats(-1, 1),
+        bef_mse_bound=st.floats(allow_nan=False, allow_infinity=False),
+    )
+)
+def test_any_finite_row_survives_the_way_to_text_and_back(row: Row) -> None:
+    assert parse_results(results_json([row], {}, {})).rows == (row,)
+
+
+GOOD = '{"versions": {}, "config": {}, "rows": [%s]}'
+ROW = '"dataset": "d", "quality": 10, "colour": "y", "method": "ed", "images": 1, "psnr": 1, "psnr_b": 1, "ssim": 1'
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "not JSON"),
+        ("{", "not JSON"),
+        (GOOD % "NaN", "NaN is not a JSON number"),
+        ("[]", "exactly the keys"),
+        ('{"versions": {}, "rows": []}', "exactly the keys"),
+        ('{"versions": {}, "config": {}, "rows": [], "more": 1}', "exactly the keys"),
+        ('{"versions": [], "config": {}, "rows": []}', "versions is not an object"),
+        ('{"versions": {}, "config": {}, "rows": {}}', "rows is not a list"),
+        (GOOD % "3", "row 1 has not exactly the keys"),
+        (GOOD % f"{{{ROW}}}", "row 1 has not exactly the keys"),
+        (GOOD % f'{{{ROW}, "bef_mse_bound": "0"}}', "bef_mse_bound = '0' is not a number"),
+        (GOOD % f'{{{ROW}, "bef_mse_bound": true}}', "bef_mse_bound = True is not a number"),
+        (GOOD % f'{{{ROW}, "bef_mse_bound": 0}}'.replace('"images": 1', '"images": 1.5'), "images = 1.5"),
+        (GOOD % f'{{{ROW}, "bef_mse_bound": 0}}'.replace('"images": 1', '"images": null'), "images = None"),
+        (GOOD % f'{{{ROW}, "bef_mse_bound": 0}}'.replace('"method": "ed"', '"method": 1'), "method = 1 is not a text"),
+    ],
+)
+def test_another_format_is_refused_in_one_line(text: str, complaint: str) -> None:
+    with pytest.raises(FormatError) as caught:
+        parse_results(text)
+    message = str(caught.value)
+    assert message.startswith("results.json: ")
+    assert complaint in message
+    assert "\n" not in message

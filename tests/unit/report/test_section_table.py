@@ -1,0 +1,106 @@
+import re
+from dataclasses import replace
+from html import unescape
+from html.parser import HTMLParser
+
+from ced.report.model import Row
+from ced.report.section_table import table_section
+
+
+class Cells(HTMLParser):
+    """The text of every cell of the first table, row by row; the best figures between stars."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self._inside = False
+        self.feed(page[: page.index("</table>")])
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.rows[-1].append("")
+            self._inside = True
+        elif tag == "strong":
+            self.rows[-1][-1] += "*"
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("td", "th"):
+            self._inside = False
+        elif tag == "strong":
+            self.rows[-1][-1] += "*"
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.rows[-1][-1] += data.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_no_rows_make_no_section() -> None:
+    assert table_section([]) == ""
+
+
+def test_columns_say_unit_and_direction(rows: tuple[Row, ...]) -> None:
+    head = Cells(table_section(rows)).rows[0]
+    assert head == ["Method", "BEF/MSE> ↓", "PSNR dB ↑", "PSNR-B dB ↑", "SSIM ↑"]
+
+
+def test_each_test_set_has_a_heading_and_its_methods(rows: tuple[Row, ...]) -> None:
+    lines = Cells(table_section(rows)).rows
+    assert [line[0] for line in lines[1:]] == [
+        "LIVE1 QF 10 · luminance · 29 images",
+        "JPEG",
+        "ED",
+        "CED-EST",
+        "CED-GT",
+        "holiday QF 95 · RGB · 2 images",
+        "JPEG",
+        "ED",
+    ]
+
+
+def test_figures_with_the_papers_beside_them_and_the_best_marked(rows: tuple[Row, ...]) -> None:
+    lines = Cells(table_section(rows)).rows
+    said = ", the paper: "
+    assert lines[3] == [
+        "ED",
+        f"0.099{said}0.074",
+        f"*29.10*{said}29.40",
+        f"*28.69*{said}29.09",
+        f"*0.826*{said}0.833",
+    ]
+    assert lines[5][1] == f"*0.007*{said}0.007"
+    assert lines[8] == ["ED", "–", "*∞*", "*∞*", "*1.000*"]
+
+
+def test_the_other_works_of_the_paper_are_folded_away(rows: tuple[Row, ...]) -> None:
+    section = table_section(rows)
+    folded = section[section.index("<details") : section.index("</details>")]
+    assert re.findall(r'scope="row">([^<]*)<', folded) == ["*AR-CNN", "Galteri-MSE", "*Galteri-MSE", "*Galteri-GAN"]
+    assert "28.74" in folded
+    assert "open" not in folded[: folded.index(">")]
+
+
+def test_without_the_papers_test_sets_the_paper_is_not_shown(rows: tuple[Row, ...]) -> None:
+    own = table_section(rows[4:])
+    fewer = table_section([replace(row, images=10) for row in rows[:4]])
+    for section in (own, fewer):
+        assert "with-paper" not in section
+        assert "<details" not in section
+        assert "In grey" not in section
+
+
+def test_every_column_is_explained_and_so_is_ced_gt(rows: tuple[Row, ...]) -> None:
+    section = table_section(rows[4:])
+    after = section[section.index("</table>") :]
+    assert [unescape(term) for term in re.findall("<dt>(.*?)</dt>", after)] == ["BEF/MSE>", "PSNR", "PSNR-B", "SSIM"]
+    assert "CED-GT learned with the true ones" in after
+
+
+def test_names_are_escaped() -> None:
+    row = Row('<script>"a&b', 10, "<i>", "<b>mine", 1, 30.0, 29.0, 0.8, 0.2)
+    section = table_section([row])
+    assert "&lt;script&gt;&quot;a&amp;b" in section
+    assert "&lt;i&gt;" in section
+    assert "&lt;b&gt;mine" in section
+    assert "<script" not in section

@@ -1,0 +1,125 @@
+import re
+import subprocess
+import sys
+
+import pytest
+
+from ced.errors import FormatError
+from ced.report import table
+from ced.report.model import Row
+from ced.report.table import markdown, terminal
+
+
+def line(text: str, method: str) -> str:
+    return next(line for line in text.splitlines() if re.search(rf"(?<![\w-]){method}(?![\w-])", line))
+
+
+def test_every_method_has_its_line_with_the_papers_decimals(rows: tuple[Row, ...]) -> None:
+    text = terminal(rows[:4], 80)
+    assert line(text, "JPEG").split() == ["LIVE1", "10", "29", "JPEG", "0.754", "27.77", "25.33", "0.791"]
+    assert line(text, "CED-EST").split() == ["CED-EST", "0.103", "29.10*", "28.62", "0.825"]
+    names = re.findall(r"JPEG|CED-EST|CED-GT|(?<!C)ED\b(?!-)", text)
+    assert names == ["JPEG", "ED", "CED-EST", "CED-GT"]
+
+
+def test_columns_stand_in_the_papers_order(rows: tuple[Row, ...]) -> None:
+    assert terminal(rows).split()[:9] == ["Test", "set", "QF", "Images", "Method", "BEF/MSE>", "PSNR", "PSNR-B", "SSIM"]
+
+
+def test_the_best_carry_a_star_in_plain_text(rows: tuple[Row, ...]) -> None:
+    text = terminal(rows[:4], 80)
+    starred = re.findall(r"\S+\*", text)
+    assert starred == ["29.10*", "28.69*", "0.826*", "29.10*", "0.007*"]
+    assert "* the best of its test set" in text
+    assert "\x1b" not in text
+
+
+def test_the_best_are_bold_on_a_terminal(rows: tuple[Row, ...]) -> None:
+    text = terminal(rows[:4], 80, styled=True)
+    assert re.findall(r"\x1b\[1;32m(\S+?)\x1b\[0m", text) == ["29.10", "28.69", "0.826", "29.10", "0.007"]
+    assert "*" not in text
+
+
+def test_the_papers_figure_stands_in_brackets_where_there_is_room(rows: tuple[Row, ...]) -> None:
+    wide = terminal(rows)
+    assert "0.754  (0.754)" in line(wide, "JPEG")
+    assert "0.007* (0.007)" in line(wide, "CED-GT")
+    assert len(re.findall(r"\(\d+\.\d+\)", wide)) == 16
+    assert "in brackets: the paper's Table 2" in wide
+    assert "(0.754)" not in terminal(rows, 80)
+    assert "brackets" not in terminal(rows[4:])
+
+
+@pytest.mark.parametrize("width", [72, 80, 99, 100, 120, 200])
+@pytest.mark.parametrize("name", ["LIVE1", "a test set with a name that is far too long for one line", "Ünïcödé" * 12])
+def test_no_line_is_wider_than_asked_and_no_figure_is_cut(rows: tuple[Row, ...], width: int, name: str) -> None:
+    more = Row(name, 100, "rgb", "jpeg", 12345, float("inf"), 127.123, 0.8, -12.3456)
+    text = terminal([*rows, more], width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    assert all(figure in text for figure in ("∞", "127.12", "-12.346", "12345", "28.69*"))
+
+
+def test_a_narrow_terminal_gets_whole_figures_all_the_same(rows: tuple[Row, ...]) -> None:
+    assert terminal(rows, 20) == terminal(rows, 72)
+
+
+def test_colour_and_missing_figures_are_said(rows: tuple[Row, ...]) -> None:
+    text = terminal(rows[4:])
+    assert "holiday (RGB)" in text
+    assert line(text, "ED").split() == ["ED", "–", "∞*", "∞*", "1.000*"]
+
+
+def test_another_number_of_images_is_said_in_its_own_line() -> None:
+    rows = [Row("a", 10, "y", m, n, 30.0, 29.0, 0.8, 0.2) for m, n in (("jpeg", 3), ("ed", 3), ("ced-gt", 2))]
+    text = terminal(rows)
+    assert [line(text, m).split()[:-4] for m in ("ED", "CED-GT")] == [["ED"], ["2", "CED-GT"]]
+
+
+def test_names_are_never_read_as_markup() -> None:
+    row = Row("[red]x[/red]", 10, "y", "[b]\nmine", 1, 30.0, 29.0, 0.8, 0.2)
+    text = terminal([row], styled=True)
+    assert "[red]x[/red]" in text
+    assert "[b] mine" in text
+
+
+def test_the_environment_does_not_change_the_text(rows: tuple[Row, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, styled = terminal(rows), terminal(rows, styled=True)
+    for name, value in {"COLUMNS": "40", "NO_COLOR": "1", "TERM": "dumb", "FORCE_COLOR": "1"}.items():
+        monkeypatch.setenv(name, value)
+    assert (terminal(rows), terminal(rows, styled=True)) == (plain, styled)
+
+
+def test_no_rows_are_a_heading_alone() -> None:
+    assert "Method" in terminal([])
+    assert markdown([]).count("\n") == 2
+
+
+def test_markdown_is_one_table_with_the_best_in_bold(rows: tuple[Row, ...]) -> None:
+    lines = markdown(rows).splitlines()
+    assert lines[0] == "| Test set | QF | Method | BEF/MSE&gt; | PSNR | PSNR-B | SSIM |"
+    assert lines[2] == "| LIVE1 | 10 | JPEG | 0.754 (0.754) | 27.77 (27.77) | 25.33 (25.33) | 0.791 (0.791) |"
+    assert lines[3] == "| LIVE1 | 10 | ED | 0.099 (0.074) | **29.10** (29.40) | **28.69** (29.09) | **0.826** (0.833) |"
+    assert lines[7] == "| holiday (RGB) | 95 | ED | – | **∞** | **∞** | **1.000** |"
+    assert lines[9].endswith("in brackets: the paper's Table 2.")
+    assert len(lines) == 10
+
+
+def test_markdown_without_the_papers_test_sets_has_no_note(rows: tuple[Row, ...]) -> None:
+    assert "brackets" not in markdown(rows[4:])
+
+
+def test_markdown_cells_hold_any_name() -> None:
+    row = Row("a|b\n<i>\\&", 10, "y", "ed", 1, 30.0, 29.0, 0.8, 0.2)
+    assert "| a\\|b &lt;i&gt;\\\\&amp; | 10 |" in markdown([row])
+
+
+def test_the_json_functions_are_at_hand_here(rows: tuple[Row, ...]) -> None:
+    assert table.parse_results(table.results_json(rows[:4], {}, {})).rows == rows[:4]
+    with pytest.raises(FormatError):
+        table.parse_results("{}")
+
+
+def test_importing_the_table_does_not_import_rich() -> None:
+    script = "import sys, ced.report.table; sys.exit('rich' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

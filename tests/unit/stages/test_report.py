@@ -1,0 +1,64 @@
+"""From rows per image to rows of Table 2."""
+
+import math
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from ced import schema
+from ced.adapters.storage import Manifest, Output, write_table
+from ced.core.metrics import bef_mse_bound
+from ced.stages import evaluate, report
+
+
+def one(image: str, method: str, quality: int, psnr: float) -> dict[str, object]:
+    facts = {"dataset": "set", "image_id": image, "method": method, "quality": quality, "colour": "y"}
+    size = {"height": 16, "width": 16}
+    measured = {"mse": 1.0, "bef": 1.0, "psnr": psnr, "psnr_b": psnr - 1, "ssim": 0.5, "seconds": 0.1}
+    return {**facts, **size, **measured}
+
+
+def evaluated(folder: Path, rows: list[dict[str, object]]) -> Output:
+    write_table(folder / evaluate.FILE, pa.Table.from_pylist(rows, schema.PER_IMAGE))
+    return Output(folder, Manifest("evaluate", "f", {}, {}, {"images": 2}, {}), reused=False)
+
+
+def test_rows_are_means_over_images_by_quality_and_method(tmp_path: Path) -> None:
+    images = [
+        one(image, method, quality, psnr + quality)
+        for image, psnr in (("a", 20.0), ("b", 30.0))
+        for quality in (10, 20)
+        for method in ("jpeg", "ed")
+    ]
+    rows = report.rows_of(evaluated(tmp_path, images))
+    assert [(row.quality, row.method, row.images) for row in rows] == [
+        (10, "jpeg", 2),
+        (10, "ed", 2),
+        (20, "jpeg", 2),
+        (20, "ed", 2),
+    ]
+    assert rows[0].psnr == pytest.approx(35.0)
+    assert rows[2].psnr_b == pytest.approx(44.0)
+    assert rows[0].bef_mse_bound == bef_mse_bound(35.0, 34.0)
+
+
+def test_a_perfect_image_makes_the_mean_infinite(tmp_path: Path) -> None:
+    (row,) = report.rows_of(evaluated(tmp_path, [one("a", "ed", 10, math.inf), one("b", "ed", 10, 30.0)]))
+    assert math.isinf(row.psnr)
+
+
+def test_versions_name_what_the_results_depend_on() -> None:
+    assert {"ced", "python", "torch", "ray", "prefect", "mlflow", "pyarrow", "numpy", "pillow"} == set(
+        report.versions()
+    )
+
+
+def test_a_report_is_copied_whole(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    (made / "strips").mkdir(parents=True)
+    for name in ("report.html", "strips/00.png"):
+        (made / name).write_text(name)
+    manifest = Manifest("report", "f", {}, {}, {}, {"report.html": "x", "strips/00.png": "y"})
+    report.copy(Output(made, manifest, reused=True), tmp_path / "copy")
+    assert (tmp_path / "copy" / "strips" / "00.png").read_text() == "strips/00.png"

@@ -1,0 +1,45 @@
+"""What the training stage says, and what its output depends on."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from ced.adapters.storage import Manifest, Output, Store
+from ced.config import Config
+from ced.stages import train
+
+REPORT = {"step": 50, "steps": 200, "loss": 1.23456, "images_per_second": 75.0, "batch_size": 16}
+
+
+def output(content: str) -> Output:
+    return Output(Path("nowhere"), Manifest("stage", "f", {}, {}, {}, {"part": content}), reused=True)
+
+
+def test_the_line_of_a_classifier() -> None:
+    told = train.line("classifier", REPORT | {"validation_accuracy_stage_1": 0.3, "validation_accuracy_stage_2": 0.31})
+    expected = "classifier: step 50 of 200, loss 1.235, accuracy 0.3000 / 0.3100, 75 images a second, 0:32 left"
+    assert told == expected
+
+
+def test_the_line_of_an_autoencoder() -> None:
+    told = train.line("ed", REPORT | {"validation_psnr": 29.404})
+    assert told == "ed: step 50 of 200, loss 1.235, PSNR 29.40 dB, 75 images a second, 0:32 left"
+
+
+def test_ced_est_without_a_classifier_is_a_mistake_of_the_caller(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="estimates of a classifier"):
+        train.run("ced-est", Config(), train.Data(output("a"), output("b")), Store(tmp_path))
+
+
+def test_lines_are_said_once_and_only_whole(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    metrics = tmp_path / "metrics.jsonl"
+    line = '{"step": 1, "steps": 2, "loss": 0.5}\n'
+    with caplog.at_level(logging.INFO, logger="ced"):
+        assert train._say_new("ed", metrics, 0) == 0
+        metrics.write_text(line + '{"step": 2, "st')
+        said = train._say_new("ed", metrics, 0)
+        assert train._say_new("ed", metrics, said) == said
+        metrics.write_text(line + line.replace('"step": 1', '"step": 2'))
+        train._say_new("ed", metrics, said)
+    assert caplog.messages == ["ed: step 1 of 2, loss 0.5", "ed: step 2 of 2, loss 0.5"]

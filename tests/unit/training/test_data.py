@@ -1,0 +1,174 @@
+import hashlib
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ced.core.classes import Classes
+from ced.errors import FormatError
+from ced.training import data as module
+
+COLUMNS = ("input", "target", "labels")
+
+
+@pytest.fixture
+def folder(data: Path, tmp_path: Path) -> Path:
+    """A copy of the labelled examples, to be spoilt."""
+    shutil.copytree(data / "labelled", tmp_path / "labelled")
+    return tmp_path / "labelled"
+
+
+def rewrite(path: Path, change) -> None:
+    table = pq.read_table(path)
+    pq.write_table(change(table), path)
+
+
+def replace(table: pa.Table, name: str, values: list) -> pa.Table:
+    return table.set_column(table.schema.get_field_index(name), table.schema.field(name), [values])
+
+
+def test_every_row_of_every_part_in_order(data: Path) -> None:
+    read = module.read(str(data / "labelled"), COLUMNS, channels=1)
+    rows = [row for part in sorted((data / "labelled").glob("*.parquet")) for row in pq.read_table(part).to_pylist()]
+    assert read.sources == [row["source"] for row in rows]
+    for name, shape in (("input", (1, 32, 32)), ("target", (1, 32, 32)), ("labels", (16, 8, 8))):
+        expected = np.stack([np.frombuffer(row[name], np.uint8).reshape(shape) for row in rows])
+        assert np.array_equal(read.planes[name], expected)
+
+
+def test_the_labels_are_those_of_the_targets(data: Path) -> None:
+    from ced.core.frequency import coefficients
+
+    read = module.read(str(data / "labelled"), COLUMNS, channels=1)
+    classes = Classes.from_json((data / "classes.json").read_text())
+    expected = classes.label(coefficients(read.planes["target"][:, 0].numpy()))
+    assert np.array_equal(read.planes["labels"], expected)
+
+
+def test_only_the_columns_wanted_are_read(folder: Path) -> None:
+    for path in folder.glob("*.parquet"):
+        rewrite(path, lambda table: table.drop_columns(["labels"]))
+    assert set(module.read(str(folder), ["input"], 1).planes) == {"input"}
+
+
+def test_colour_planes(colour_data: Path) -> None:
+    read = module.read(str(colour_data / "labelled"), COLUMNS, channels=3)
+    assert read.planes["target"].shape[1:] == (3, 32, 32)
+    assert not np.array_equal(read.planes["target"][:, 0], read.planes["target"][:, 2])
+
+
+def test_empty_parts_are_passed_over(folder: Path, data: Path) -> None:
+    rewrite(folder / "part-00000.parquet", lambda table: table.slice(0, 0))
+    whole = module.read(str(data / "labelled"), ["input"], 1)
+    rest = module.read(str(folder), ["input"], 1)
+    dropped = len(whole.sources) - len(rest.sources)
+    assert dropped > 0
+    assert np.array_equal(rest.planes["input"], whole.planes["input"][dropped:])
+
+
+def test_other_files_are_passed_over(folder: Path) -> None:
+    (folder / "notes.parquet").write_text("nothing")
+    assert len(module.read(str(folder), ["input"], 1).sources) == 32
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_a_folder_without_parts(tmp_path: Path, made: bool) -> None:
+    folder = tmp_path / "empty"
+    if made:
+        folder.mkdir()
+    with pytest.raises(FormatError, match=r"empty: no part-\*\.parquet in it"):
+        module.read(str(folder), COLUMNS, 1)
+
+
+def test_parts_without_examples(folder: Path) -> None:
+    for path in folder.glob("*.parquet"):
+        rewrite(path, lambda table: table.slice(0, 0))
+    with pytest.raises(FormatError, match="no examples in its parts"):
+        module.read(str(folder), COLUMNS, 1)
+
+
+def test_examples_that_are_not_labelled(folder: Path) -> None:
+    rewrite(folder / "part-00001.parquet", lambda table: table.drop_columns(["labels"]))
+    with pytest.raises(FormatError, match=r"part-00001\.parquet: no column 'labels'"):
+        module.read(str(folder), COLUMNS, 1)
+
+
+def test_another_schema_version(folder: Path) -> None:
+    rewrite(folder / "part-00001.parquet", lambda table: table.replace_schema_metadata({"ced.schema": "99"}))
+    with pytest.raises(FormatError, match=r"part-00001\.parquet: schema version 99, where 1 is read"):
+        module.read(str(folder), COLUMNS, 1)
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1", b"not Parquet at all, whatever its name says"])
+def test_a_part_that_is_no_parquet(folder: Path, damage: bytes) -> None:
+    (folder / "part-00002.parquet").write_bytes(damage)
+    with pytest.raises(FormatError, match=r"part-00002\.parquet: cannot be read as Parquet") as caught:
+        module.read(str(folder), COLUMNS, 1)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_part_cut_short(folder: Path) -> None:
+    path = folder / "part-00000.parquet"
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(FormatError, match="cannot be read as Parquet"):
+        module.read(str(folder), COLUMNS, 1)
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_examples_of_several_sizes(folder: Path, column: str) -> None:
+    def shorten(table: pa.Table) -> pa.Table:
+        values = table[column].to_pylist()
+        return replace(table, column, [values[0][:-16], *values[1:]])
+
+    rewrite(folder / "part-00002.parquet", shorten)
+    with pytest.raises(FormatError, match=rf"part-00002\.parquet: column '{column}'.* give examples of one size"):
+        module.read(str(folder), COLUMNS, 1)
+
+
+def test_colour_where_luminance_is_wanted(colour_data: Path) -> None:
+    with pytest.raises(FormatError, match="1 x 32 x 32 is wanted"):
+        module.read(str(colour_data / "labelled"), COLUMNS, channels=1)
+
+
+def test_labels_beyond_the_classes(data: Path) -> None:
+    labels = module.read(str(data / "labelled"), COLUMNS, 1).planes["labels"]
+    module.check_labels(labels, 7, "there")
+    with pytest.raises(FormatError, match=r"there: label 6, where classes\.json has 5 classes \(0 to 4\)"):
+        module.check_labels(labels, 5, "there")
+
+
+names = st.lists(st.text(max_size=3), min_size=1, max_size=30)
+
+
+@given(names, st.floats(0, 0.99))
+def test_a_photograph_is_trained_on_or_held_out_never_both(sources: list[str], fraction: float) -> None:
+    training, validation = module.split(sources, fraction)
+    assert sorted([*training, *validation]) == list(range(len(sources)))
+    trained, held = {sources[i] for i in training}, {sources[i] for i in validation}
+    assert trained and not trained & held
+    different = len(set(sources))
+    if fraction > 0 and different >= 2:
+        assert len(held) == min(int(np.ceil(fraction * different)), different - 1)
+    else:
+        assert not held
+
+
+def test_the_smallest_digests_are_held_out() -> None:
+    sources = [f"photo {i}" for i in range(40)]
+    held = module.split(sources, 0.1).validation
+    digests = [hashlib.sha256(name.encode()).hexdigest() for name in sources]
+    assert sorted(digests[i] for i in held) == sorted(digests)[:4]
+
+
+@given(st.integers(0, 50), st.integers(1, 20))
+def test_validation_is_spread_over_what_is_held_out(count: int, at_most: int) -> None:
+    chosen = module.spread(np.arange(100, 100 + count), at_most)
+    assert len(chosen) == len(set(chosen)) == min(count, at_most)
+    if count > at_most > 1:
+        gaps = np.diff(chosen)
+        assert gaps.max() - gaps.min() <= 1

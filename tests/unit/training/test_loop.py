@@ -1,0 +1,348 @@
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from ced.errors import ConfigError, FormatError, OutputError, TrainingError
+from ced.nets import weights
+from ced.nets.autoencoder import AutoEncoder
+from ced.nets.classifier import Classifier
+from ced.training.context import PlainContext
+from ced.training.job import TrainJob
+from ced.training.loop import Trainer, train
+
+MakeJob = Callable[..., TrainJob]
+
+
+class StopAt(PlainContext):
+    """A context whose listener asks the process to stop once `step` is reported."""
+
+    def __init__(self, step: int, number: int) -> None:
+        super().__init__("cpu")
+        self.step, self.number = step, number
+
+    def report(self, metrics: dict[str, float]) -> None:
+        if metrics["step"] == self.step:
+            signal.raise_signal(self.number)
+
+
+def output(job: TrainJob) -> bytes:
+    return Path(job.out, "model.safetensors").read_bytes()
+
+
+@pytest.fixture
+def classifier_of(job_of: MakeJob) -> str:
+    job = job_of("classifier", out="c", steps=2)
+    train(job, PlainContext("cpu"))
+    return str(Path(job.out, "model.safetensors"))
+
+
+@pytest.mark.parametrize("model", ["classifier", "ed", "ced-est", "ced-gt"])
+def test_every_model_is_trained_to_weights_and_metrics(
+    job_of: MakeJob, reports: Callable, classifier_of: str, model: str
+) -> None:
+    job = job_of(model, classifier=classifier_of if model == "ced-est" else "")
+    train(job, PlainContext("cpu"))
+    lines = reports(job)
+    assert [line["step"] for line in lines] == [5, 10, 12]
+    common = {"step", "steps", "loss", "learning_rate", "gradient_norm", "batch_size"}
+    stages = {f"{kind}accuracy_stage_{t}" for kind in ("", "validation_") for t in (1, 2)}
+    own = {"psnr", "validation_psnr", "validation_psnr_jpeg"}
+    assert set(lines[0]) == common | (stages | {"validation_loss"} if model == "classifier" else own)
+    assert sorted(os.listdir(job.out)) == ["checkpoint.pt", "metrics.jsonl", "model.safetensors"]
+    network = weights.decode(output(job))
+    assert isinstance(network, Classifier if model == "classifier" else AutoEncoder)
+
+
+def test_the_averaged_weights_are_exported(job_of: MakeJob) -> None:
+    job = job_of()
+    trainer = Trainer(job, PlainContext("cpu"))
+    trainer.run()
+    train(job, PlainContext("cpu"))  # finished already: exports from the checkpoint
+    exported = weights.decode(output(job))
+    x = torch.rand(1, 1, 16, 16)
+    assert torch.allclose(exported(x), trainer.state.average(x), atol=1e-5)
+    assert not torch.allclose(exported(x), trainer.state.module(x), atol=1e-5)
+
+
+def test_training_lowers_the_loss(job_of: MakeJob, reports: Callable) -> None:
+    job = job_of("classifier", steps=60, report_every=20, learning_rate=5e-3)
+    train(job, PlainContext("cpu"))
+    first, *_, last = reports(job)
+    assert last["loss"] < first["loss"] - 0.02
+    assert last["accuracy_stage_2"] > first["accuracy_stage_2"] + 0.01
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(job_of: MakeJob, reports: Callable) -> None:
+    jobs = [job_of("ced-gt", out=out, seed=seed) for out, seed in (("a", 0), ("b", 0), ("c", 1))]
+    for job in jobs:
+        torch.rand(1)  # whatever the process drew before is of no matter
+        train(job, PlainContext("cpu"))
+    assert output(jobs[0]) == output(jobs[1]) != output(jobs[2])
+    assert reports(jobs[0]) == reports(jobs[1])
+
+
+@pytest.mark.parametrize("number, leaves", [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)])
+@pytest.mark.usefixtures("default_signals")
+@pytest.mark.parametrize("stop", [7, 8])  # 7: amid a report's steps, between two checkpoints
+def test_stopped_and_resumed_is_as_never_stopped(
+    job_of: MakeJob, reports: Callable, number: int, leaves: type[BaseException], stop: int
+) -> None:
+    through = job_of("classifier", out="through")
+    train(through, PlainContext("cpu"))
+    stopped = job_of("classifier", out="stopped")
+    trainer = Trainer(stopped, PlainContext("cpu"))
+    step = trainer._step
+
+    def signalled() -> None:
+        step()
+        if trainer.state.step == stop:
+            signal.raise_signal(number)
+
+    trainer._step = signalled
+    with pytest.raises(leaves):
+        trainer.run()
+    assert trainer.state.step == stop
+    assert torch.load(Path(stopped.out, "checkpoint.pt"), weights_only=True)["state"]["step"] == stop
+    train(stopped, PlainContext("cpu"))
+    assert output(stopped) == output(through)
+    assert reports(stopped) == reports(through)
+
+
+@pytest.mark.usefixtures("default_signals")
+def test_a_signal_at_the_last_step_finds_the_work_done(job_of: MakeJob) -> None:
+    job = job_of()
+    train(job, StopAt(12, signal.SIGTERM))
+    assert output(job)
+
+
+def test_killed_at_any_moment_and_started_again_is_as_never_stopped(
+    job_of: MakeJob, reports: Callable, start: Callable
+) -> None:
+    settings = {"steps": 60, "report_every": 3, "checkpoint_every": 7}
+    through, killed = job_of(out="through", **settings), job_of(out="killed", **settings)
+    process = start(killed)
+    for _ in range(5):  # the fifth report, of step 15: one step after a checkpoint
+        assert process.stdout.readline()
+    process.kill()
+    process.communicate()
+    assert not Path(killed.out, "model.safetensors").exists()
+    resumed_from = torch.load(Path(killed.out, "checkpoint.pt"), weights_only=True)["state"]["step"]
+    assert 14 <= resumed_from < 60
+    train(killed, PlainContext("cpu"))
+    train(through, PlainContext("cpu"))
+    assert output(killed) == output(through)
+    assert reports(killed) == reports(through)
+
+
+def test_the_process_leaves_on_sigterm_with_a_checkpoint(job_of: MakeJob, start: Callable) -> None:
+    job = job_of(steps=100_000, report_every=1, checkpoint_every=100_000)
+    process = start(job)
+    assert process.stdout.readline()
+    process.terminate()
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM and "Traceback" not in error
+    assert torch.load(Path(job.out, "checkpoint.pt"), weights_only=True)["state"]["step"] >= 1
+
+
+def test_a_finished_training_is_not_trained_again(job_of: MakeJob, reports: Callable) -> None:
+    job = job_of()
+    train(job, PlainContext("cpu"))
+    before, lines = output(job), reports(job)
+    checkpoint = Path(job.out, "checkpoint.pt")
+    written = checkpoint.stat().st_mtime_ns
+    train(job, PlainContext("cpu"))
+    assert output(job) == before and reports(job) == lines and checkpoint.stat().st_mtime_ns == written
+
+
+def test_a_checkpoint_of_another_job_is_refused(job_of: MakeJob) -> None:
+    train(job_of(), PlainContext("cpu"))
+    with pytest.raises(FormatError, match="belongs to another training"):
+        train(job_of(seed=1), PlainContext("cpu"))
+
+
+def test_a_damaged_checkpoint_is_refused(job_of: MakeJob) -> None:
+    job = job_of()
+    train(job, PlainContext("cpu"))
+    path = Path(job.out, "checkpoint.pt")
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(FormatError, match="damaged checkpoint"):
+        train(job, PlainContext("cpu"))
+
+
+@pytest.mark.usefixtures("default_signals")
+def test_lines_after_the_checkpoint_are_cut_back(job_of: MakeJob, reports: Callable) -> None:
+    through, job = job_of(out="through"), job_of()
+    train(through, PlainContext("cpu"))
+    with pytest.raises(SystemExit):
+        train(job, StopAt(5, signal.SIGTERM))
+    with Path(job.out, "metrics.jsonl").open("a") as file:
+        file.write('{"step": 10, "loss": 1}\n{"step": 11')
+    train(job, PlainContext("cpu"))
+    assert reports(job) == reports(through)
+
+
+def test_no_gradient_of_the_reconstruction_reaches_c(
+    job_of: MakeJob, classifier_of: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The very C that the estimates come from keeps its weights, and no gradient is ever computed for it."""
+    from ced.training import prepared
+
+    seen: list[Classifier] = []
+    original = prepared._classifier
+    monkeypatch.setattr(prepared, "_classifier", lambda *given: seen.append(original(*given)) or seen[-1])
+    before = Path(classifier_of).read_bytes()
+    job = job_of("ced-est", classifier=classifier_of)
+    trainer = Trainer(job, PlainContext("cpu"))
+    trainer.run()
+    (c,) = seen
+    assert all(parameter.grad is None and not parameter.requires_grad for parameter in c.parameters())
+    assert weights.encode(c) == before == Path(classifier_of).read_bytes()
+    mine = {id(parameter) for parameter in c.parameters()}
+    trained = {id(p) for group in trainer.state.optimizer.param_groups for p in group["params"]}
+    assert not mine & trained
+
+
+def test_a_loss_that_is_no_number_names_the_step_and_the_cure(job_of: MakeJob) -> None:
+    job = job_of(steps=40, checkpoint_every=1, report_every=40)
+    trainer = Trainer(job, PlainContext("cpu"))
+    step = trainer._step
+
+    def poisoned() -> None:
+        if trainer.state.step == 9:
+            next(trainer.state.module.parameters()).data.fill_(float("nan"))
+        step()
+
+    trainer._step = poisoned
+    with pytest.raises(TrainingError, match=r"no finite number at step 10; lower autoencoder\.learning_rate \(now 0"):
+        trainer.run()
+    stored = torch.load(Path(job.out, "checkpoint.pt"), weights_only=True)["state"]
+    assert stored["step"] == 9
+    assert all(torch.isfinite(value).all() for value in stored["module"].values())
+
+
+def test_a_learning_rate_far_too_high_is_such_a_case(job_of: MakeJob) -> None:
+    job = job_of("classifier", steps=200, learning_rate=1e30, clip_norm=1e30, warmup_steps=0)
+    with pytest.raises(TrainingError, match=r"training classifier: .* lower classifier\.learning_rate \(now 1e\+30\)"):
+        train(job, PlainContext("cpu"))
+
+
+def test_a_batch_that_does_not_divide_among_the_workers(job_of: MakeJob) -> None:
+    with pytest.raises(ConfigError, match=r"autoencoder\.batch_size = 4: use a multiple of the 3 workers"):
+        train(job_of(), PlainContext("cpu", rank=0, world=3))
+
+
+def test_an_output_folder_that_cannot_be(job_of: MakeJob, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(OutputError, match="out: cannot be written"):
+        train(job_of(), PlainContext("cpu"))
+
+
+APART = """
+import dataclasses, sys
+from pathlib import Path
+from ced.training.context import PlainContext
+from ced.training.job import TrainJob
+from ced.training.loop import train
+
+job = TrainJob.from_json(Path(sys.argv[1]).read_text())
+with PlainContext.launched() as context:
+    train(dataclasses.replace(job, out=f"{job.out}{context.rank}"), context)
+"""
+
+
+@pytest.mark.usefixtures("default_signals")
+def test_workers_that_share_no_folder_are_told_so(job_of: MakeJob, tmp_path: Path) -> None:
+    """Only the first worker finds the checkpoint: the others would train on from another step."""
+    job = job_of()
+    with pytest.raises(SystemExit):
+        train(dataclasses.replace(job, out=f"{job.out}0"), StopAt(5, signal.SIGTERM))
+    (tmp_path / "job.json").write_text(job.to_json())
+    (tmp_path / "apart.py").write_text(APART)
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+    done = subprocess.run(
+        [sys.executable, *launcher, str(tmp_path / "apart.py"), str(tmp_path / "job.json")],
+        capture_output=True,
+        text=True,
+        env=python_path(),
+        timeout=120,
+    )
+    assert done.returncode != 0
+    for rank in (0, 1):
+        assert f"out{rank}: the workers see different checkpoints" in done.stderr
+
+
+FULL_DISK = """
+import resource, sys, torch
+from pathlib import Path
+from ced.errors import OutputError
+from ced.training.context import PlainContext
+from ced.training.job import TrainJob
+from ced.training.loop import Trainer
+
+torch.set_num_threads(1)
+trainer = Trainer(TrainJob.from_json(Path(sys.argv[1]).read_text()), PlainContext("cpu"))
+step = trainer._step
+
+def filling():
+    step()
+    if trainer.state.step == 6:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))  # writes fail from here, as on a full disk
+
+trainer._step = filling
+try:
+    trainer.run()
+except OutputError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_leaves_the_former_checkpoint(job_of: MakeJob, tmp_path: Path, reports: Callable) -> None:
+    through, job = job_of(out="through"), job_of()
+    (tmp_path / "job.json").write_text(job.to_json())
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path / "job.json")], capture_output=True, text=True, env=python_path()
+    )
+    assert "checkpoint.pt: cannot be written (File too large)" in done.stdout, done.stderr
+    assert torch.load(Path(job.out, "checkpoint.pt"), weights_only=True)["state"]["step"] == 4
+    train(job, PlainContext("cpu"))  # room was made
+    train(through, PlainContext("cpu"))
+    assert output(job) == output(through) and reports(job) == reports(through)
+
+
+WITHOUT_FRAMEWORKS = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("ray", "prefect", "mlflow"):
+            raise ImportError("blocked: " + name)
+
+sys.meta_path.insert(0, Blocked())
+from ced.training.__main__ import main
+sys.argv = ["ced.training", "--job", sys.argv[1]]
+sys.exit(main())
+"""
+
+
+def test_the_loop_runs_without_any_framework(job_of: MakeJob, tmp_path: Path) -> None:
+    job = job_of("ced-gt", steps=3)
+    (tmp_path / "job.json").write_text(job.to_json())
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_FRAMEWORKS, str(tmp_path / "job.json")],
+        capture_output=True,
+        text=True,
+        env=python_path(),
+    )
+    assert done.returncode == 0, done.stderr
+    assert isinstance(weights.decode(output(job)), AutoEncoder)
+
+
+def python_path() -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

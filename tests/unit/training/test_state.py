@@ -1,0 +1,98 @@
+import copy
+
+import pytest
+import torch
+from torch import Tensor
+
+from ced.config import NetworkConfig, TrainConfig
+from ced.nets.autoencoder import AutoEncoder
+from ced.training.checkpoint import load, save
+from ced.training.schedule import average_decay, learning_rate
+from ced.training.state import State
+
+TRAIN = TrainConfig(steps=20, warmup_steps=4, learning_rate=1e-2, average_decay=0.8, clip_norm=0.005)
+
+
+def state(train: TrainConfig = TRAIN) -> State:
+    torch.manual_seed(0)
+    network = AutoEncoder(NetworkConfig(width=4, width_half=4, width_full=4, blocks=1), 1, conditioned=False)
+    return State(network, train, torch.device("cpu"))
+
+
+def loss_of(state: State, seed: int) -> Tensor:
+    x = torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(seed))
+    return (state.module(x) - x.flip(3)).square().mean()
+
+
+def weights(module: torch.nn.Module) -> list[Tensor]:
+    return [parameter.detach().clone() for parameter in module.parameters()]
+
+
+def test_updates_are_those_of_clipped_adam_on_schedule() -> None:
+    mine, reference = state(), state().module
+    optimizer = torch.optim.Adam(reference.parameters(), foreach=False)
+    for step in range(6):
+        norm = mine.update(loss_of(mine, step))
+        optimizer.zero_grad()
+        x = torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(step))
+        (reference(x) - x.flip(3)).square().mean().backward()
+        squares = sum(float(p.grad.double().square().sum()) for p in reference.parameters())
+        assert norm.item() == pytest.approx(squares**0.5, rel=1e-4)
+        assert norm > TRAIN.clip_norm  # so that the clipping is seen
+        for parameter in reference.parameters():
+            parameter.grad *= TRAIN.clip_norm / squares**0.5
+        optimizer.param_groups[0]["lr"] = learning_rate(TRAIN, step)
+        optimizer.step()
+    for a, b in zip(weights(mine.module), weights(reference), strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+
+
+def test_the_average_is_the_exponential_one() -> None:
+    mine = state()
+    expected = weights(mine.module)
+    for step in range(5):
+        mine.update(loss_of(mine, step))
+        decay = average_decay(TRAIN, step)
+        expected = [decay * a + (1 - decay) * w for a, w in zip(expected, weights(mine.module), strict=True)]
+    for a, b in zip(weights(mine.average), expected, strict=True):
+        assert torch.allclose(a, b, atol=1e-6)
+    assert not torch.allclose(weights(mine.average)[0], weights(mine.module)[0], atol=1e-5)
+
+
+def test_the_average_is_never_trained() -> None:
+    mine = state()
+    mine.update(loss_of(mine, 0))
+    assert not mine.average.training
+    assert all(not p.requires_grad and p.grad is None for p in mine.average.parameters())
+
+
+def test_a_loaded_state_goes_on_to_the_same_bytes(tmp_path) -> None:
+    through, first = state(), state()
+    for step in range(8):
+        through.update(loss_of(through, step))
+    for step in range(5):
+        first.update(loss_of(first, step))
+    first.measured.append(torch.ones(2))
+    save(tmp_path, "f", first.to_dict())
+    resumed = state()
+    resumed.load(load(tmp_path, "f"))
+    assert resumed.step == 5 and torch.equal(resumed.measured[0], torch.ones(2))
+    for step in range(5, 8):
+        resumed.update(loss_of(resumed, step))
+    for name in ("module", "average"):
+        for a, b in zip(weights(getattr(through, name)), weights(getattr(resumed, name)), strict=True):
+            assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("part", ["optimizer", "average", "step"])
+def test_every_part_of_the_state_matters(part: str) -> None:
+    """Resuming with one part left out does not give the same outcome."""
+    through, other = state(), state()
+    for step in range(5):
+        through.update(loss_of(through, step))
+    stored = copy.deepcopy(through.to_dict())
+    stored[part] = copy.deepcopy(state().to_dict()[part])
+    other.load(stored)
+    through.update(loss_of(through, 9))
+    other.update(loss_of(other, 9))
+    assert any(not torch.equal(a, b) for a, b in zip(weights(through.average), weights(other.average), strict=True))

@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import peak_signal_noise_ratio
+
+from ced.config import NetworkConfig
+from ced.nets.autoencoder import AutoEncoder
+from ced.nets.classifier import Classifier
+from ced.nets.losses import classification_loss
+from ced.nets.mapping import Mapping
+from ced.training.tasks import Batch, Classification, Reconstruction, psnr, unit
+
+NETWORK = NetworkConfig(width=8, width_half=6, width_full=4, blocks=1, stage_blocks=1)
+
+
+def autoencoder(conditioned: bool) -> AutoEncoder:
+    """A network whose last convolution, which starts at zero, has been trained to something."""
+    torch.manual_seed(0)
+    network = AutoEncoder(NETWORK, 1, conditioned)
+    torch.nn.init.normal_(network.decoder.last.weight, std=0.1)
+    return network
+
+
+@pytest.fixture
+def batch() -> Batch:
+    numbers = torch.Generator().manual_seed(0)
+    planes = {
+        name: torch.randint(0, 256, (3, 1, 16, 16), dtype=torch.uint8, generator=numbers)
+        for name in ("input", "target")
+    }
+    return planes | {"labels": torch.randint(0, 7, (3, 16, 4, 4), dtype=torch.uint8, generator=numbers)}
+
+
+@pytest.fixture
+def mapping() -> Mapping:
+    return Mapping(np.linspace(-9, 9, 16 * 7, dtype=np.float32).reshape(16, 7), np.full(16, 3, np.float32))
+
+
+def test_unit_is_zero_to_one() -> None:
+    assert unit(torch.tensor([0, 51, 255], dtype=torch.uint8)).tolist() == pytest.approx([0, 0.2, 1])
+
+
+def test_c_is_trained_on_the_targets_classes(batch: Batch) -> None:
+    network, task = Classifier(NETWORK, 1, 7), Classification(stages=2)
+    step = task.step(network, batch)
+    logits = network(batch["input"] / 255)
+    assert step.loss.item() == pytest.approx(classification_loss(logits, batch["labels"]).total.item(), rel=1e-5)
+    hits = [(stage.argmax(2) == batch["labels"]).float().mean().item() for stage in logits]
+    assert step.measures.tolist() == pytest.approx(hits)
+    assert task.measures == ("accuracy_stage_1", "accuracy_stage_2") and not step.measures.requires_grad
+
+
+def test_ed_is_trained_without_classes(batch: Batch) -> None:
+    network, task = autoencoder(conditioned=False), Reconstruction(None)
+    assert task.columns == ("input", "target")
+    del batch["labels"]
+    loss = task.step(network, batch).loss
+    expected = (network(batch["input"] / 255) - batch["target"] / 255).square().mean()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_ced_is_trained_with_the_coefficients_of_its_classes(batch: Batch, mapping: Mapping) -> None:
+    network, task = autoencoder(conditioned=True), Reconstruction(mapping)
+    assert task.columns == ("input", "target", "labels")
+    step = task.step(network, batch)
+    restored = network(batch["input"] / 255, mapping(batch["labels"]))
+    expected = (restored - batch["target"] / 255).square().mean().item()
+    assert step.loss.item() == pytest.approx(expected, rel=1e-5)
+    assert step.measures.tolist() == pytest.approx([10 * np.log10(1 / expected)])
+    batch["labels"] = 6 - batch["labels"]
+    assert task.step(network, batch).loss != step.loss
+
+
+def test_validation_psnr_is_that_of_8_bit_images(batch: Batch) -> None:
+    network, task = autoencoder(conditioned=False), Reconstruction(None)
+    with torch.no_grad():
+        network.decoder.last.bias.fill_(0.2)  # beyond white in places, to be clipped
+        measured = task.validate(network, batch)
+        restored = (network(batch["input"] / 255) * 255).numpy()
+    assert restored.max() > 256
+    target = batch["target"].numpy()
+    rounded = np.clip(np.round(restored), 0, 255).astype(np.uint8)
+    assert measured["psnr"].tolist() == pytest.approx(
+        [peak_signal_noise_ratio(*p) for p in zip(target, rounded, strict=True)], abs=1e-3
+    )
+    jpeg = [peak_signal_noise_ratio(*p) for p in zip(target, batch["input"].numpy(), strict=True)]
+    assert measured["psnr_jpeg"].tolist() == pytest.approx(jpeg, abs=1e-4)
+
+
+def test_validation_of_c_counts_each_example_once(batch: Batch) -> None:
+    network, task = Classifier(NETWORK, 1, 7), Classification(stages=2)
+    measured = task.validate(network, batch)
+    assert set(measured) == {"loss", "accuracy_stage_1", "accuracy_stage_2"}
+    assert {len(values) for values in measured.values()} == {3}
+
+
+def test_equal_images_have_a_finite_psnr() -> None:
+    image = torch.zeros(2, 1, 4, 4)
+    assert torch.isfinite(psnr(image, image)).all() and (psnr(image, image) > 140).all()
