@@ -1,11 +1,13 @@
 """`ray job submit` of the pipeline to a real cluster: its head, its job server, its workers."""
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,13 +52,17 @@ def job_server() -> Iterator[str]:
 
 
 def wait_for(port: int, head: subprocess.Popen[bytes]) -> None:
-    """Until the job server takes connections."""
-    deadline = time.monotonic() + 120
+    """Until a job is accepted: the server answers some time before the agent that starts jobs is there."""
+    body = json.dumps({"entrypoint": "true"}).encode()
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/api/jobs/", data=body, headers={"Content-Type": "application/json"}
+    )
+    deadline = time.monotonic() + 180
     while True:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+        with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=30):
             return
         assert head.poll() is None, "the head has ended"
-        assert time.monotonic() < deadline, "no job server"
+        assert time.monotonic() < deadline, "no job was accepted"
         time.sleep(0.5)
 
 
