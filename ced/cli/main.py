@@ -19,6 +19,7 @@ _COMMANDS = {
     "train": ("ced.cli.stages", "labelled examples -> weights of one model"),
     "evaluate": ("ced.cli.stages", "test images -> table and report"),
     "restore": ("ced.cli.restore", "bad JPEGs -> restored PNGs"),
+    "data": ("ced.cli.data", "check outputs part by part, or show what is in them"),
     "recipes": ("ced.cli.recipes", "list the recipes, or show one"),
 }
 
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = _parser().parse_args(argv)
         module = importlib.import_module(_COMMANDS[arguments.command][0])
-        getattr(module, arguments.command)(arguments)
+        getattr(module, getattr(arguments, "subcommand", arguments.command))(arguments)
     except CedError as error:
         print(f"ced: error: {error}", file=sys.stderr)
         return error.exit_code
@@ -72,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     _train(add["train"])
     _evaluate(add["evaluate"])
     _restore(add["restore"])
+    _data(add["data"])
     recipes = add["recipes"]
     recipes.add_argument("action", nargs="?", choices=["show"], help="show one recipe's settings")
     recipes.add_argument("name", nargs="?")
@@ -120,6 +122,18 @@ def _restore(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", required=True, metavar="OUT", help="a PNG file, or a folder for many")
     parser.add_argument("--model", metavar="MODEL", help="a restorer's folder or an MLflow URI; default: the champion")
     parser.add_argument("--store", metavar="DIR", help="where the champion is looked up (CED_STORE, .ced)")
+
+
+def _data(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(dest="subcommand", required=True, metavar="COMMAND", parser_class=_Parser)
+    about = "is every part there, unaltered, and do the counts add up"
+    verify = commands.add_parser("verify", help=about, description=about)
+    verify.add_argument("folders", nargs="+", metavar="DIR", help="a finished output, or a folder of them: a store")
+    about = "configuration, columns and class balance in words, and examples as a picture"
+    show = commands.add_parser("show", help=about, description=about)
+    show.add_argument("folder", metavar="DIR", help="what `ced prepare -o` wrote, or one output of it")
+    show.add_argument("-o", "--out", default="contact-sheet.png", metavar="PNG", help="default: contact-sheet.png")
+    show.add_argument("--examples", type=int, default=8, metavar="N", help="examples in the picture (8)")
 
 
 def _recipe(parser: argparse.ArgumentParser, positional: bool) -> None:

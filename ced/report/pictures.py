@@ -1,5 +1,6 @@
 """Pictures as PNG: single versions, and the strip that shows all versions with the same region enlarged."""
 
+import functools
 import io
 
 import numpy as np
@@ -8,13 +9,15 @@ from PIL import Image, ImageDraw, ImageFont
 from ced.report.groups import display_name
 from ced.report.model import Picture
 
+Ink = tuple[int, int, int]  # red, green, blue
 Box = tuple[int, int, int, int]  # left, top, right, bottom, in pixels; right and bottom exclusive
 
 BLOCK = 8  # pixels: a JPEG block
 _COLUMN = 320  # pixels: a version's width in the strip, more or less
 _DETAIL = 80  # pixels of the original that the enlarged region spans
 _MARGIN, _GAP, _LABEL = 20, 12, 36  # pixels
-_PAPER, _INK, _ACCENT = (255, 255, 255), (28, 27, 25), (214, 73, 28)
+PAPER, INK = (255, 255, 255), (28, 27, 25)
+_ACCENT = (214, 73, 28)
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -68,10 +71,10 @@ def strip(picture: Picture, zoom_box: Box | None = None) -> bytes:
     detail = (column, factor * (bottom - top))
     step = column + _GAP
     size = (2 * _MARGIN + step * len(picture.versions) - _GAP, 2 * _MARGIN + _LABEL + whole[1] + _GAP + detail[1])
-    sheet = Image.new("RGB", size, _PAPER)
+    sheet = Image.new("RGB", size, PAPER)
     for number, (label, pixels) in enumerate(picture.versions):
         x = _MARGIN + number * step
-        _label(sheet, x, _name(label, picture.quality))
+        write(sheet, (x, _MARGIN + _LABEL - 14), _name(label, picture.quality))
         image = Image.fromarray(pixels).convert("RGB")
         sheet.paste(_with_frame(image, whole, box), (x, _MARGIN + _LABEL))
         crop = image.crop(box).resize(detail, Image.Resampling.NEAREST)
@@ -81,13 +84,25 @@ def strip(picture: Picture, zoom_box: Box | None = None) -> bytes:
     return stream.getvalue()
 
 
+def write(
+    sheet: Image.Image, at: tuple[int, int], text: str, size: int = 20, ink: Ink = INK, anchor: str = "ls"
+) -> None:
+    """One line of text in the report's letters: its baseline begins at `at`, or ends there with anchor "rs"."""
+    ImageDraw.Draw(sheet).text(at, text, fill=ink, font=_font(size), anchor=anchor)
+
+
+def width(text: str, size: int = 20) -> int:
+    """How many pixels wide `write` draws a line of text."""
+    return round(_font(size).getlength(text))
+
+
+@functools.cache
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
+
 def _name(label: str, quality: int) -> str:
     return f"{display_name(label)}, QF {quality}" if label == "jpeg" else display_name(label)
-
-
-def _label(sheet: Image.Image, x: int, text: str) -> None:
-    font = ImageFont.load_default(20)
-    ImageDraw.Draw(sheet).text((x, _MARGIN + _LABEL - 14), text, fill=_INK, font=font, anchor="ls")
 
 
 def _with_frame(image: Image.Image, size: tuple[int, int], box: Box) -> Image.Image:
@@ -96,6 +111,6 @@ def _with_frame(image: Image.Image, size: tuple[int, int], box: Box) -> Image.Im
     scale = size[0] / image.width
     left, top, right, bottom = (round(edge * scale) for edge in box)
     draw = ImageDraw.Draw(resized)
-    draw.rectangle((left - 3, top - 3, right + 2, bottom + 2), outline=_PAPER, width=1)
+    draw.rectangle((left - 3, top - 3, right + 2, bottom + 2), outline=PAPER, width=1)
     draw.rectangle((left - 2, top - 2, right + 1, bottom + 1), outline=_ACCENT, width=2)
     return resized

@@ -1,5 +1,11 @@
 """Parquet schemas: planes as binary, versioned, and stable once published."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
 import pyarrow as pa
 
 from ced import schema
@@ -19,3 +25,50 @@ def test_every_schema_states_its_version() -> None:
     for one in (schema.EXAMPLES, schema.LABELLED, schema.QUARANTINE, schema.PER_IMAGE):
         assert one.metadata == {b"ced.schema": schema.VERSION.encode()}
         assert not any(field.nullable for field in one)
+
+
+PYARROW_ALONE = """
+import importlib.util, io, json, sys
+sys.path += json.loads(sys.argv[1])
+assert importlib.util.find_spec("ced") is None
+import pyarrow.parquet as pq
+from PIL import Image
+for path in sys.argv[2:]:
+    table = pq.read_table(path)
+    assert table.schema.metadata == {b"ced.schema": b"1"}
+    for row in table.to_pylist():
+        pixels = row["height"] * row["width"]
+        assert len(row["target"]) == len(row["input"]) == pixels
+        assert row["labels"] is not None and len(row["labels"]) == pixels and max(row["labels"]) < 7
+        assert Image.open(io.BytesIO(row["jpeg"])).tobytes() == row["input"]
+    print(table.num_rows)
+"""
+
+
+def test_plain_pyarrow_reads_the_parts_where_ced_is_not_installed(pristine: Path, tmp_path: Path) -> None:
+    """Without `site` no .pth file is read, so that an editable install of ced is not there either."""
+    packages = json.dumps([str(Path(pa.__file__).parents[1])])
+    parts = [str(path) for path in sorted((pristine / "label").glob("*.parquet"))]
+    command = [sys.executable, "-I", "-S", "-c", PYARROW_ALONE, packages, *parts]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert (done.stdout.split(), done.stderr) == (["4", "8"], "")
+
+
+def test_duckdb_reads_the_parts(pristine: Path) -> None:
+    query = """
+        SELECT source, count(*), sum(flip::int), min(quality), max(height), bool_and(height = width),
+               bool_and(octet_length(target) = height * width), bool_and(octet_length(input) = height * width),
+               bool_and(octet_length(labels) = height * width), bool_and(hex(jpeg) LIKE 'FFD8%FFD9')
+        FROM read_parquet($parts) GROUP BY source ORDER BY source"""
+    rows = duckdb.execute(query, {"parts": str(pristine / "label" / "*.parquet")}).fetchall()
+    assert rows == [(f"{name}.png", 4, 2, 10, 32, *[True] * 5) for name in ("cat", "cup", "man")]
+
+
+def test_duckdb_reads_examples_and_their_quarantine(pristine: Path) -> None:
+    folder = pristine / "prepare"
+    reading = duckdb.sql(f"SELECT source, reason FROM read_parquet('{folder}/quarantine/*.parquet')")
+    assert reading.fetchall() == [("text.jpg", "not an image")]
+    (described,) = duckdb.sql(
+        f"SELECT list(name) FROM parquet_schema('{folder}/examples/part-00000.parquet')"
+    ).fetchall()
+    assert described[0][1:] == schema.EXAMPLES.names

@@ -1,0 +1,69 @@
+"""`ced data verify` and `ced data show`: are outputs whole, and what is in them."""
+
+import argparse
+from pathlib import Path
+
+from ced.adapters.storage import write_bytes
+from ced.errors import ConfigError, FormatError, OutputError
+from ced.report import plain
+from ced.stages import outputs
+from ced.stages import show as showing
+from ced.stages import verify as verifying
+from ced.stages.verify import Checked
+
+_MOST = 256  # examples on one sheet
+
+
+def verify(arguments: argparse.Namespace) -> None:
+    """A line for each output and each finding. Raises FormatError, with the cure, where there are any."""
+    checked = verifying.verify(outputs.find([Path(folder) for folder in arguments.folders]))
+    for one in checked:
+        print(_line(one))
+        for finding in one.findings:
+            print(f"  {finding}")
+    damaged = [one for one in checked if one.findings]
+    if damaged:
+        cures = "; ".join(one.cure for one in damaged)
+        raise FormatError(
+            f"{len(damaged)} of {len(checked)} outputs damaged: {cures}; "
+            "then run the same command again: only what is missing is made again"
+        )
+
+
+def show(arguments: argparse.Namespace) -> None:
+    """Everything about the data, and a contact sheet."""
+    if not 1 <= arguments.examples <= _MOST:
+        raise ConfigError(f"--examples {arguments.examples}: use 1 to {_MOST}")
+    data = showing.choose(Path(arguments.folder))
+    out = Path(arguments.out)
+    _check(out, data)
+    print(showing.text(data))
+    drawn = showing.sheet(data, arguments.examples)
+    if drawn is None:
+        print("\nno examples in it, and so no contact sheet")
+        return
+    write_bytes(out, drawn)
+    print(f"\ncontact sheet: {out.resolve()}")
+
+
+def _check(out: Path, data: showing.Data) -> None:
+    """Find out before the work whether the sheet can be written there. Raises OutputError."""
+    if out.is_dir():
+        raise OutputError(f"{out}: is a folder; name a PNG file such as {out / 'contact-sheet.png'}")
+    if out.suffix.lower() != ".png":
+        raise OutputError(f"{out}: a contact sheet is a PNG file; name it {out.with_suffix('.png')}")
+    for output in data.values():
+        if out.resolve().is_relative_to(output.path.resolve()):
+            raise OutputError(f"{out}: lies inside an output, where it would count as an extra file; name another -o")
+
+
+def _line(one: Checked) -> str:
+    manifest = one.output.manifest
+    facts = [f"{number:,} {name}" for name, number in list(manifest.counts.items())[:1]]
+    facts += [_number(len(manifest.parts), "part"), plain.size(one.size)]
+    findings = f"{_number(len(one.findings), 'finding')} in {one.output.path}" if one.findings else "verified"
+    return f"{manifest.stage} {manifest.fingerprint}: {', '.join([*facts, findings])}"
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

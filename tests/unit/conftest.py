@@ -1,0 +1,93 @@
+"""Small real outputs of prepare, edges and label, made part by part without Ray."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from ced.adapters.storage import Folder, Making, Output, make, write_text
+from ced.config import ClassesConfig, PrepareConfig, as_dict
+from ced.core import classes
+from ced.core.quantiles import Coarse, Fine
+from ced.stages import edges, label, prepare
+
+SIZE = 32
+
+
+def build(root: Path, colour: str = "y") -> dict[str, Output]:
+    """Three photographs, two crops and their flips of each, in two parts; one file that is none, set aside."""
+    photographs = root / "photographs"
+    photographs.mkdir(parents=True)
+    for name, picture in (("cat", data.chelsea()), ("cup", data.coffee()), ("man", data.camera())):
+        Image.fromarray(picture).save(photographs / f"{name}.png")
+    (photographs / "text.jpg").write_text("words")
+    config = PrepareConfig(mode="crops", size=SIZE, crops=2, colour=colour)
+    place = Folder(root / "out")
+
+    def examples(making: Making) -> None:
+        for part, names in enumerate((["cat.png", "text.jpg"], ["cup.png", "man.png"])):
+            row = {"part": part, "names": names, "paths": [str(photographs / name) for name in names]}
+            prepare.prepare_part(config, config.crops, str(making.folder), row)
+        making.counts.update({"photographs": 4, "prepared": 3, "quarantined": 1, "examples": 12})
+        making.counts["quarantined: not an image"] = 1
+
+    prepared = make(place, "prepare", as_dict(config), {"photographs": "0123456789abcdef"}, examples)
+    parts = sorted((prepared.path / "examples").iterdir())
+
+    def table(making: Making) -> None:
+        q = np.concatenate([edges.target_coefficients(part) for part in parts], axis=1)
+        coarse = Coarse.of(q)
+        fitted = classes.fit(coarse, Fine.of(q, classes.wanted_bins(coarse, 7)), 7)
+        making.counts.update(coefficients=q.size, channels=16, classes=7)
+        write_text(making.folder / "classes.json", fitted.to_json())
+
+    made_from = {"examples": prepared.manifest.content}
+    found = make(place, "edges", as_dict(ClassesConfig()), made_from, table)
+
+    def labelled(making: Making) -> None:
+        for part in parts:
+            label.label_part(edges.load(found), str(making.folder), {"part": str(part)})
+        making.counts["examples"] = 12
+
+    inputs = made_from | {"classes": found.manifest.content}
+    return {"prepare": prepared, "edges": found, "label": make(place, "label", {"schema": "1"}, inputs, labelled)}
+
+
+@pytest.fixture(scope="session")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `ced prepare -o` writes of luminance: not to be altered."""
+    root = tmp_path_factory.mktemp("pristine")
+    build(root)
+    return root / "out"
+
+
+@pytest.fixture
+def outputs(pristine: Path, tmp_path: Path) -> Path:
+    """A copy of it, to do with as one likes."""
+    return Path(shutil.copytree(pristine, tmp_path / "out"))
+
+
+@pytest.fixture(scope="session")
+def coloured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same in RGB: not to be altered."""
+    root = tmp_path_factory.mktemp("coloured")
+    build(root, "rgb")
+    return root / "out"
+
+
+@pytest.fixture
+def edit() -> Callable[[Path, Callable[[dict], None]], None]:
+    """Change an output's manifest."""
+    import json
+
+    def change(folder: Path, how: Callable[[dict], None]) -> None:
+        path = folder / "manifest.json"
+        stored = json.loads(path.read_text())
+        how(stored)
+        path.write_text(json.dumps(stored))
+
+    return change

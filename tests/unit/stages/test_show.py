@@ -1,0 +1,207 @@
+"""What `ced data show` says is what lies in the Parquet."""
+
+import io
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from ced import schema
+from ced.errors import FormatError, InputError
+from ced.report import contact_sheet, plain
+from ced.report.contact_sheet import CAPTION, HEAD, MARGIN, PANEL_GAP, SCALE
+from ced.stages import show
+
+SIDE = 32 * SCALE
+PITCH = contact_sheet._NARROWEST + PANEL_GAP  # 64 pixels are narrower than a panel's name needs
+
+
+def decoded(png: bytes | None) -> np.ndarray:
+    assert png is not None
+    with Image.open(io.BytesIO(png)) as image:
+        return np.asarray(image)
+
+
+def rows(folder: Path) -> list[dict]:
+    return [row for path in sorted(folder.glob("part-*.parquet")) for row in pq.read_table(path).to_pylist()]
+
+
+def drawn(sheet: np.ndarray, panel: int) -> np.ndarray:
+    """A panel of the sheet's first example, at its own size."""
+    left, top = MARGIN + panel * PITCH, MARGIN + HEAD + CAPTION
+    return sheet[top : top + SIDE : SCALE, left : left + SIDE : SCALE]
+
+
+def test_every_column_has_its_meaning() -> None:
+    for one in (schema.LABELLED, schema.QUARANTINE):
+        assert all(show.MEANING[name] for name in one.names)
+
+
+def test_the_facts_of_each_output(pristine: Path) -> None:
+    data = show.choose(pristine)
+    text = show.text(data)
+    assert list(data) == ["prepare", "edges", "label"]
+    for stage, output in data.items():
+        assert f"stage          {stage}\nfingerprint    {output.manifest.fingerprint}\n" in text
+    prepared = data["prepare"].manifest
+    assert "photographs 0123456789abcdef\n" in text
+    assert text.count(f"examples {prepared.content} (prepare {prepared.fingerprint})") == 2
+    flat = " ".join(text.split())
+    assert "mode=crops, size=32, colour=y, quality=10, flip=True, crops=2" in flat
+    assert "4 photographs, 3 prepared, 1 quarantined, 12 examples, 1 quarantined: not an image" in text
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_columns_with_their_bytes(pristine: Path) -> None:
+    text = show.text(show.choose(pristine / "label"))
+    footers = [pq.read_metadata(path) for path in sorted((pristine / "label").glob("*.parquet"))]
+    assert "examples: 12 rows" in text
+    for number, field in enumerate(schema.LABELLED):
+        compressed = sum(footer.row_group(0).column(number).total_compressed_size for footer in footers)
+        raw = sum(footer.row_group(0).column(number).total_uncompressed_size for footer in footers)
+        (line,) = [line for line in text.splitlines() if line.split()[:2] == [field.name, str(field.type)]]
+        assert line.endswith(plain.size(raw))
+        assert line.removesuffix(plain.size(raw)).rstrip().endswith(plain.size(compressed))
+
+
+def test_the_quarantine_is_a_table_of_its_own(pristine: Path, coloured: Path) -> None:
+    assert "quarantine: 1 rows\n" in show.text(show.choose(pristine / "prepare"))
+    assert "quarantine: " not in show.text(show.choose(pristine / "label"))
+
+
+def balance(text: str) -> dict[str, list[str]]:
+    """The lines of the 16 channels."""
+    lines = text[text.index("u, v") :].splitlines()[1:]
+    return {f"{cells[0]}{cells[1]}": cells[2:] for cells in map(str.split, lines)}
+
+
+def test_the_balance_is_counted_from_the_stored_labels(pristine: Path) -> None:
+    labels = np.stack([np.frombuffer(row["labels"], np.uint8).reshape(16, -1) for row in rows(pristine / "label")])
+    found = balance(show.text(show.choose(pristine / "label")))
+    assert len(found) == 16
+    for u, v in np.ndindex(4, 4):
+        values, counts = np.unique(labels[:, 4 * u + v], return_counts=True)
+        shares = counts / counts.sum()
+        least, most = shares.argmin(), shares.argmax()
+        expected = [f"{shares[least]:.3%}", str(values[least]), f"{shares[most]:.3%}", str(values[most])]
+        assert found[f"{u},{v}"] == expected
+
+
+def test_without_labels_the_balance_is_that_of_the_edges(pristine: Path) -> None:
+    everything = show.text(show.choose(pristine))
+    alone = show.text(show.choose(pristine / "edges"))
+    assert balance(alone) == balance(everything)  # the labels were made by these edges from these examples
+    assert "classes: 7 a channel, 14.286% each if all were equal; of 768 coefficients a channel" in alone
+    assert "u, v" not in show.text(show.choose(pristine / "prepare"))
+
+
+def test_a_class_that_occurs_nowhere_counts_where_the_edges_know_of_it(pristine: Path, tmp_path: Path) -> None:
+    for stage in ("edges", "label"):
+        shutil.copytree(pristine / stage, tmp_path / stage)
+    for path in (tmp_path / "label").glob("*.parquet"):
+        table = pq.read_table(path)
+        zero = [bytes(len(value.as_py())) for value in table["labels"]]
+        pq.write_table(table.set_column(table.num_columns - 1, schema.LABELLED.field("labels"), [zero]), path)
+    found = balance(show.text(show.choose(tmp_path)))
+    assert found["0,0"] == ["0.000%", "1", "100.000%", "0"]
+    assert "classes: 7 a channel" in show.text(show.choose(tmp_path))
+    assert "classes: 1 a channel" in show.text(show.choose(tmp_path / "label"))
+
+
+@pytest.mark.parametrize("folder", [".", "label"])
+def test_the_sheet_shows_the_very_pixels_and_classes(pristine: Path, folder: str) -> None:
+    first = rows(pristine / "label")[0]
+    sheet = decoded(show.sheet(show.choose(pristine / folder), 1))
+    for panel, name in enumerate(("target", "input")):
+        assert drawn(sheet, panel)[..., 0].tobytes() == first[name]
+    labels = np.frombuffer(first["labels"], np.uint8).reshape(16, 8, 8)
+    colours, map_ = contact_sheet.palette(7), drawn(sheet, 2)
+    for u, v, i, j in np.ndindex(4, 4, 8, 8):
+        assert map_[4 * i + u, 4 * j + v].tolist() == colours[labels[4 * u + v, i, j]].tolist()
+
+
+def test_colour_examples_are_shown_in_colour(coloured: Path) -> None:
+    first = rows(coloured / "label")[0]
+    sheet = decoded(show.sheet(show.choose(coloured), 1))
+    for panel, name in enumerate(("target", "input")):
+        assert drawn(sheet, panel).transpose(2, 0, 1).tobytes() == first[name]
+
+
+def test_examples_of_prepare_alone_have_no_class_maps(pristine: Path) -> None:
+    with_maps = decoded(show.sheet(show.choose(pristine), 2))
+    without = decoded(show.sheet(show.choose(pristine / "prepare"), 2))
+    assert np.array_equal(drawn(without, 0), drawn(with_maps, 0))
+    assert without.shape[1] < with_maps.shape[1]
+
+
+def test_edges_alone_have_no_examples(pristine: Path) -> None:
+    assert show.sheet(show.choose(pristine / "edges"), 8) is None
+
+
+@pytest.mark.parametrize(
+    ("count", "picked"), [(1, [0]), (2, [0, 11]), (5, [0, 3, 6, 8, 11]), (12, range(12)), (99, range(12))]
+)
+def test_examples_are_spread_from_the_first_row_to_the_last(pristine: Path, count: int, picked: list[int]) -> None:
+    stored = rows(pristine / "label")
+    assert [tile.original.tobytes() for tile in show.tiles(show.choose(pristine)["label"], count)] == [
+        stored[number]["target"] for number in picked
+    ]
+
+
+def test_rows_are_found_however_many_are_read_at_a_time(pristine: Path, tmp_path: Path) -> None:
+    """One part of 600 rows, more than two readings."""
+    shutil.copytree(pristine / "label", tmp_path / "label")
+    path = tmp_path / "label" / "part-00000.parquet"
+    table = pq.read_table(path)
+    repeated = table.take(np.arange(600) % table.num_rows)
+    numbers = (np.arange(600) % 100).astype(np.uint8)
+    pq.write_table(repeated.set_column(3, schema.LABELLED.field("quality"), [numbers]), path)
+    found = show.tiles(show.choose(tmp_path)["label"], 5)
+    total = 600 + 8
+    assert [tile.quality for tile in found][:4] == [round(n * (total - 1) / 4) % 100 for n in range(4)]
+
+
+def test_the_same_outputs_give_the_same_sheet(pristine: Path, outputs: Path) -> None:
+    assert show.sheet(show.choose(pristine), 8) == show.sheet(show.choose(outputs), 8)
+
+
+def test_a_folder_of_several_outputs_of_a_stage_asks_for_one(outputs: Path) -> None:
+    shutil.copytree(outputs / "label", outputs / "other")
+    with pytest.raises(InputError, match="several outputs of label in it; name one of them, such as"):
+        show.choose(outputs)
+
+
+def test_outputs_of_other_stages_are_not_shown(outputs: Path, edit) -> None:
+    edit(outputs / "label", lambda stored: stored.update(stage="train-ed"))
+    assert list(show.choose(outputs)) == ["prepare", "edges"]
+    with pytest.raises(InputError, match="no output of prepare, edges, label in it"):
+        show.choose(outputs / "label")
+
+
+@pytest.mark.parametrize("size", [0, 3, 1000, -100])
+@pytest.mark.parametrize("part", ["label/part-00001.parquet", "prepare/examples/part-00000.parquet"])
+def test_a_cut_part_is_named(outputs: Path, part: str, size: int) -> None:
+    path = outputs / part
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(FormatError, match=f"{path}: cannot be read; `ced data verify` tells"):
+        show.text(show.choose(outputs))
+
+
+def test_a_missing_part_is_named(outputs: Path) -> None:
+    (outputs / "label" / "part-00000.parquet").unlink()
+    with pytest.raises(FormatError, match="part-00000.parquet: cannot be read"):
+        show.sheet(show.choose(outputs), 8)
+
+
+def test_planes_that_do_not_fit_their_size_are_named(outputs: Path) -> None:
+    path = outputs / "label" / "part-00000.parquet"
+    table = pq.read_table(path)
+    short = [value.as_py()[:-1] for value in table["labels"]]
+    pq.write_table(table.set_column(table.num_columns - 1, schema.LABELLED.field("labels"), [short]), path)
+    with pytest.raises(FormatError, match="part-00000.parquet: cannot be read"):
+        show.text(show.choose(outputs))
+    with pytest.raises(FormatError, match="part-00000.parquet: cannot be read"):
+        show.sheet(show.choose(outputs), 1)
