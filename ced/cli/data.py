@@ -23,11 +23,7 @@ def verify(arguments: argparse.Namespace) -> None:
             print(f"  {finding}")
     damaged = [one for one in checked if one.findings]
     if damaged:
-        cures = "; ".join(one.cure for one in damaged)
-        raise FormatError(
-            f"{len(damaged)} of {len(checked)} outputs damaged: {cures}; "
-            "then run the same command again: only what is missing is made again"
-        )
+        raise FormatError(f"{len(damaged)} of {len(checked)} outputs damaged: {verifying.cure(damaged)}")
 
 
 def show(arguments: argparse.Namespace) -> None:
@@ -37,8 +33,9 @@ def show(arguments: argparse.Namespace) -> None:
     data = showing.choose(Path(arguments.folder))
     out = Path(arguments.out)
     _check(out, data)
-    print(showing.text(data))
-    drawn = showing.sheet(data, arguments.examples)
+    counts = showing.balance(data)
+    print(showing.text(data, counts))
+    drawn = showing.sheet(data, arguments.examples, counts)
     if drawn is None:
         print("\nno examples in it, and so no contact sheet")
         return

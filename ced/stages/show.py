@@ -19,6 +19,7 @@ from ced.report.contact_sheet import Tile
 from ced.stages import edges
 from ced.stages.outputs import STAGES, find
 from ced.stages.prepare import EXAMPLES, QUARANTINE
+from ced.stages.progress import Progress
 
 Data = dict[str, Output]  # by stage, one of each at most
 
@@ -37,7 +38,7 @@ MEANING = {
     "reason": "why it was set aside",
     "message": "more about it",
 }
-_ROWS = 256  # read at a time
+_ROWS = 64  # read at a time
 _WIDE = 90  # letters a line
 _SHOWN = ("image_id", "flip", "quality", "height", "width", "target", "input", "labels")
 
@@ -56,26 +57,44 @@ def choose(folder: Path) -> Data:
     return chosen
 
 
-def text(data: Data) -> str:
-    """Everything about the outputs in words and figures."""
+def balance(data: Data) -> np.ndarray | None:
+    """How many coefficients of each channel are of each class: as labelled, else as the edges were found.
+
+    Shape: (16, K) int64; None where the outputs know of no classes.
+    """
+    found = edges.load(data["edges"]).counts if "edges" in data else None
+    if "label" not in data:
+        return found
+    counts = np.zeros((CHANNELS, 256), np.int64)
+    parts = _parts(data["label"], EXAMPLES)
+    progress = Progress("class balance", len(parts), "parts")
+    for part in parts:
+        for labels in _labels(part):
+            counts += [np.bincount(labels[:, channel].ravel(), minlength=256) for channel in range(CHANNELS)]
+        progress.advance()
+    highest = int(np.flatnonzero(counts.any(axis=0)).max(initial=0)) + 1
+    return counts[:, : max(highest, 0 if found is None else found.shape[1])]
+
+
+def text(data: Data, counts: np.ndarray | None) -> str:
+    """Everything about the outputs in words and figures; `counts` is their `balance`."""
     blocks: list[list[str]] = []
     for output in data.values():
         blocks += [_facts(output, data), *_columns(output)]
-    balance = _balance(data)
-    if balance is not None:
-        blocks.append(_shares(balance))
+    if counts is not None:
+        blocks.append(_shares(counts))
     return "\n\n".join("\n".join(block) for block in blocks)
 
 
-def sheet(data: Data, count: int) -> bytes | None:
-    """A PNG of `count` examples, with their class maps where they are labelled; None where there are no examples."""
+def sheet(data: Data, count: int, counts: np.ndarray | None) -> bytes | None:
+    """A PNG of `count` examples, with class maps where they are labelled; None where there are no examples."""
     output = data.get("label") or data.get("prepare")
     found = tiles(output, count) if output else []
     if output is None or not found:
         return None
     manifest = output.manifest
     title = f"{manifest.stage} {manifest.fingerprint}: {len(found)} of {manifest.counts.get('examples', 0):,} examples"
-    return contact_sheet.sheet(title, found, _classes(data, found))
+    return contact_sheet.sheet(title, found, 1 if counts is None else counts.shape[1])
 
 
 def tiles(output: Output, count: int) -> list[Tile]:
@@ -120,22 +139,6 @@ def _column(field: Any, footers: Sequence[Any]) -> tuple[str, ...]:
     mine = [chunk for chunk in chunks if chunk.path_in_schema == field.name]
     sizes = [sum(getattr(chunk, f"total_{kind}_size") for chunk in mine) for kind in ("compressed", "uncompressed")]
     return field.name, str(field.type), MEANING.get(field.name, ""), *map(plain.size, sizes)
-
-
-def _balance(data: Data) -> np.ndarray | None:
-    """How many coefficients of each channel are of each class: as labelled, else as the edges were found.
-
-    Shape: (16, K) int64.
-    """
-    found = edges.load(data["edges"]).counts if "edges" in data else None
-    if "label" not in data:
-        return found
-    counts = np.zeros((CHANNELS, 256), np.int64)
-    for part in _parts(data["label"], EXAMPLES):
-        for labels in _labels(part):
-            counts += [np.bincount(labels[:, channel].ravel(), minlength=256) for channel in range(CHANNELS)]
-    highest = int(np.flatnonzero(counts.any(axis=0)).max(initial=0)) + 1
-    return counts[:, : max(highest, 0 if found is None else found.shape[1])]
 
 
 def _shares(counts: np.ndarray) -> list[str]:
@@ -193,12 +196,6 @@ def _labels(part: Path) -> Iterator[np.ndarray]:
         with _reading(part):
             height, width = table["height"][0].as_py(), table["width"][0].as_py()
             yield stack(table["labels"], (CHANNELS, height // PATCH, width // PATCH))
-
-
-def _classes(data: Data, tiles: Sequence[Tile]) -> int:
-    """K; without the edges, as many classes as are seen."""
-    seen = [int(tile.labels.max()) + 1 for tile in tiles if tile.labels is not None]
-    return max(seen + [edges.load(data["edges"]).count if "edges" in data else 2])
 
 
 @contextlib.contextmanager

@@ -38,20 +38,30 @@ class Checked:
     findings: tuple[Finding, ...]
 
     @property
-    def cure(self) -> str:
-        """What to delete, as a clause; after that the command that made the output makes it whole."""
-        asked = max(finding.asks for finding in self.findings)
-        if asked == _FILE:
-            return f"delete the files named above in {self.output.path}"
-        if asked == _PART:
-            return f"delete the parts named above and {self.output.path / MANIFEST}"
-        return f"remove {self.output.path}"
+    def asks(self) -> int:
+        """What the worst of the findings asks for."""
+        return max(finding.asks for finding in self.findings)
 
 
 def verify(outputs: Sequence[Output]) -> list[Checked]:
     """Look at every part of `outputs`, and at outputs made from each other whether they agree."""
     digests = _digests(outputs)
     return [_check(output, digests, outputs) for output in outputs]
+
+
+def cure(damaged: Sequence[Checked]) -> str:
+    """What to delete, and what to do then."""
+    clauses = [_clause(one) for one in damaged]
+    if any(one.asks > _FILE for one in damaged):
+        clauses.append("then run the same command again: only what is missing is made again")
+    return "; ".join(clauses)
+
+
+def _clause(one: Checked) -> str:
+    folder = one.output.path
+    if one.asks == _FILE:
+        return f"delete the files named above in {folder}"
+    return f"delete the parts named above and {folder / MANIFEST}" if one.asks == _PART else f"remove {folder}"
 
 
 def _digests(outputs: Sequence[Output]) -> dict[Path, str]:

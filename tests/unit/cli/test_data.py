@@ -50,6 +50,13 @@ def test_findings_follow_their_output_and_the_cure_comes_last(
     )
 
 
+def test_extra_files_alone_need_no_second_run(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (outputs / "label" / "note.txt").write_text("")
+    code, _, (error,) = run(capsys, "verify", outputs)
+    assert code == 2
+    assert error == f"ced: error: 1 of 3 outputs damaged: delete the files named above in {outputs / 'label'}"
+
+
 def test_several_folders(outputs: Path, pristine: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, lines, _ = run(capsys, "verify", outputs / "label", pristine)
     assert code == 0

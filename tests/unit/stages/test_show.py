@@ -29,10 +29,20 @@ def rows(folder: Path) -> list[dict]:
     return [row for path in sorted(folder.glob("part-*.parquet")) for row in pq.read_table(path).to_pylist()]
 
 
-def drawn(sheet: np.ndarray, panel: int) -> np.ndarray:
+def text(folder: Path) -> str:
+    data = show.choose(folder)
+    return show.text(data, show.balance(data))
+
+
+def sheet(folder: Path, count: int) -> bytes | None:
+    data = show.choose(folder)
+    return show.sheet(data, count, show.balance(data))
+
+
+def drawn(picture: np.ndarray, panel: int) -> np.ndarray:
     """A panel of the sheet's first example, at its own size."""
     left, top = MARGIN + panel * PITCH, MARGIN + HEAD + CAPTION
-    return sheet[top : top + SIDE : SCALE, left : left + SIDE : SCALE]
+    return picture[top : top + SIDE : SCALE, left : left + SIDE : SCALE]
 
 
 def test_every_column_has_its_meaning() -> None:
@@ -42,45 +52,45 @@ def test_every_column_has_its_meaning() -> None:
 
 def test_the_facts_of_each_output(pristine: Path) -> None:
     data = show.choose(pristine)
-    text = show.text(data)
+    shown = text(pristine)
     assert list(data) == ["prepare", "edges", "label"]
     for stage, output in data.items():
-        assert f"stage          {stage}\nfingerprint    {output.manifest.fingerprint}\n" in text
+        assert f"stage          {stage}\nfingerprint    {output.manifest.fingerprint}\n" in shown
     prepared = data["prepare"].manifest
-    assert "photographs 0123456789abcdef\n" in text
-    assert text.count(f"examples {prepared.content} (prepare {prepared.fingerprint})") == 2
-    flat = " ".join(text.split())
+    assert "photographs 0123456789abcdef\n" in shown
+    assert shown.count(f"examples {prepared.content} (prepare {prepared.fingerprint})") == 2
+    flat = " ".join(shown.split())
     assert "mode=crops, size=32, colour=y, quality=10, flip=True, crops=2" in flat
-    assert "4 photographs, 3 prepared, 1 quarantined, 12 examples, 1 quarantined: not an image" in text
-    assert max(map(len, text.splitlines())) <= 120
+    assert "4 photographs, 3 prepared, 1 quarantined, 12 examples, 1 quarantined: not an image" in shown
+    assert max(map(len, shown.splitlines())) <= 120
 
 
 def test_columns_with_their_bytes(pristine: Path) -> None:
-    text = show.text(show.choose(pristine / "label"))
+    shown = text(pristine / "label")
     footers = [pq.read_metadata(path) for path in sorted((pristine / "label").glob("*.parquet"))]
-    assert "examples: 12 rows" in text
+    assert "examples: 12 rows" in shown
     for number, field in enumerate(schema.LABELLED):
         compressed = sum(footer.row_group(0).column(number).total_compressed_size for footer in footers)
         raw = sum(footer.row_group(0).column(number).total_uncompressed_size for footer in footers)
-        (line,) = [line for line in text.splitlines() if line.split()[:2] == [field.name, str(field.type)]]
+        (line,) = [line for line in shown.splitlines() if line.split()[:2] == [field.name, str(field.type)]]
         assert line.endswith(plain.size(raw))
         assert line.removesuffix(plain.size(raw)).rstrip().endswith(plain.size(compressed))
 
 
 def test_the_quarantine_is_a_table_of_its_own(pristine: Path, coloured: Path) -> None:
-    assert "quarantine: 1 rows\n" in show.text(show.choose(pristine / "prepare"))
-    assert "quarantine: " not in show.text(show.choose(pristine / "label"))
+    assert "quarantine: 1 rows\n" in text(pristine / "prepare")
+    assert "quarantine: " not in text(pristine / "label")
 
 
-def balance(text: str) -> dict[str, list[str]]:
+def balance(shown: str) -> dict[str, list[str]]:
     """The lines of the 16 channels."""
-    lines = text[text.index("u, v") :].splitlines()[1:]
+    lines = shown[shown.index("u, v") :].splitlines()[1:]
     return {f"{cells[0]}{cells[1]}": cells[2:] for cells in map(str.split, lines)}
 
 
 def test_the_balance_is_counted_from_the_stored_labels(pristine: Path) -> None:
     labels = np.stack([np.frombuffer(row["labels"], np.uint8).reshape(16, -1) for row in rows(pristine / "label")])
-    found = balance(show.text(show.choose(pristine / "label")))
+    found = balance(text(pristine / "label"))
     assert len(found) == 16
     for u, v in np.ndindex(4, 4):
         values, counts = np.unique(labels[:, 4 * u + v], return_counts=True)
@@ -91,11 +101,11 @@ def test_the_balance_is_counted_from_the_stored_labels(pristine: Path) -> None:
 
 
 def test_without_labels_the_balance_is_that_of_the_edges(pristine: Path) -> None:
-    everything = show.text(show.choose(pristine))
-    alone = show.text(show.choose(pristine / "edges"))
+    everything = text(pristine)
+    alone = text(pristine / "edges")
     assert balance(alone) == balance(everything)  # the labels were made by these edges from these examples
     assert "classes: 7 a channel, 14.286% each if all were equal; of 768 coefficients a channel" in alone
-    assert "u, v" not in show.text(show.choose(pristine / "prepare"))
+    assert "u, v" not in text(pristine / "prepare")
 
 
 def test_a_class_that_occurs_nowhere_counts_where_the_edges_know_of_it(pristine: Path, tmp_path: Path) -> None:
@@ -105,40 +115,68 @@ def test_a_class_that_occurs_nowhere_counts_where_the_edges_know_of_it(pristine:
         table = pq.read_table(path)
         zero = [bytes(len(value.as_py())) for value in table["labels"]]
         pq.write_table(table.set_column(table.num_columns - 1, schema.LABELLED.field("labels"), [zero]), path)
-    found = balance(show.text(show.choose(tmp_path)))
+    found = balance(text(tmp_path))
     assert found["0,0"] == ["0.000%", "1", "100.000%", "0"]
-    assert "classes: 7 a channel" in show.text(show.choose(tmp_path))
-    assert "classes: 1 a channel" in show.text(show.choose(tmp_path / "label"))
+    assert "classes: 7 a channel" in text(tmp_path)
+    assert "classes: 1 a channel" in text(tmp_path / "label")
 
 
 @pytest.mark.parametrize("folder", [".", "label"])
 def test_the_sheet_shows_the_very_pixels_and_classes(pristine: Path, folder: str) -> None:
     first = rows(pristine / "label")[0]
-    sheet = decoded(show.sheet(show.choose(pristine / folder), 1))
+    picture = decoded(sheet(pristine / folder, 1))
     for panel, name in enumerate(("target", "input")):
-        assert drawn(sheet, panel)[..., 0].tobytes() == first[name]
+        assert drawn(picture, panel)[..., 0].tobytes() == first[name]
     labels = np.frombuffer(first["labels"], np.uint8).reshape(16, 8, 8)
-    colours, map_ = contact_sheet.palette(7), drawn(sheet, 2)
+    colours, map_ = contact_sheet.palette(7), drawn(picture, 2)
     for u, v, i, j in np.ndindex(4, 4, 8, 8):
         assert map_[4 * i + u, 4 * j + v].tolist() == colours[labels[4 * u + v, i, j]].tolist()
 
 
+def test_one_smooth_example_is_coloured_by_all_the_classes_there_are(pristine: Path, tmp_path: Path) -> None:
+    """Labels alone say nothing of K, and those on the sheet may be a few of them."""
+    shutil.copytree(pristine / "label", tmp_path / "label")
+    path = tmp_path / "label" / "part-00000.parquet"
+    table = pq.read_table(path)
+    flat = [bytes([3]) * len(value.as_py()) for value in table["labels"]]
+    pq.write_table(table.set_column(table.num_columns - 1, schema.LABELLED.field("labels"), [flat]), path)
+    assert (drawn(decoded(sheet(tmp_path, 1)), 2) == contact_sheet.palette(7)[3]).all()
+
+
+def test_a_part_without_examples_is_passed_over(outputs: Path) -> None:
+    """As prepare writes it where all photographs of a part were set aside."""
+    for folder in (outputs / "prepare" / "examples", outputs / "label"):
+        path = folder / "part-00000.parquet"
+        pq.write_table(pq.read_table(path).slice(0, 0), path)
+    assert "examples: 8 rows" in text(outputs)
+    first = rows(outputs / "label")[0]
+    assert first["source"] == "cup.png"
+    assert drawn(decoded(sheet(outputs, 1)), 0)[..., 0].tobytes() == first["target"]
+
+
+def test_no_examples_at_all_make_no_sheet(outputs: Path) -> None:
+    for path in (outputs / "label").glob("*.parquet"):
+        pq.write_table(pq.read_table(path).slice(0, 0), path)
+    assert sheet(outputs / "label", 8) is None
+    assert "examples: 0 rows" in text(outputs / "label")
+
+
 def test_colour_examples_are_shown_in_colour(coloured: Path) -> None:
     first = rows(coloured / "label")[0]
-    sheet = decoded(show.sheet(show.choose(coloured), 1))
+    picture = decoded(sheet(coloured, 1))
     for panel, name in enumerate(("target", "input")):
-        assert drawn(sheet, panel).transpose(2, 0, 1).tobytes() == first[name]
+        assert drawn(picture, panel).transpose(2, 0, 1).tobytes() == first[name]
 
 
 def test_examples_of_prepare_alone_have_no_class_maps(pristine: Path) -> None:
-    with_maps = decoded(show.sheet(show.choose(pristine), 2))
-    without = decoded(show.sheet(show.choose(pristine / "prepare"), 2))
+    with_maps = decoded(sheet(pristine, 2))
+    without = decoded(sheet(pristine / "prepare", 2))
     assert np.array_equal(drawn(without, 0), drawn(with_maps, 0))
     assert without.shape[1] < with_maps.shape[1]
 
 
 def test_edges_alone_have_no_examples(pristine: Path) -> None:
-    assert show.sheet(show.choose(pristine / "edges"), 8) is None
+    assert sheet(pristine / "edges", 8) is None
 
 
 @pytest.mark.parametrize(
@@ -165,7 +203,7 @@ def test_rows_are_found_however_many_are_read_at_a_time(pristine: Path, tmp_path
 
 
 def test_the_same_outputs_give_the_same_sheet(pristine: Path, outputs: Path) -> None:
-    assert show.sheet(show.choose(pristine), 8) == show.sheet(show.choose(outputs), 8)
+    assert sheet(pristine, 8) == sheet(outputs, 8)
 
 
 def test_a_folder_of_several_outputs_of_a_stage_asks_for_one(outputs: Path) -> None:
@@ -187,13 +225,13 @@ def test_a_cut_part_is_named(outputs: Path, part: str, size: int) -> None:
     path = outputs / part
     path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(FormatError, match=f"{path}: cannot be read; `ced data verify` tells"):
-        show.text(show.choose(outputs))
+        text(outputs)
 
 
 def test_a_missing_part_is_named(outputs: Path) -> None:
     (outputs / "label" / "part-00000.parquet").unlink()
     with pytest.raises(FormatError, match="part-00000.parquet: cannot be read"):
-        show.sheet(show.choose(outputs), 8)
+        sheet(outputs, 8)
 
 
 def test_planes_that_do_not_fit_their_size_are_named(outputs: Path) -> None:
@@ -202,6 +240,6 @@ def test_planes_that_do_not_fit_their_size_are_named(outputs: Path) -> None:
     short = [value.as_py()[:-1] for value in table["labels"]]
     pq.write_table(table.set_column(table.num_columns - 1, schema.LABELLED.field("labels"), [short]), path)
     with pytest.raises(FormatError, match="part-00000.parquet: cannot be read"):
-        show.text(show.choose(outputs))
+        text(outputs)
     with pytest.raises(FormatError, match="part-00000.parquet: cannot be read"):
-        show.sheet(show.choose(outputs), 1)
+        sheet(outputs, 1)

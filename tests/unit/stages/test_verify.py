@@ -119,7 +119,7 @@ def test_a_part_of_another_schema_is_named(outputs: Path, edit, metadata: dict |
     restate(part.parent, part.name, edit)
     checked = check(outputs)["label"]
     assert [str(f) for f in checked.findings] == [f"part-00001.parquet: {what} this ced reads 1"]
-    assert checked.cure == f"remove {outputs / 'label'}"
+    assert verify.cure([checked]).startswith(f"remove {outputs / 'label'}; then run the same command again")
 
 
 def test_a_part_that_never_was_parquet_is_named(outputs: Path, edit) -> None:
@@ -131,9 +131,10 @@ def test_a_part_that_never_was_parquet_is_named(outputs: Path, edit) -> None:
 def test_cures_are_the_mildest_that_help(outputs: Path) -> None:
     folder = outputs / "label"
     (folder / "more").write_text("")
-    assert check(outputs)["label"].cure == f"delete the files named above in {folder}"
+    assert verify.cure([check(outputs)["label"]]) == f"delete the files named above in {folder}"
     (folder / "part-00000.parquet").unlink()
-    assert check(outputs)["label"].cure == f"delete the parts named above and {folder / 'manifest.json'}"
+    clause = f"delete the parts named above and {folder / 'manifest.json'}; then run the same command again"
+    assert verify.cure([check(outputs)["label"]]).startswith(clause)
 
 
 def test_other_stages_are_made_again_as_a_whole(tmp_path: Path) -> None:
@@ -145,7 +146,7 @@ def test_other_stages_are_made_again_as_a_whole(tmp_path: Path) -> None:
     (output.path / "model.safetensors").write_text("Weights")
     checked = check(tmp_path)["train-ed"]
     assert [str(f) for f in checked.findings] == ["model.safetensors: altered"]
-    assert checked.cure == f"remove {output.path}"
+    assert verify.cure([checked]).startswith(f"remove {output.path}; ")
 
 
 def test_a_folder_given_twice_is_looked_at_once(outputs: Path) -> None:
