@@ -24,10 +24,10 @@ def restore(arguments: argparse.Namespace) -> None:
     failed = 0
     for source, target in work:
         try:
-            write_bytes(target, restorer.restore_bytes(photographs.read(source.path)))
+            write_bytes(target, restorer.restore_bytes(photographs.read(source)))
         except Rejected as error:
             failed += 1
-            logger.warning("%s: %s (%s); left out", source.path, error.message, error.reason)
+            logger.warning("%s: %s (%s); left out", source.name, error.message, error.reason)
         progress.advance()
     logger.info("restored %d of %d images to %s", len(work) - failed, len(work), arguments.out)
     if failed:
@@ -64,10 +64,10 @@ def _check(work: list[tuple[photographs.Photograph, Path]]) -> None:
         if target.is_dir():
             raise OutputError(f"{target}: exists as a folder; choose another output")
         if target in targets:
-            raise InputError(f"{source.path} and {targets[target]} would both become {target}; restore them apart")
+            raise InputError(f"{source.name} and {targets[target]} would both become {target}; restore them apart")
         if target.resolve() == Path(source.path):
             raise OutputError(f"{target}: would overwrite its own input; choose another output")
-        targets[target] = source.path
+        targets[target] = source.name
 
 
 def _model(arguments: argparse.Namespace) -> Path:

@@ -15,6 +15,7 @@ SUFFIXES = frozenset(
 )
 
 MAX_PIXELS = 200_000_000
+MAX_BYTES = 1 << 30  # of a file
 
 
 class Rejected(Exception):

@@ -68,7 +68,7 @@ def run(config: EvaluateConfig, images: str, restorers: dict[str, Output], place
 
 def dataset_name(images: str) -> str:
     """What the data set is called in the tables: the folder's name, LIVE1 and BSDS500 as the paper writes them."""
-    name = "built-in" if images.startswith("builtin:") else Path(images).resolve().name
+    name = "built-in" if images.startswith("builtin:") else photographs.title(images)
     known = {"live1": "LIVE1", "bsds500": "BSDS500"}
     return known.get(name.lower(), name)
 
@@ -81,7 +81,7 @@ def _produce(task: Task, found: list[Photograph], workers: int, making: Making) 
         if part.exists():
             progress.skip(1)
         else:
-            rows.append({"number": number, "name": photograph.name, "path": photograph.path})
+            rows.append({"number": number, "name": photograph.name, "photograph": tuple(photograph)})
     rejected = []
     for row in ray_data.run_tasks(partial(evaluate_image, task), rows, workers):
         progress.advance()
@@ -99,7 +99,7 @@ def evaluate_image(task: Task, row: ray_data.Row) -> ray_data.Row:
     """Measure all methods on one image: one part. The row says why where it cannot be done."""
     answer = {"name": row["name"], "reason": "", "message": ""}
     try:
-        rgb = decode_rgb(photographs.read(row["path"]))
+        rgb = decode_rgb(photographs.read(Photograph(*row["photograph"])))
         if min(rgb.shape[:2]) <= metrics.BLOCK:
             raise Rejected("too small", f"{rgb.shape[1]}x{rgb.shape[0]} pixels, the measures take 9x9 and more")
     except Rejected as error:

@@ -53,7 +53,7 @@ def _produce(config: PrepareConfig, crops: int, found: list[Photograph], workers
         if (making.folder / EXAMPLES / part_name(number)).exists():
             progress.skip(len(part))
         else:
-            rows.append({"part": number, "names": [p.name for p in part], "paths": [p.path for p in part]})
+            rows.append({"part": number, "photographs": [tuple(photograph) for photograph in part]})
     task = partial(prepare_part, config, crops, str(making.folder))
     for done in ray_data.run_tasks(task, rows, workers):
         progress.advance(done["photographs"])
@@ -67,26 +67,26 @@ def prepare_part(config: PrepareConfig, crops: int, folder: str, row: ray_data.R
     """Write one part: the quarantine first, the examples last, so that a part of examples is a finished part."""
     kept: list[dict[str, object]] = []
     rejected: list[dict[str, object]] = []
-    for name, path in zip(row["names"], row["paths"], strict=True):
+    for photograph in (Photograph(*fields) for fields in row["photographs"]):
         try:
-            kept.extend(_rows(config, crops, name, path))
+            kept.extend(_rows(config, crops, photograph))
         except Rejected as error:
-            message = error.message.replace(path, name)
-            rejected.append({"source": name, "path": path, "reason": error.reason, "message": message})
+            lay = photographs.shown(photograph.path)
+            rejected.append({"source": photograph.name, "path": lay, "reason": error.reason, "message": error.message})
     part = part_name(row["part"])
     if rejected:
         write_table(Path(folder, QUARANTINE, part), pa.Table.from_pylist(rejected, schema.QUARANTINE))
     write_table(Path(folder, EXAMPLES, part), pa.Table.from_pylist(kept, schema.EXAMPLES))
-    return {"photographs": len(row["names"])}
+    return {"photographs": len(row["photographs"])}
 
 
-def _rows(config: PrepareConfig, crops: int, name: str, path: str) -> list[dict[str, object]]:
+def _rows(config: PrepareConfig, crops: int, photograph: Photograph) -> list[dict[str, object]]:
     """The rows of one photograph, all of them or none."""
-    rgb = decode_rgb(photographs.read(path), config.max_pixels)
+    rgb = decode_rgb(photographs.read(photograph), config.max_pixels)
     return [
         {
             "image_id": example.image_id,
-            "source": name,
+            "source": photograph.name,
             "flip": example.flip,
             "quality": config.quality,
             "height": example.target.shape[1],
@@ -95,7 +95,7 @@ def _rows(config: PrepareConfig, crops: int, name: str, path: str) -> list[dict[
             "input": example.input.tobytes(),
             "jpeg": example.jpeg,
         }
-        for example in examples(rgb, name, config, crops)
+        for example in examples(rgb, photograph.name, config, crops)
     ]
 
 

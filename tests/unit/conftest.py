@@ -30,7 +30,7 @@ def build(root: Path, colour: str = "y") -> dict[str, Output]:
 
     def examples(making: Making) -> None:
         for part, names in enumerate((["cat.png", "text.jpg"], ["cup.png", "man.png"])):
-            row = {"part": part, "names": names, "paths": [str(photographs / name) for name in names]}
+            row = {"part": part, "photographs": [(name, str(photographs / name), "") for name in names]}
             prepare.prepare_part(config, config.crops, str(making.folder), row)
         making.counts.update({"photographs": 4, "prepared": 3, "quarantined": 1, "examples": 12})
         making.counts["quarantined: not an image"] = 1

@@ -44,7 +44,7 @@ def task(folder: Path, pictures: int = 0) -> evaluate.Task:
 
 def test_one_image_is_one_part_of_all_methods_and_qualities(tmp_path: Path) -> None:
     Image.fromarray(data.chelsea()[:75, :101]).save(tmp_path / "cat.png")
-    row = {"number": 3, "name": "set/cat.png", "path": str(tmp_path / "cat.png")}
+    row = {"number": 3, "name": "set/cat.png", "photograph": ("set/cat.png", str(tmp_path / "cat.png"), "")}
     assert evaluate.evaluate_image(task(tmp_path), row)["reason"] == ""
     rows = pq.read_table(tmp_path / ".parts" / "part-00003.parquet").to_pylist()
     assert [(r["quality"], r["method"], r["height"], r["width"]) for r in rows] == [
@@ -58,7 +58,9 @@ def test_one_image_is_one_part_of_all_methods_and_qualities(tmp_path: Path) -> N
 
 def test_pictures_are_kept_as_they_are(tmp_path: Path) -> None:
     Image.fromarray(data.chelsea()[:40, :40]).save(tmp_path / "cat.png")
-    evaluate.evaluate_image(task(tmp_path, pictures=1), {"number": 0, "name": "n", "path": str(tmp_path / "cat.png")})
+    evaluate.evaluate_image(
+        task(tmp_path, pictures=1), {"number": 0, "name": "n", "photograph": ("n", str(tmp_path / "cat.png"), "")}
+    )
     original = luminance(data.chelsea()[:40, :40])
     with Image.open(tmp_path / "pictures" / "00000-q000-original.png") as kept:
         assert np.array_equal(np.asarray(kept), original)
@@ -69,12 +71,12 @@ def test_pictures_are_kept_as_they_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("content", "reason"), [(b"", "empty"), (b"words", "not an image")])
 def test_a_bad_image_says_why(tmp_path: Path, content: bytes, reason: str) -> None:
     (tmp_path / "bad.jpg").write_bytes(content)
-    row = {"number": 0, "name": "set/bad.jpg", "path": str(tmp_path / "bad.jpg")}
+    row = {"number": 0, "name": "set/bad.jpg", "photograph": ("set/bad.jpg", str(tmp_path / "bad.jpg"), "")}
     assert evaluate.evaluate_image(task(tmp_path), row)["reason"] == reason
 
 
 def test_an_image_smaller_than_a_measures_window_says_so(tmp_path: Path) -> None:
     Image.new("L", (8, 30)).save(tmp_path / "thin.png")
-    row = {"number": 0, "name": "set/thin.png", "path": str(tmp_path / "thin.png")}
+    row = {"number": 0, "name": "set/thin.png", "photograph": ("set/thin.png", str(tmp_path / "thin.png"), "")}
     answer = evaluate.evaluate_image(task(tmp_path), row)
     assert (answer["reason"], answer["message"]) == ("too small", "8x30 pixels, the measures take 9x9 and more")

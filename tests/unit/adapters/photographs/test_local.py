@@ -1,6 +1,10 @@
 """Finding photographs: recursive, sorted, with unique printable identities; mistakes in one line."""
 
 import os
+import shutil
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -42,7 +46,9 @@ def test_sources_of_the_same_name_stay_apart(tmp_path: Path) -> None:
 
 def test_a_single_file_is_a_source(tmp_path: Path) -> None:
     path = image(tmp_path / "a.png")
-    assert photographs.find((str(path),)) == [photographs.Photograph("a.png", str(path))]
+    status = path.stat()
+    mark = f"{status.st_size} {status.st_mtime_ns}"
+    assert photographs.find((str(path),)) == [photographs.Photograph("a.png", str(path), mark, status.st_size)]
 
 
 @pytest.mark.parametrize("name", ["with space.jpg", "new\nline.jpg", "ünïcödé 例.jpg", "quote\"'.jpg"])
@@ -58,7 +64,7 @@ def test_names_that_are_no_text_become_printable(tmp_path: Path) -> None:
     (found,) = photographs.find((str(tmp_path),))
     assert found.name.endswith("bad\\xff.png")
     found.name.encode("utf-8")
-    assert photographs.read(found.path)
+    assert photographs.read(found)
 
 
 @pytest.mark.parametrize(
@@ -83,15 +89,6 @@ def test_no_source_at_all_is_refused() -> None:
         photographs.find(())
 
 
-def test_the_builtin_photographs_are_there_and_apart() -> None:
-    train, test = (photographs.find((name,)) for name in (photographs.BUILTIN_TRAIN, photographs.BUILTIN_TEST))
-    assert (len(train), len(test)) == (12, 2)
-    assert not {p.name for p in train} & {p.name for p in test}
-    assert all(Path(p.path).is_file() for p in train + test)
-    with pytest.raises(InputError, match="unknown; use builtin:train or builtin:test"):
-        photographs.find(("builtin:other",))
-
-
 def test_the_content_digest_sees_every_change(tmp_path: Path) -> None:
     path = image(tmp_path / "a.png")
     digests = {photographs.content(photographs.find((str(tmp_path),)))}
@@ -104,7 +101,60 @@ def test_the_content_digest_sees_every_change(tmp_path: Path) -> None:
 
 def test_what_cannot_be_read_has_a_reason(tmp_path: Path) -> None:
     with pytest.raises(Rejected) as refusal:
-        photographs.read(str(tmp_path))
+        photographs.read(photographs.Photograph("a", str(tmp_path), ""))
     assert (refusal.value.reason, refusal.value.message) == ("unreadable", "Is a directory")
     with pytest.raises(Rejected, match="unreadable: No such file"):
-        photographs.read(str(tmp_path / "gone.jpg"))
+        photographs.read(photographs.Photograph("a", str(tmp_path / "gone.jpg"), ""))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jpg")
+    (found,) = photographs.find((str(tmp_path),))
+    with pytest.raises(Rejected, match="unreadable: not a regular file"):
+        photographs.read(found)
+
+
+def test_links_to_nowhere_are_listed_and_links_to_folders_are_folders(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    (tmp_path / "set" / "folder.jpg").symlink_to(tmp_path / "set", target_is_directory=True)
+    (found,) = photographs.find((str(tmp_path / "set"),))
+    assert (found.name, found.stamp, found.size) == ("set/gone.jpg", "unreadable", -1)
+    with pytest.raises(Rejected, match="unreadable: No such file or directory"):
+        photographs.read(found)
+
+
+AS_NOBODY = """
+import os, sys
+from ced.adapters import photographs
+from ced.core.images import Rejected
+from ced.errors import InputError
+os.setgid(65534), os.setuid(65534)
+for source in sys.argv[1:]:
+    try:
+        print([photographs.read(p) for p in photographs.find((source,))])
+    except (InputError, Rejected) as error:
+        print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+def test_what_may_not_be_read_is_said() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        root = Path(name)
+        root.chmod(0o755)
+        for path in ("closed/a.png", "outer/closed/a.png", "files/a.png", "open/a.png"):
+            image(root / path).chmod(0o600 if path == "files/a.png" else 0o644)
+        shutil.copy(root / "open" / "a.png", root / "a.tar")
+        for path in ("closed", "outer/closed", "a.tar"):
+            (root / path).chmod(0)
+        sources = [str(root / name) for name in ("closed", "outer", "files", "a.tar", "closed/a.png")]
+        command = [sys.executable, "-c", AS_NOBODY, *sources]
+        told = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[4])
+    assert told.stdout.splitlines() == [
+        f"InputError {root}/closed: cannot be read; change its permissions",
+        f"InputError {root}/outer/closed: cannot be read (Permission denied); change its permissions",
+        "Rejected unreadable: Permission denied",
+        f"InputError {root}/a.tar: cannot be read; change its permissions",
+        f"InputError {root}/closed/a.png: cannot be read (Permission denied); change its permissions",
+    ], told.stderr
