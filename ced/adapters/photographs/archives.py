@@ -22,9 +22,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ced import files
+from ced.adapters.photographs import answers
+from ced.adapters.photographs.mounts import open_file
 from ced.adapters.photographs.naming import ZIP, Photograph, kind, nothing, shown, tidy, title, wanted
-from ced.adapters.photographs.remote import open_file
-from ced.errors import InputError
+from ced.errors import InputError, OutputError
 
 logger = logging.getLogger("ced")
 
@@ -33,7 +34,7 @@ EVERY = 5.0  # seconds between lines of progress
 
 _SPACING = 4 << 20  # bytes of a tar between two places of a seek index
 _PLACES = 4096  # of a seek index at most, 32 KiB each, in the memory of each worker
-_CHUNK, _BLOCK = 1 << 20, 1 << 13  # bytes read at once: from afar, from this disk
+_AFAR, _CHUNK, _BLOCK = 8 << 20, 1 << 20, 1 << 13  # bytes read at once: from a server, of a stream, of headers
 _SCHEMA = pa.schema([("name", pa.string()), ("size", pa.int64()), ("member", pa.int64())])
 _NO_TAR = (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError)
 _BROKEN = (*_NO_TAR, zipfile.BadZipFile, NotImplementedError)
@@ -68,13 +69,16 @@ def _make(source: str, path: str, place: Path) -> None:
     """List an archive, and index it where it is compressed. The listing comes last: with it all is there."""
     files.make_folder(place)
     logger.info("%s: listing its members, once", shown(source))
-    try:
-        with open_file(path) as file:
+
+    def work() -> pa.Table:
+        with open_file(path) as opened:
+            file = opened if isinstance(opened, io.BufferedReader) else io.BufferedReader(opened, _AFAR)
             members, compressed = _list(source, file, kind(path))
             if compressed:
                 _index(file, place / INDEX)
-    except OSError as error:
-        raise InputError(f"{shown(source)}: cannot be read ({error.strerror or 'network'}); try again") from error
+            return members
+
+    members = answers.told(source, work)
     sink = pa.BufferOutputStream()
     pq.write_table(members, sink, compression="zstd")
     files.write(place / LISTING, sink.getvalue().to_pybytes())
@@ -120,9 +124,10 @@ def _zipped(file: Any) -> Iterator[Member]:
 
 def _tarred(file: Any, compressed: bool) -> Iterator[Member]:
     """tarfile stops in silence at a header that is cut or damaged: here the end must be where it says it is."""
-    chunk = _BLOCK if isinstance(file, io.BufferedReader) and not compressed else _CHUNK
-    read = gzip.GzipFile(fileobj=file).read1 if compressed else file.read  # read1: all there is before a damage
-    stream = _Forward(partial(read, chunk), None if compressed else file.seek)
+    if compressed:
+        stream = _Forward(partial(gzip.GzipFile(fileobj=file).read1, _CHUNK), None)  # 1: all there is before a damage
+    else:
+        stream = _Forward(partial(file.read, _BLOCK), file.seek)
     with tarfile.open(fileobj=stream, mode="r:") as archive:  # type: ignore[call-overload]
         while True:
             info = archive.next()
@@ -193,7 +198,10 @@ def _index(file: Any, path: Path) -> None:
         fileobj=file, spacing=max(_SPACING, size // _PLACES), readbuf_size=_CHUNK
     ) as stream:
         stream.build_full_index()
-        stream.export_index(str(temporary))
+        try:
+            stream.export_index(str(temporary))
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written; make room or name another store") from error
     temporary.replace(path)
 
 

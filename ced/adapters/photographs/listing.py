@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ced.adapters.photographs import archives, builtin, local, members, remote
+from ced.adapters.photographs.mounts import beside, root
 from ced.adapters.photographs.naming import Photograph, is_list, is_uri, kind, nothing, printable, tidy, title, wanted
 from ced.core.images import MAX_BYTES
 from ced.errors import InputError
@@ -70,16 +71,17 @@ def _find(source: str, pattern: str, cache: Path | None) -> list[Photograph]:
 
 
 def _remote(source: str, pattern: str, cache: Path | None) -> list[Photograph]:
+    root(source)  # refuses what is no address
     facts = remote.look(source)
     if facts.kind == "folder":
         return remote.folder(source, pattern)
     if kind(source):
-        return archives.find(source, facts.uri, facts.stamp, pattern, cache)
+        return archives.find(source, source, facts.stamp, pattern, cache)
     if is_list(source):
-        return _listed(source, facts.uri, remote.fetch(source), pattern)
+        return _listed(source, source, remote.whole(source), pattern)
     if pattern and not wanted(title(source), pattern):
         raise nothing(source, 1, pattern)
-    return [Photograph(title(source), facts.uri, facts.stamp, facts.size)]
+    return [Photograph(title(source), source, facts.stamp, facts.size)]
 
 
 def _listed(source: str, path: str, data: bytes, pattern: str) -> list[Photograph]:
@@ -100,6 +102,7 @@ def _within(line: str) -> str:
     """The path of a listed file: as it is written, an address from its bucket on."""
     if not is_uri(line):
         return tidy(line)
+    root(line)  # refuses what is no address
     parts = urlsplit(line)
     return tidy(printable(f"{parts.netloc.rpartition('@')[2]}/{unquote(parts.path)}"))
 
@@ -110,5 +113,5 @@ def _place(base: str, line: str) -> str:
     if is_uri(line) or line.startswith("/"):
         return line
     if is_uri(base):
-        return remote.joined(base, line)
+        return beside(base, line)
     return os.path.join(os.path.dirname(base), line)

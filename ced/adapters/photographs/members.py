@@ -6,7 +6,8 @@ import zipfile
 import zlib
 from typing import Any
 
-from ced.adapters.photographs import local, remote
+from ced.adapters.photographs import answers, local, remote
+from ced.adapters.photographs.mounts import open_file
 from ced.adapters.photographs.naming import ZIP, Photograph, is_uri, kind
 from ced.core.images import Rejected
 
@@ -25,7 +26,7 @@ def read(photograph: Photograph, max_bytes: int) -> bytes:
             raise Rejected("unreadable", "a sparse file in a tar")
         return _piece(archive, photograph)
 
-    data = remote.guarded_read(photograph.path, fetch)
+    data = answers.read(photograph.path, fetch)
     if len(data) < photograph.size:
         raise Rejected("truncated", f"{len(data)} of {photograph.size} bytes in the archive")
     return data
@@ -37,7 +38,7 @@ def _opened(path: str, stamp: str, index: str, process: int) -> Any:
     now = remote.stamp(path) if is_uri(path) else local.stamp(path)[0]
     if now != stamp:
         raise Rejected("unreadable", "the archive is gone or has changed since it was listed")
-    file = remote.open_file(path)
+    file = open_file(path)
     try:
         if kind(path) == ZIP:
             return zipfile.ZipFile(file)
