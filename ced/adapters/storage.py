@@ -32,6 +32,10 @@ _VERSION = 1
 class Place(Protocol):
     """Where the outputs of stages lie."""
 
+    @property
+    def root(self) -> Path:
+        """The folder of everything."""
+
     def of(self, stage: str, fingerprint: str) -> Path:
         """The folder of the output of `stage` with that fingerprint."""
 

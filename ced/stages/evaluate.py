@@ -52,7 +52,7 @@ def run(config: EvaluateConfig, images: str, restorers: dict[str, Output], place
 
     `restorers` holds an output of `ced.stages.restorers` for each method but "jpeg". Raises InputError.
     """
-    found = photographs.find((images,))
+    found = photographs.find((images,), cache=place.root / "archives")
     inputs = {"images": photographs.content(found)}
     inputs |= {name: restorers[name].manifest.content for name in config.methods if name != "jpeg"}
     dataset = dataset_name(images)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ced.adapters import mlflow_registry, mlflow_runs, mlflow_tracking
+from ced.adapters import mlflow_registry, mlflow_runs, mlflow_tracking, photographs
 from ced.adapters.mlflow_registry import Version
 from ced.adapters.mlflow_runs import Data, Run
 from ced.adapters.storage import MANIFEST, Making, Output, Place, make, write_text
@@ -134,8 +134,7 @@ def _publish(publication: Publication) -> dict[str, Any]:
 
 def _log_parent(publication: Publication, run: Run) -> None:
     made = publication.made
-    described = {key: value for key, value in as_dict(publication.config).items() if key != "cluster"}
-    mlflow_runs.log_params(run, described)
+    mlflow_runs.log_params(run, report.described(publication.config))
     stages = {"prepare": made.prepared, "edges": made.classes, "label": made.labelled, "evaluate": made.evaluated}
     mlflow_runs.log_tags(run, {f"ced.{stage}": output.manifest.fingerprint for stage, output in stages.items()})
     mlflow_runs.log_tags(run, {f"ced.{stage}.content": output.manifest.content for stage, output in stages.items()})
@@ -168,7 +167,7 @@ def _training_data(made: Made) -> Data:
 
 def _test_data(publication: Publication) -> Data:
     evaluated = publication.made.evaluated.manifest
-    images = str(publication.config.test_images)
+    images = photographs.shown(publication.config.test_images)
     return Data(evaluated.config["dataset"], evaluated.inputs["images"], images, evaluated.counts, "eval")
 
 

@@ -1,14 +1,17 @@
 """The end of stage 5: per_image.parquet -> the table, results.json and report.html."""
 
+import dataclasses
 import platform
 from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ced import __version__
+from ced.adapters import photographs
 from ced.adapters.storage import Making, Output, Place, make, write_bytes, write_text
 from ced.config import Config, as_dict
 from ced.core.metrics import bef_mse_bound
@@ -23,9 +26,15 @@ _PACKAGES = ("torch", "ray", "prefect", "mlflow", "pyarrow", "numpy", "pillow")
 def run(config: Config, evaluated: Output, trained: dict[str, Output], place: Place) -> Output:
     """Make results.json, report.html and strips/*.png of an evaluation, or find them made."""
     inputs = {name: output.manifest.content for name, output in {"evaluate": evaluated, **trained}.items()}
-    described = {key: value for key, value in as_dict(config).items() if key != "cluster"}
     produce = partial(_produce, config, evaluated, trained)
-    return make(place, "report", {"config": described, "version": __version__}, inputs, produce)
+    return make(place, "report", {"config": described(config), "version": __version__}, inputs, produce)
+
+
+def described(config: Config) -> dict[str, Any]:
+    """What decided the results: all settings but `cluster`, the sources without queries and passwords."""
+    images = tuple(map(photographs.shown, config.images))
+    told = dataclasses.replace(config, images=images, test_images=photographs.shown(config.test_images))
+    return {key: value for key, value in as_dict(told).items() if key != "cluster"}
 
 
 def rows_of(evaluated: Output) -> tuple[Row, ...]:
@@ -45,8 +54,7 @@ def _row(key: tuple[str, int, str, str], ones: Sequence[dict[str, float]]) -> Ro
 
 def _produce(config: Config, evaluated: Output, trained: dict[str, Output], making: Making) -> None:
     rows = rows_of(evaluated)
-    described = {key: value for key, value in as_dict(config).items() if key != "cluster"}
-    write_text(making.folder / RESULTS, table.results_json(rows, versions(), described))
+    write_text(making.folder / RESULTS, table.results_json(rows, versions(), described(config)))
     shown = _pictures(config, evaluated)
     curves = tuple(Curve(model, tuple(train.curve(output))) for model, output in trained.items())
     title = f"ced: {' and '.join(dict.fromkeys(row.dataset for row in rows))}"
@@ -71,8 +79,8 @@ def _pictures(config: Config, evaluated: Output) -> tuple[Picture, ...]:
 
 def _facts(config: Config, evaluated: Output, trained: dict[str, Output]) -> tuple[tuple[str, str], ...]:
     facts = [
-        ("trained on", ", ".join(config.images) or "nothing"),
-        ("tested on", f"{config.test_images} ({evaluated.manifest.counts['images']} images)"),
+        ("trained on", ", ".join(described(config)["images"]) or "nothing"),
+        ("tested on", f"{photographs.shown(config.test_images)} ({evaluated.manifest.counts['images']} images)"),
     ]
     for model, output in trained.items():
         counts = output.manifest.counts

@@ -25,7 +25,10 @@ def test_a_source_is_told_without_its_secrets(source: str, title: str, shown: st
     assert (naming.title(source), naming.shown(source)) == (title, shown)
 
 
-@given(st.text(st.characters(exclude_characters="\0")))
+STEPS = st.sampled_from(["..", ".", "", "a", "b.jpg", "\udcff", " "])
+
+
+@given(st.lists(STEPS, max_size=8).map("/".join) | st.text(st.characters(exclude_characters="\0")))
 def test_a_path_within_a_source_never_leaves_it(name: str) -> None:
     try:
         tidied = naming.tidy(name)
