@@ -4,7 +4,6 @@ import contextlib
 import http.client
 import logging
 import re
-import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -14,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from ced import settings
 from ced.errors import ConfigError, InputError, ServiceError
+from ced.patience import PATIENCE, Silence, answer_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-PATIENCE = 12.0  # seconds until an address counts as one where nobody answers
 DATABASE = "mlflow.db"
 ARTIFACTS = "mlartifacts"
 RESTORER = "artifacts/restorer"  # the restorer's folder inside a logged model
@@ -195,24 +194,16 @@ def _knock(tracking_uri: str) -> None:
 
 
 def _in_time(ask: Callable[[], object], tracking_uri: str) -> None:
-    """`ask` in a thread of its own: name servers and databases that never answer have no time limit."""
-    failures: list[BaseException] = []
-
-    def attempt() -> None:
-        try:
-            ask()
-        except BaseException as error:  # noqa: BLE001 - raised again by the caller, in one line
-            failures.append(error)
-
-    thread = threading.Thread(target=attempt, daemon=True)
-    thread.start()
-    thread.join(PATIENCE)
-    if thread.is_alive():
-        raise ServiceError(f"{_nobody(plain(tracking_uri))} within {PATIENCE:.0f} seconds; {_CURE}")
-    if failures and isinstance(failures[0], ServiceError):
-        raise failures[0]
-    if failures:
-        raise ServiceError(f"{_nobody(plain(tracking_uri))} ({_line(failures[0])}); {_CURE}") from failures[0]
+    """`ask`, and whatever is wrong as a ServiceError of one line."""
+    address = plain(tracking_uri)
+    try:
+        answer_of(ask, PATIENCE)
+    except ServiceError:
+        raise
+    except Silence:
+        raise ServiceError(f"{_nobody(address)} within {PATIENCE:.0f} seconds; {_CURE}") from None
+    except (Exception, SystemExit) as error:
+        raise ServiceError(f"{_nobody(address)} ({_line(error)}); {_CURE}") from error
 
 
 _CURE = "start it, or unset MLFLOW_TRACKING_URI to use the store's own"

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 from ced import settings
 from ced.errors import ServiceError
+from ced.patience import PATIENCE, Silence, answer_of
 
 LOCAL = "local"
-PATIENCE = 12.0  # seconds until an address counts as one where nobody answers
 
 _current = {"address": LOCAL}
 
@@ -71,24 +71,15 @@ def _handlers_kept() -> Iterator[None]:
 
 
 def _connect_in_time(address: str) -> None:
-    """Connect, in a thread of its own: a driver whose token the cluster refuses waits for ever."""
+    """Connect: a driver whose token the cluster refuses waits for ever."""
     _knock(address)
-    failures: list[BaseException] = []
-
-    def attempt() -> None:
-        try:
-            _connect(address)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it is told in one line
-            failures.append(error)
-
-    thread = threading.Thread(target=attempt, daemon=True)
-    thread.start()
-    thread.join(PATIENCE)
-    if thread.is_alive():
-        raise ServiceError(f"Ray at {address} does not let us in; is RAY_AUTH_TOKEN the cluster's?")
-    if failures:
-        reason = (str(failures[0]).splitlines() or [type(failures[0]).__name__])[0]
-        raise ServiceError(f"no Ray cluster at {address} ({reason}); check --ray-address or leave it out")
+    try:
+        answer_of(lambda: _connect(address), PATIENCE)
+    except Silence:
+        raise ServiceError(f"Ray at {address} does not let us in; is RAY_AUTH_TOKEN the cluster's?") from None
+    except (Exception, SystemExit) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ServiceError(f"no Ray cluster at {address} ({reason}); check --ray-address or leave it out") from error
 
 
 def _knock(address: str) -> None:

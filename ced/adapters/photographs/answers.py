@@ -3,15 +3,13 @@
 import errno
 import os
 import re
-import threading
 from collections.abc import Callable
 from typing import TypeVar
 
 from ced.adapters.photographs.naming import shown
 from ced.core.images import Rejected
 from ced.errors import InputError
-
-PATIENCE = 12.0  # seconds until a first answer
+from ced.patience import PATIENCE, Silence, answer_of
 
 _REFUSED = ("access denied", "signature does not match", "invalid access key id", "invalid signature", "forbidden")
 _MISSING = ("no such bucket", "no such key", "resource not found")
@@ -20,23 +18,10 @@ _Answer = TypeVar("_Answer")
 
 def first(source: str, ask: Callable[[], _Answer]) -> _Answer:
     """A first answer of a server, waited for no longer than PATIENCE. Raises InputError."""
-    answers: list[_Answer] = []
-    errors: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            answers.append(told(source, ask))
-        except BaseException as error:  # noqa: BLE001 - raised again in the thread that asked
-            errors.append(error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(PATIENCE)
-    if errors:
-        raise errors[0]
-    if not answers:
-        raise _silent(source)
-    return answers[0]
+    try:
+        return answer_of(lambda: told(source, ask), PATIENCE)
+    except Silence:
+        raise _silent(source) from None
 
 
 def told(source: str, ask: Callable[[], _Answer]) -> _Answer:
