@@ -1,5 +1,6 @@
 """Frequency classes: the edges that split all coefficients evenly, and the mapping M (sections 3.3 and 4.1)."""
 
+import itertools
 import json
 from dataclasses import dataclass
 from typing import Any, Self
@@ -101,44 +102,37 @@ def wanted_bins(coarse: Coarse, count: int) -> np.ndarray:
 
 def fit(coarse: Coarse, fine: Fine, count: int) -> Classes:
     """Edges equal to `numpy.quantile(..., method="inverted_cdf")` of all values, and exact class means."""
-    ranks = _ranks(coarse, count)
-    before = np.cumsum(coarse.counts, axis=1) - coarse.counts
-    edges = np.empty(ranks.shape, np.float32)
-    below = np.empty(ranks.shape, np.int64)  # how many values are at most the edge
-    sums = np.empty(ranks.shape, object)  # their fixed-point sum, as exact integers
-    for channel, row in np.ndindex(*ranks.shape):
-        bin_ = fine.bins[channel, row]
-        values, counts = fine.values(channel, row), fine.counts[channel, row]
-        inside = np.cumsum(counts)
-        at = int(np.searchsorted(inside, ranks[channel, row] - before[channel, bin_], side="right"))
-        edges[channel, row] = values[at]
-        below[channel, row] = before[channel, bin_] + inside[at]
-        sums[channel, row] = int(coarse.sums[channel, :bin_].sum()) + _fixed_sum(values[: at + 1], counts[: at + 1])
-    return Classes(edges, *_means(coarse, edges, below, sums))
+    rows = [_fit_channel(coarse, fine, channel, ranks) for channel, ranks in enumerate(_ranks(coarse, count))]
+    edges, representatives, counts = (np.stack(column) for column in zip(*rows, strict=True))
+    return Classes(edges, representatives, counts)
+
+
+def _fit_channel(
+    coarse: Coarse, fine: Fine, channel: int, ranks: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Edges, means and counts of one channel."""
+    before = np.cumsum(coarse.counts[channel]) - coarse.counts[channel]
+    bins, sums = coarse.sums(channel)
+    total_before = dict(zip(bins.tolist(), itertools.accumulate(sums, initial=0), strict=False))
+    edges, below, sum_below = [], [0], [0]  # below each edge, itself included: how many values, and their sum
+    for row, rank in enumerate(ranks):
+        bin_ = int(fine.bins[channel, row])
+        values, occurrences = fine.occurring(channel, row)
+        inside = np.cumsum(occurrences)
+        at = int(np.searchsorted(inside, rank - before[bin_], side="right"))
+        edges.append(values[at])
+        below.append(int(before[bin_] + inside[at]))
+        sum_below.append(total_before[bin_] + quantiles.exact_sum(values[: at + 1], occurrences[: at + 1]))
+    counts = np.diff([*below, int(coarse.counts[channel].sum())])
+    class_sums = [after - first for first, after in itertools.pairwise([*sum_below, sum(sums)])]
+    # An empty class (ties across two edges) gets its upper edge, so that M stays monotonic.
+    upper = [*edges, edges[-1]]
+    rows = zip(class_sums, counts.tolist(), upper, strict=True)
+    means = [quantiles.mean(total, number) if number else edge for total, number, edge in rows]
+    return np.array(edges, np.float32), np.array(means, np.float32), counts.astype(np.int64)
 
 
 def _ranks(coarse: Coarse, count: int) -> np.ndarray:
     total = int(coarse.counts[0].sum())
     ranks = quantiles.inverted_cdf_ranks(total, count)
     return np.broadcast_to(ranks, (len(coarse.counts), count - 1))
-
-
-def _fixed_sum(values: np.ndarray, counts: np.ndarray) -> int:
-    occurring = np.flatnonzero(counts)
-    fixed = np.rint(values[occurring].astype(np.float64) * quantiles.FIXED_POINT).astype(np.int64)
-    return sum(int(v) * int(n) for v, n in zip(fixed, counts[occurring], strict=True))
-
-
-def _means(coarse: Coarse, edges: np.ndarray, below: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Class means and counts from what lies at or below each edge."""
-    total = coarse.counts.sum(axis=1, keepdims=True)
-    whole = np.array([[int(s)] for s in coarse.sums.sum(axis=1)], object)
-    counts = np.diff(np.concatenate([np.zeros_like(total), below, total], axis=1), axis=1)
-    class_sums = np.diff(np.concatenate([np.zeros_like(whole), sums, whole], axis=1), axis=1)
-    means = np.empty(counts.shape, np.float32)
-    for index in np.ndindex(*counts.shape):
-        channel, k = index
-        # An empty class (ties across two edges) gets its upper edge, so that M stays monotonic.
-        empty = edges[channel, min(k, edges.shape[1] - 1)]
-        means[index] = class_sums[index] / counts[index] / quantiles.FIXED_POINT if counts[index] else empty
-    return means, counts

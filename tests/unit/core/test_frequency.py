@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 from scipy.fft import dctn
 
-from ced.core.frequency import CHANNELS, coefficients, dct4x4, laplacian
+from ced.core.frequency import CHANNELS, MIRROR, by_channel, coefficients, dct4x4, laplacian
 
 KERNEL = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]])
 planes = hnp.arrays(np.uint8, st.tuples(*[st.integers(1, 5).map(lambda n: 4 * n)] * 2))
@@ -99,3 +99,17 @@ def test_even_channels_are_exact_quarters() -> None:
 def test_sides_must_be_multiples_of_four() -> None:
     with pytest.raises(ValueError, match="6x8: both sides must be multiples of 4"):
         dct4x4(np.zeros((6, 8), np.int16))
+
+
+@given(planes)
+def test_mirror_names_the_sign_of_each_channel(plane: np.ndarray) -> None:
+    q, mirrored = coefficients(plane), coefficients(plane[:, ::-1])
+    assert np.array_equal(mirrored[:, :, ::-1], q * MIRROR[:, None, None].astype(np.float32))
+
+
+def test_channels_lie_together_in_memory() -> None:
+    q = coefficients(np.random.default_rng(3).integers(0, 256, (5, 16, 24), np.uint8))
+    flat = by_channel(q)
+    assert np.shares_memory(flat, q)
+    assert flat.flags.c_contiguous
+    assert np.array_equal(flat, q.transpose(1, 0, 2, 3).reshape(16, -1))
