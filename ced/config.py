@@ -10,6 +10,7 @@ import difflib
 import hashlib
 import json
 import math
+import re
 import typing
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -33,7 +34,7 @@ class PrepareConfig:
     mode: str = "resize"  # "resize": whole image to size x size (the paper); "crops": random crops
     size: int = 96  # pixels
     colour: str = "y"  # "y": luminance; "rgb"
-    quality: int = 10  # JPEG quality factor
+    quality: str = "10"  # JPEG quality factor; several "10,20" or a range "10-40": drawn per example
     flip: bool = True  # the horizontal flip as an example of its own
     crops: int = 64  # per photograph, mode "crops" only
     crops_at_most: int = 0  # over all photographs; 0 = no limit
@@ -41,6 +42,8 @@ class PrepareConfig:
     seed: int = 0
     photographs_per_part: int = 64  # one Parquet part each
     max_pixels: int = 200_000_000  # larger photographs are set aside
+    max_bytes: int = 1 << 30  # larger files are set aside
+    pattern: str = ""  # take only names that match, such as "*/test/*.JPEG"
 
     def __post_init__(self) -> None:
         _require(self.mode in ("resize", "crops"), "prepare.mode", self.mode, "use resize or crops")
@@ -51,7 +54,7 @@ class PrepareConfig:
             self.size,
             "use a multiple of 8, at least 16",
         )
-        _require(1 <= self.quality <= 100, "prepare.quality", self.quality, "use 1 to 100")
+        _require(bool(self.qualities), "prepare.quality", self.quality, "use 1 to 100, as 10, as 10,20 or as 10-40")
         _require(self.crops >= 1, "prepare.crops", self.crops, "use 1 or more")
         _require(self.crops_at_most >= 0, "prepare.crops_at_most", self.crops_at_most, "use 0 or more")
         _require(
@@ -66,6 +69,18 @@ class PrepareConfig:
             self.photographs_per_part,
             "use 1 or more",
         )
+
+    @property
+    def qualities(self) -> tuple[int, ...]:
+        """The quality factors that examples are drawn from, with equal chances; none where `quality` is not valid."""
+        if re.fullmatch(r"\d{1,3}(,\d{1,3})*", self.quality):
+            found = tuple(int(text) for text in self.quality.split(","))
+        elif re.fullmatch(r"\d{1,3}-\d{1,3}", self.quality):
+            first, last = (int(text) for text in self.quality.split("-"))
+            found = tuple(range(first, last + 1))
+        else:
+            found = ()
+        return found if all(1 <= quality <= 100 for quality in found) else ()
 
     @property
     def channels(self) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 from ced.errors import OutputError
 
 
-def write(path: Path, data: bytes) -> None:
+def write(path: Path, data: bytes | memoryview) -> None:
     """Put `data` at `path` in one step: whatever happens meanwhile, the former file or the new one is there.
 
     Raises OutputError where it cannot be written (a full disk, say); the former file is then intact.

@@ -89,7 +89,7 @@ class Output:
     reused: bool
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes | memoryview) -> None:
     """Publish a file whole, its folder made where it is not there. Raises OutputError."""
     files.make_folder(path.parent)
     files.write(path, data)
@@ -100,11 +100,13 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def write_table(path: Path, table: pa.Table) -> None:
-    """Publish a Parquet file whole. The same table gives the same bytes."""
+def write_table(path: Path, table: pa.Table, compression: str = "zstd") -> str:
+    """Publish a Parquet file whole; its SHA-256. The same table gives the same bytes."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", use_dictionary=False, write_statistics=False)
-    write_bytes(path, sink.getvalue().to_pybytes())
+    pq.write_table(table, sink, compression=compression, use_dictionary=False, write_statistics=False)
+    data = memoryview(sink.getvalue())
+    write_bytes(path, data)
+    return hashlib.sha256(data).hexdigest()
 
 
 def sha256(path: Path) -> str:
@@ -131,11 +133,12 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 class Making:
-    """An output being made: `folder` to write into, `counts` to fill in."""
+    """An output being made: `folder` to write into, `counts` to fill in, `parts` where digests are known already."""
 
     def __init__(self, folder: Path):
         self.folder = folder
         self.counts: dict[str, int] = {}
+        self.parts: dict[str, str] = {}  # path within the folder -> SHA-256
 
 
 def make(
@@ -161,11 +164,11 @@ def make(
         produce(making)
         _tidy(folder)
         seconds = round(time.monotonic() - started, 3)
-        manifest = Manifest(stage, wanted, config, inputs, making.counts, _digests(folder), seconds)
+        manifest = Manifest(stage, wanted, config, inputs, making.counts, _digests(making), seconds)
         stored = {"format": _FORMAT, "version": _VERSION, **vars(manifest)}
         write_text(folder / MANIFEST, json.dumps(stored, indent=1) + "\n")
     counts = ", ".join(f"{n:,} {name}" for name, n in manifest.counts.items())
-    logger.info("%s: done in %.1f s (%s)", stage, seconds, counts)
+    logger.info("%s: done in %.1f s%s", stage, seconds, f" ({counts})" if counts else "")
     return Output(folder, manifest, reused=False)
 
 
@@ -193,10 +196,12 @@ def _tidy(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of each visible file below `folder`; hidden ones are scratch."""
+def _digests(making: Making) -> dict[str, str]:
+    """SHA-256 of each visible file of the output; hidden ones are scratch."""
+    folder = making.folder
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return {name: sha256(folder / name) for name in names if not _hidden(name) and name != MANIFEST}
+    visible = [name for name in names if not _hidden(name) and name != MANIFEST]
+    return {name: making.parts.get(name) or sha256(folder / name) for name in visible}
 
 
 def _hidden(name: str) -> bool:

@@ -24,6 +24,9 @@ _COMMANDS = {
 }
 
 
+_SOURCES = "a folder, an archive, a list of paths, any of them on s3://,"
+
+
 class _Parser(argparse.ArgumentParser):
     """An argument parser whose mistakes are one line, with the nearest command or model."""
 
@@ -83,7 +86,9 @@ def _parser() -> argparse.ArgumentParser:
 def _run(parser: argparse.ArgumentParser) -> None:
     _recipe(parser, positional=True)
     _images(parser)
-    parser.add_argument("--test-images", metavar="SRC", help="test images: a folder, or builtin:test")
+    parser.add_argument(
+        "--test-images", metavar="SRC", help="test images: a folder, archive, list, s3:// address or builtin:test"
+    )
     parser.add_argument("--report", metavar="DIR", help="copy report.html and results.json here")
     _shared(parser)
 
@@ -107,7 +112,12 @@ def _train(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--images", required=True, metavar="SRC", help="test images: a folder, or builtin:test")
+    parser.add_argument(
+        "--images",
+        required=True,
+        metavar="SRC",
+        help="test images: a folder, archive, list, s3:// address or builtin:test",
+    )
     parser.add_argument("--quality", type=int, action="append", metavar="QF", help="JPEG quality factor; repeatable")
     parser.add_argument(
         "--methods", metavar="A,B,...", help=f"of {', '.join(METHODS)}, as METHOD=DIR with a restorer's folder"
@@ -145,7 +155,19 @@ def _recipe(parser: argparse.ArgumentParser, positional: bool) -> None:
 
 def _images(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--images", action="append", metavar="SRC", help="training photographs: a folder or builtin:train; repeatable"
+        "--images",
+        action="append",
+        metavar="SRC",
+        help=f"training photographs: {_SOURCES} or builtin:train; repeatable",
+    )
+    parser.add_argument(
+        "--pattern",
+        action="append",
+        default=[],
+        dest="settings",
+        type="prepare.pattern={}".format,
+        metavar="GLOB",
+        help="take only names that match, such as '*/test/*.JPEG'",
     )
 
 

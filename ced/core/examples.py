@@ -18,40 +18,41 @@ class Example(NamedTuple):
 
     image_id: str
     flip: bool
+    quality: int
     target: np.ndarray
     input: np.ndarray
     jpeg: bytes
 
 
-def examples(rgb: np.ndarray, image_id: str, config: PrepareConfig, crops: int) -> Iterator[Example]:
-    """The examples of one photograph, (H, W, 3) uint8, named `image_id`.
+def examples(photograph: Image.Image, image_id: str, config: PrepareConfig, crops: int) -> Iterator[Example]:
+    """The examples of one photograph, in mode RGB, named `image_id`.
 
     Mode "resize" gives the whole image at size x size; "crops" gives `crops` random crops named
-    `image_id#0`, `#1`, ..., decided by the seed and the identity alone. Each comes with its flip
-    where `config.flip`. Raises Rejected where the photograph is smaller than a crop.
+    `image_id#0`, `#1`, ..., decided by the seed and the identity alone. Each comes with its flip where
+    `config.flip`, and at a quality factor of its own where there are several. Raises Rejected where the
+    photograph is smaller than a crop.
     """
     if config.mode == "resize":
-        size = (config.size, config.size)
-        squares = iter([(image_id, np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BICUBIC)))])
+        squares = iter([(image_id, photograph.resize((config.size, config.size), Image.Resampling.BICUBIC))])
     else:
-        squares = _crops(rgb, image_id, config, crops)
+        squares = _crops(photograph, image_id, config, crops)
     for name, square in squares:
-        image = luminance(square) if config.colour == "y" else square
-        yield _example(name, False, image, config.quality)
+        image = luminance(np.asarray(square)) if config.colour == "y" else np.asarray(square)
+        yield _example(name, False, image, config)
         if config.flip:
-            yield _example(name, True, np.ascontiguousarray(image[:, ::-1]), config.quality)
+            yield _example(name, True, np.ascontiguousarray(image[:, ::-1]), config)
 
 
-def _crops(rgb: np.ndarray, image_id: str, config: PrepareConfig, crops: int) -> Iterator[tuple[str, np.ndarray]]:
-    height, width = rgb.shape[:2]
+def _crops(
+    photograph: Image.Image, image_id: str, config: PrepareConfig, crops: int
+) -> Iterator[tuple[str, Image.Image]]:
+    width, height = photograph.size
     if min(height, width) < config.size:
         raise Rejected("too small", f"{width}x{height} pixels, a crop takes {config.size}x{config.size}")
-    photograph = Image.fromarray(rgb)
     for index in range(crops):
         name = f"{image_id}#{index}"
         box = _random_box(height, width, config, _generator(config.seed, name))
-        square = photograph.resize((config.size, config.size), Image.Resampling.BICUBIC, box=box)
-        yield name, np.asarray(square)
+        yield name, photograph.resize((config.size, config.size), Image.Resampling.BICUBIC, box=box)
 
 
 def _random_box(
@@ -71,9 +72,17 @@ def _generator(seed: int, name: str) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))
 
 
-def _example(name: str, flip: bool, image: np.ndarray, quality: int) -> Example:
+def _example(name: str, flip: bool, image: np.ndarray, config: PrepareConfig) -> Example:
+    quality = _quality(name, flip, config)
     stream = jpeg.encode(image, quality)
-    return Example(name, flip, _planes(image), _planes(jpeg.decode(stream)), stream)
+    return Example(name, flip, quality, _planes(image), _planes(jpeg.decode(stream)), stream)
+
+
+def _quality(name: str, flip: bool, config: PrepareConfig) -> int:
+    choices = config.qualities
+    if len(choices) == 1:
+        return choices[0]
+    return choices[int(_generator(config.seed, f"{name}/quality/{flip:d}").integers(len(choices)))]
 
 
 def _planes(image: np.ndarray) -> np.ndarray:

@@ -32,7 +32,12 @@ class Rejected(Exception):
 
 def decode_rgb(data: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """The image in `data`, upright, as RGB. Shape: (H, W, 3) uint8. Raises Rejected."""
-    return np.asarray(to_rgb(open_upright(data, max_pixels)))
+    return np.asarray(decode(data, max_pixels))
+
+
+def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """The image in `data`, upright, in mode RGB. Raises Rejected."""
+    return to_rgb(open_upright(data, max_pixels))
 
 
 def open_upright(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -45,7 +50,8 @@ def open_upright(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
             with Image.open(io.BytesIO(data)) as image:
                 _check_pixels(image.width * image.height, max_pixels)
                 image.load()
-                return ImageOps.exif_transpose(image)
+                ImageOps.exif_transpose(image, in_place=True)
+                return image
     except Rejected:
         raise
     except Image.DecompressionBombError as error:
@@ -68,7 +74,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
         layer = image.convert("RGBA")
         white = Image.new("RGBA", layer.size, "white")
         return Image.alpha_composite(white, layer).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _check_pixels(pixels: int, max_pixels: int) -> None:

@@ -4,12 +4,13 @@ Two passes over the examples, each one summary per task, merged as they come: ex
 grow with the number of images (`ced.core.quantiles`).
 """
 
-from collections.abc import Callable
-from functools import partial, reduce
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ced.adapters import ray_data
@@ -17,13 +18,15 @@ from ced.adapters.storage import Making, Output, Place, make, write_text
 from ced.config import ClassesConfig, as_dict
 from ced.core import classes
 from ced.core.columns import luma_of, stack
-from ced.core.frequency import CHANNELS, coefficients
+from ced.core.frequency import CHANNELS, MIRROR, by_channel, coefficients
 from ced.core.quantiles import Coarse, Fine
 from ced.stages.prepare import EXAMPLES
 from ced.stages.progress import Progress
 
 FILE = "classes.json"
+Summary = TypeVar("Summary", Coarse, Fine)
 _PARTS_PER_TASK = 8
+_EXAMPLES_AT_ONCE = 128
 
 
 def run(config: ClassesConfig, prepared: Output, place: Place, workers: int = 0) -> Output:
@@ -43,17 +46,15 @@ def _produce(config: ClassesConfig, prepared: Output, workers: int, making: Maki
     tasks = [{"parts": parts[i : i + _PARTS_PER_TASK]} for i in range(0, len(parts), _PARTS_PER_TASK)]
     progress = Progress("edges", 2 * len(parts), "parts")
 
-    def merged(task: Callable[[ray_data.Row], ray_data.Row], kind: Any) -> Any:
-        total = None
+    def merged(task: Callable[[ray_data.Row], ray_data.Row], total: Summary) -> Summary:
         for row in ray_data.run_tasks(task, tasks, workers):
-            summary = kind.from_bytes(row["summary"])
-            total = summary if total is None else total.merge(summary)
+            total.merge_bytes(row["summary"])
             progress.advance(row["parts"])
         return total
 
-    coarse: Coarse = merged(coarse_task, Coarse)
+    coarse = merged(coarse_task, Coarse.empty(CHANNELS))
     bins = classes.wanted_bins(coarse, config.count)
-    fine: Fine = merged(partial(fine_task, bins), Fine)
+    fine = merged(partial(fine_task, bins), Fine.empty(bins))
     result = classes.fit(coarse, fine, config.count)
     making.counts.update(coefficients=int(result.counts.sum()), channels=CHANNELS, classes=config.count)
     write_text(making.folder / FILE, result.to_json())
@@ -61,27 +62,34 @@ def _produce(config: ClassesConfig, prepared: Output, workers: int, making: Maki
 
 def coarse_task(row: ray_data.Row) -> ray_data.Row:
     """First pass: the coarse summary of some parts."""
-    return _summary(row, Coarse.of)
+    return _summarise(row, Coarse.empty(CHANNELS))
 
 
 def fine_task(bins: np.ndarray, row: ray_data.Row) -> ray_data.Row:
     """Second pass: the fine summary of some parts inside `bins`."""
-    return _summary(row, partial(Fine.of, bins=bins))
+    return _summarise(row, Fine.empty(bins))
 
 
-def _summary(row: ray_data.Row, of: Callable[[np.ndarray], Any]) -> ray_data.Row:
-    summaries = (of(target_coefficients(Path(part))) for part in row["parts"])
-    total = reduce(lambda a, b: a.merge(b), summaries)
-    return {"parts": len(row["parts"]), "summary": total.to_bytes()}
+def _summarise(row: ray_data.Row, summary: Coarse | Fine) -> ray_data.Row:
+    for part in row["parts"]:
+        for planes in target_planes(Path(part)):
+            luma = luma_of(planes)
+            mirrored = _mirrored(luma)
+            q = coefficients(luma[::2] if mirrored else luma)
+            summary.update(by_channel(q), MIRROR if mirrored else None)
+    return {"parts": len(row["parts"]), "summary": summary.to_bytes()}
 
 
-def target_coefficients(part: Path) -> np.ndarray:
-    """All coefficients of a part's targets by channel. Shape: (16, N) float32."""
-    table = pq.read_table(part, columns=["target", "height", "width"])
-    if not table.num_rows:
-        return np.empty((CHANNELS, 0), np.float32)
-    q = coefficients(luma_of(targets(table)))
-    return np.ascontiguousarray(q.transpose(1, 0, 2, 3)).reshape(CHANNELS, -1)
+def _mirrored(luma: np.ndarray) -> bool:
+    """Whether every second plane is its predecessor's horizontal mirror: then the first ones tell all."""
+    return len(luma) % 2 == 0 and np.array_equal(luma[::2, :, ::-1], luma[1::2])
+
+
+def target_planes(part: Path) -> Iterator[np.ndarray]:
+    """The targets of a part, some at a time. Shape: (N, C, H, W) uint8 each."""
+    with pq.ParquetFile(part) as file:
+        for batch in file.iter_batches(_EXAMPLES_AT_ONCE, columns=["target", "height", "width"], use_threads=False):
+            yield targets(pa.table(batch))
 
 
 def targets(table: Any) -> np.ndarray:

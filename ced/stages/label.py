@@ -11,7 +11,7 @@ from ced import schema
 from ced.adapters import ray_data
 from ced.adapters.storage import Making, Output, Place, make, write_table
 from ced.core.classes import Classes
-from ced.core.columns import luma_of
+from ced.core.columns import binary, luma_of
 from ced.core.frequency import coefficients
 from ced.stages import edges
 from ced.stages.edges import targets
@@ -32,7 +32,8 @@ def _produce(prepared: Output, classes: Classes, workers: int, making: Making) -
     progress = Progress("label", len(parts), "parts")
     progress.skip(len(parts) - len(missing))
     task = partial(label_part, classes, str(making.folder))
-    for _ in ray_data.run_tasks(task, [{"part": str(part)} for part in missing], workers):
+    for done in ray_data.run_tasks(task, [{"part": str(part)} for part in missing], workers):
+        making.parts[done["name"]] = done["digest"]
         progress.advance()
     making.counts["examples"] = sum(pq.read_metadata(making.folder / part.name).num_rows for part in parts)
 
@@ -40,12 +41,10 @@ def _produce(prepared: Output, classes: Classes, workers: int, making: Making) -
 def label_part(classes: Classes, folder: str, row: ray_data.Row) -> ray_data.Row:
     """Write one labelled part."""
     part = Path(row["part"])
-    table = pq.read_table(part)
-    rows = [labels.tobytes() for labels in label_maps(classes, table)] if table.num_rows else []
-    column = pa.array(rows, pa.binary())
+    table = pq.read_table(part, use_threads=False)
+    column = binary(label_maps(classes, table)) if table.num_rows else pa.array([], pa.binary())
     table = table.append_column(schema.LABELLED.field("labels"), column).cast(schema.LABELLED)
-    write_table(Path(folder, part.name), table)
-    return {"examples": table.num_rows}
+    return {"name": part.name, "digest": write_table(Path(folder, part.name), table)}
 
 
 def label_maps(classes: Classes, table: pa.Table) -> np.ndarray:

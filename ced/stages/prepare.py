@@ -1,10 +1,13 @@
 """Stage 1: photographs -> examples/*.parquet, and quarantine/*.parquet for what cannot be used (section 4.1)."""
 
 import collections
+import itertools
+import json
 import logging
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -13,8 +16,9 @@ from ced.adapters import photographs, ray_data
 from ced.adapters.photographs import Photograph
 from ced.adapters.storage import Making, Output, Place, make, write_table
 from ced.config import PrepareConfig, as_dict
-from ced.core.examples import examples
-from ced.core.images import Rejected, decode_rgb
+from ced.core.columns import binary
+from ced.core.examples import Example, examples
+from ced.core.images import Rejected, decode
 from ced.errors import InputError
 from ced.stages.progress import Progress
 
@@ -28,7 +32,7 @@ def run(config: PrepareConfig, sources: tuple[str, ...], place: Place, workers: 
 
     Photographs = prepared + quarantined, always. Raises InputError where not one can be used.
     """
-    found = photographs.find(sources)
+    found = photographs.find(sources, config.pattern, place.root / "archives")
     crops = _crops_each(config, len(found))
     described = {**as_dict(config), "crops_each": crops, "schema": schema.VERSION}
     produce = partial(_produce, config, crops, found, workers)
@@ -53,9 +57,10 @@ def _produce(config: PrepareConfig, crops: int, found: list[Photograph], workers
         if (making.folder / EXAMPLES / part_name(number)).exists():
             progress.skip(len(part))
         else:
-            rows.append({"part": number, "photographs": [tuple(photograph) for photograph in part]})
+            rows.append({"part": number, "photographs": json.dumps(part)})
     task = partial(prepare_part, config, crops, str(making.folder))
     for done in ray_data.run_tasks(task, rows, workers):
+        making.parts.update(json.loads(done["digests"]))
         progress.advance(done["photographs"])
     making.counts.update(_count(making.folder, len(found)))
     if not making.counts["prepared"]:
@@ -65,38 +70,41 @@ def _produce(config: PrepareConfig, crops: int, found: list[Photograph], workers
 
 def prepare_part(config: PrepareConfig, crops: int, folder: str, row: ray_data.Row) -> ray_data.Row:
     """Write one part: the quarantine first, the examples last, so that a part of examples is a finished part."""
-    kept: list[dict[str, object]] = []
+    kept: list[tuple[str, Example]] = []
     rejected: list[dict[str, object]] = []
-    for photograph in (Photograph(*fields) for fields in row["photographs"]):
+    listed = json.loads(row["photographs"])
+    for photograph in itertools.starmap(Photograph, listed):
         try:
-            kept.extend(_rows(config, crops, photograph))
+            image = decode(photographs.read(photograph, config.max_bytes), config.max_pixels)
+            kept += [(photograph.name, example) for example in list(examples(image, photograph.name, config, crops))]
         except Rejected as error:
-            lay = photographs.shown(photograph.path)
-            rejected.append({"source": photograph.name, "path": lay, "reason": error.reason, "message": error.message})
-    part = part_name(row["part"])
+            rejected.append({"source": photograph.name, "reason": error.reason, "message": error.message})
+    name = part_name(row["part"])
+    digests = {}
     if rejected:
-        write_table(Path(folder, QUARANTINE, part), pa.Table.from_pylist(rejected, schema.QUARANTINE))
-    write_table(Path(folder, EXAMPLES, part), pa.Table.from_pylist(kept, schema.EXAMPLES))
-    return {"photographs": len(row["photographs"])}
+        table = pa.Table.from_pylist(rejected, schema.QUARANTINE)
+        digests[f"{QUARANTINE}/{name}"] = write_table(Path(folder, QUARANTINE, name), table)
+    digests[f"{EXAMPLES}/{name}"] = write_table(Path(folder, EXAMPLES, name), _table(kept), schema.EXAMPLES_CODEC)
+    return {"photographs": len(listed), "digests": json.dumps(digests)}
 
 
-def _rows(config: PrepareConfig, crops: int, photograph: Photograph) -> list[dict[str, object]]:
-    """The rows of one photograph, all of them or none."""
-    rgb = decode_rgb(photographs.read(photograph), config.max_pixels)
-    return [
-        {
-            "image_id": example.image_id,
-            "source": photograph.name,
-            "flip": example.flip,
-            "quality": config.quality,
-            "height": example.target.shape[1],
-            "width": example.target.shape[2],
-            "target": example.target.tobytes(),
-            "input": example.input.tobytes(),
-            "jpeg": example.jpeg,
-        }
-        for example in examples(rgb, photograph.name, config, crops)
-    ]
+def _table(kept: list[tuple[str, Example]]) -> pa.Table:
+    if not kept:
+        return schema.EXAMPLES.empty_table()
+    rows = [example for _, example in kept]
+    _, height, width = rows[0].target.shape
+    columns = {
+        "image_id": [row.image_id for row in rows],
+        "source": [source for source, _ in kept],
+        "flip": [row.flip for row in rows],
+        "quality": [row.quality for row in rows],
+        "height": np.full(len(rows), height),
+        "width": np.full(len(rows), width),
+        "target": binary(np.stack([row.target for row in rows])),
+        "input": binary(np.stack([row.input for row in rows])),
+        "jpeg": [row.jpeg for row in rows],
+    }
+    return pa.table(columns, schema.EXAMPLES)
 
 
 def part_name(number: int) -> str:

@@ -34,7 +34,6 @@ MEANING = {
     "input": "decoded from jpeg, C x H x W uint8",
     "jpeg": "the JPEG stream",
     "labels": "class of each coefficient, 16 x H/4 x W/4 uint8",
-    "path": "where the file lay",
     "reason": "why it was set aside",
     "message": "more about it",
 }

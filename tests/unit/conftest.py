@@ -1,5 +1,6 @@
 """Small real outputs of prepare, edges and label, made part by part without Ray."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,8 @@ from skimage import data
 from ced.adapters.storage import Folder, Making, Output, make, write_text
 from ced.config import ClassesConfig, PrepareConfig, as_dict
 from ced.core import classes
+from ced.core.columns import luma_of
+from ced.core.frequency import by_channel, coefficients
 from ced.core.quantiles import Coarse, Fine
 from ced.stages import edges, label, prepare
 
@@ -30,8 +33,8 @@ def build(root: Path, colour: str = "y") -> dict[str, Output]:
 
     def examples(making: Making) -> None:
         for part, names in enumerate((["cat.png", "text.jpg"], ["cup.png", "man.png"])):
-            row = {"part": part, "photographs": [(name, str(photographs / name), "") for name in names]}
-            prepare.prepare_part(config, config.crops, str(making.folder), row)
+            listed = json.dumps([(name, str(photographs / name), "") for name in names])
+            prepare.prepare_part(config, config.crops, str(making.folder), {"part": part, "photographs": listed})
         making.counts.update({"photographs": 4, "prepared": 3, "quarantined": 1, "examples": 12})
         making.counts["quarantined: not an image"] = 1
 
@@ -39,7 +42,8 @@ def build(root: Path, colour: str = "y") -> dict[str, Output]:
     parts = sorted((prepared.path / "examples").iterdir())
 
     def table(making: Making) -> None:
-        q = np.concatenate([edges.target_coefficients(part) for part in parts], axis=1)
+        planes = np.concatenate([some for part in parts for some in edges.target_planes(part)])
+        q = by_channel(coefficients(luma_of(planes)))
         coarse = Coarse.of(q)
         fitted = classes.fit(coarse, Fine.of(q, classes.wanted_bins(coarse, 7)), 7)
         making.counts.update(coefficients=q.size, channels=16, classes=7)

@@ -18,6 +18,7 @@ from ced.recipes import RECIPES, configure
     [
         ("prepare.size=128", "prepare", "size", 128),
         ("prepare.flip=no", "prepare", "flip", False),
+        ("prepare.quality=10-40", "prepare", "quality", "10-40"),
         ("network.slope=0.2", "network", "slope", 0.2),
         ("evaluate.qualities=10, 20", "evaluate", "qualities", (10, 20)),
         ("evaluate.methods=jpeg,ced-gt", "evaluate", "methods", ("jpeg", "ced-gt")),
@@ -37,6 +38,11 @@ def test_a_setting_takes_its_place(setting: str, section: str, key: str, value: 
         ("size=96", "write it as section.key=value"),
         ("prepare.size=ninety", "'ninety' is not a whole number"),
         ("prepare.size=90", "multiple of 8"),
+        ("prepare.quality=0", "use 1 to 100, as 10, as 10,20 or as 10-40"),
+        ("prepare.quality=10,101", "use 1 to 100"),
+        ("prepare.quality=40-10", "use 1 to 100"),
+        ("prepare.quality=ten", "use 1 to 100"),
+        ("prepare.quality=10,", "use 1 to 100"),
         ("prepare.flip=perhaps", "'perhaps' is not true or false"),
         ("network.slope=nan", "'nan' is not a number"),
         ("classifier.learning_rate=inf", "'inf' is not a number"),
@@ -107,3 +113,10 @@ def test_the_fingerprint_of_a_known_value_is_pinned() -> None:
 def test_a_section_is_plain_json() -> None:
     assert as_dict(TrainConfig())["steps"] == 1000
     assert as_dict(Config())["evaluate"]["methods"] == ["jpeg", "ed", "ced-est", "ced-gt"]
+
+
+@pytest.mark.parametrize(
+    ("quality", "qualities"), [("10", (10,)), ("20,10", (20, 10)), ("98-100", (98, 99, 100)), ("7-7", (7,))]
+)
+def test_quality_factors_are_one_or_several_or_a_range(quality: str, qualities: tuple[int, ...]) -> None:
+    assert PrepareConfig(quality=quality).qualities == qualities

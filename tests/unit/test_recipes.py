@@ -21,7 +21,7 @@ def test_quickstart_needs_nothing_but_itself() -> None:
 def test_the_paper_recipe_is_the_papers_setting() -> None:
     config = paper()
     assert (config.prepare.mode, config.prepare.size, config.prepare.flip) == ("resize", 96, True)
-    assert (config.classes.count, config.network.stages, config.prepare.quality) == (7, 2, 10)
+    assert (config.classes.count, config.network.stages, config.prepare.quality) == (7, 2, "10")
 
 
 def test_settings_come_on_top() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ced.cli.main import main
+from ced.cli.main import _parser, main
+from ced.recipes import configure
 
 
 def failing(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -114,3 +115,11 @@ def test_recipes_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> Non
     shown = capsys.readouterr().out
     assert "prepare.mode=crops" in shown
     assert "images = builtin:train" in shown
+
+
+def test_a_pattern_is_a_setting_beside_others() -> None:
+    line = ["prepare", "--set", "prepare.size=32", "--pattern", "*/test/*=x.JPEG", "--set", "prepare.seed=1"]
+    settings = _parser().parse_args(line).settings
+    assert settings == ["prepare.size=32", "prepare.pattern=*/test/*=x.JPEG", "prepare.seed=1"]
+    assert configure("paper", None, None, settings).prepare.pattern == "*/test/*=x.JPEG"
+    assert _parser().parse_args(["prepare"]).settings == []

@@ -20,7 +20,7 @@ CROPS = PrepareConfig(mode="crops", size=32, smallest_scale=0.3)
 
 
 def listed(rgb: np.ndarray, config: PrepareConfig, name: str = "a.jpg", crops: int = 3) -> list:
-    return list(examples(rgb, name, config, crops))
+    return list(examples(Image.fromarray(rgb), name, config, crops))
 
 
 def test_the_whole_image_is_resized_as_pillow_does() -> None:
@@ -34,7 +34,7 @@ def test_the_whole_image_is_resized_as_pillow_does() -> None:
 
 @pytest.mark.parametrize("colour", ["y", "rgb"])
 def test_inputs_are_what_the_stream_decodes_to(colour: str) -> None:
-    for example in listed(data.chelsea(), dataclasses.replace(RESIZE, colour=colour, quality=20)):
+    for example in listed(data.chelsea(), dataclasses.replace(RESIZE, colour=colour, quality="20")):
         decoded = jpeg.decode(example.jpeg)
         planes = decoded[None] if colour == "y" else decoded.transpose(2, 0, 1)
         assert np.array_equal(example.input, planes)
@@ -76,3 +76,29 @@ def test_crops_come_at_many_scales() -> None:
 def test_a_photograph_smaller_than_a_crop_is_set_aside() -> None:
     with pytest.raises(Rejected, match="too small: 40x31 pixels, a crop takes 32x32"):
         listed(np.zeros((31, 40, 3), np.uint8), CROPS)
+
+
+def test_one_quality_factor_is_that_of_every_example() -> None:
+    assert {e.quality for e in listed(data.chelsea(), dataclasses.replace(CROPS, quality="35"))} == {35}
+
+
+@pytest.mark.parametrize(("quality", "drawn"), [("10,20,40", {10, 20, 40}), ("11-14", {11, 12, 13, 14})])
+def test_quality_factors_are_drawn_per_example(quality: str, drawn: set[int]) -> None:
+    found = listed(data.chelsea(), dataclasses.replace(CROPS, quality=quality), crops=40)
+    assert {e.quality for e in found} == drawn
+    assert any(plain.quality != flipped.quality for plain, flipped in zip(found[::2], found[1::2], strict=True))
+    for example in found[:6]:
+        assert example.jpeg == jpeg.encode(example.target[0], example.quality)
+
+
+def test_quality_factors_depend_on_seed_and_identity_alone() -> None:
+    several = dataclasses.replace(CROPS, quality="10-90")
+    first = [e.quality for e in listed(data.chelsea(), several)]
+    assert first == [e.quality for e in listed(data.coffee(), several)]
+    assert first != [e.quality for e in listed(data.chelsea(), several, name="b.jpg")]
+    assert first != [e.quality for e in listed(data.chelsea(), dataclasses.replace(several, seed=1))]
+
+
+def test_drawing_quality_factors_moves_no_crop() -> None:
+    one, several = (listed(data.chelsea(), dataclasses.replace(CROPS, quality=q)) for q in ("10", "10,90"))
+    assert [e.target.tobytes() for e in one] == [e.target.tobytes() for e in several]

@@ -9,7 +9,7 @@ ROW = {"dataset": "set", "quality": 10, "colour": "y", "method": "jpeg", "images
 FIGURES = {"psnr": 27.77, "psnr_b": 25.33, "ssim": 0.791, "bef_mse_bound": 0.754}
 TOLD = {
     "counts": {"photographs": 1200, "prepared": 1199, "quarantined": 1},
-    "quarantine": [{"source": "set/bad.jpg", "path": "/x", "reason": "empty", "message": "the file has no bytes"}],
+    "quarantine": [{"source": "set/bad.jpg", "reason": "empty", "message": "the file has no bytes"}],
     "rows": [{**ROW, **FIGURES}],
 }
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import skimage.data
 import torch
+from PIL import Image
 
 from ced import schema
 from ced.config import NetworkConfig, PrepareConfig, TrainConfig
@@ -50,11 +51,11 @@ def default_signals() -> Iterator[None]:
 
 def real_examples(colour: str, crops: int) -> list[dict[str, Any]]:
     """Crops of photographs and their flips, compressed at QF 10: the columns of an example, planes as arrays."""
-    config = PrepareConfig(mode="crops", size=SIZE, colour=colour, crops=crops, quality=10)
+    config = PrepareConfig(mode="crops", size=SIZE, colour=colour, crops=crops)
     rows = []
     for name in PHOTOGRAPHS:
-        for e in examples(getattr(skimage.data, name)(), name, config, crops):
-            rows.append(dict(e._asdict(), source=name, quality=10, height=SIZE, width=SIZE))
+        for e in examples(Image.fromarray(getattr(skimage.data, name)()), name, config, crops):
+            rows.append(dict(e._asdict(), source=name, height=SIZE, width=SIZE))
     return rows
 
 
