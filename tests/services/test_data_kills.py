@@ -125,27 +125,22 @@ def test_a_killed_worker(many: Path, expected: dict[str, dict[str, str]], tmp_pa
 
 
 @pytest.fixture
-def two_nodes() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A cluster of two nodes with one core each: its address, and the node that does not hold the head."""
+def head() -> Iterator[str]:
+    """The address of a cluster whose head has no cores: the work is done by nodes that the test adds."""
     with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    here = ["--node-ip-address=127.0.0.1", "--num-cpus=1", "--block"]
-    head = node([f"--port={address.rpartition(':')[2]}", "--head", "--include-dashboard=false", *here])
-    other = None
+        port = free.getsockname()[1]
+    process = node([f"--port={port}", "--head", "--include-dashboard=false", "--num-cpus=0"])
     try:
-        wait_until(lambda: answers(address), head)
-        other = node([f"--address={address}", *here])
-        wait_until(lambda: any("raylet" in line for _, line in below(other.pid)), other)
-        yield address, other
+        wait_until(lambda: answers(f"127.0.0.1:{port}"), process)
+        yield f"127.0.0.1:{port}"
     finally:
-        for one in (other, head):
-            if one is not None:
-                kill_all(one)
+        kill_all(process)
 
 
 def node(arguments: list[str]) -> subprocess.Popen[bytes]:
+    line = [RAY, "start", "--node-ip-address=127.0.0.1", "--block", *arguments]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen([RAY, "start", *arguments], env=ENVIRONMENT, start_new_session=True, **quiet)
+    return subprocess.Popen(line, env=ENVIRONMENT, start_new_session=True, **quiet)
 
 
 def answers(address: str) -> bool:
@@ -162,12 +157,15 @@ def kill_all(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def test_a_killed_node(
-    many: Path, expected: dict[str, dict[str, str]], tmp_path: Path, two_nodes: tuple[str, subprocess.Popen[bytes]]
-) -> None:
-    address, other = two_nodes
-    running = driver(many, tmp_path, address)
-    wait_until(lambda: list(tmp_path.glob("prepare/*/examples/part-*")) and at_work(other.pid), running)
-    kill_all(other)
-    assert running.wait(240) == 0
+def test_a_killed_node(many: Path, expected: dict[str, dict[str, str]], tmp_path: Path, head: str) -> None:
+    nodes = [node([f"--address={head}", "--num-cpus=1"])]
+    running = driver(many, tmp_path, head)
+    try:
+        wait_until(lambda: list(tmp_path.glob("prepare/*/examples/part-*")) and at_work(nodes[0].pid), running)
+        kill_all(nodes[0])
+        nodes.append(node([f"--address={head}", "--num-cpus=1"]))
+        assert running.wait(240) == 0
+    finally:
+        for process in (*nodes, running):
+            kill_all(process)
     assert digests(tmp_path) == expected
