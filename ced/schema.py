@@ -21,9 +21,6 @@ EXAMPLES = pa.schema(
     metadata=_METADATA,
 )
 
-# Read twice and rewritten with the labels: what they take on the disk matters less than the time.
-EXAMPLES_CODEC = "none"
-
 LABELLED = EXAMPLES.append(pa.field("labels", pa.binary(), nullable=False))  # uint8, 16 x H/4 x W/4
 
 QUARANTINE = pa.schema(

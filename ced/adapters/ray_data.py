@@ -32,9 +32,9 @@ def run_tasks(function: Callable[[Row], Row], rows: list[Row], workers: int = 0)
     # A job of one function has nothing to share its cores with; reserving left one of two idle half of the time.
     context.op_resource_reservation_enabled = False
     cores = int(ray.cluster_resources().get("CPU", 1))
-    dataset = ray.data.from_items(rows, override_num_blocks=_blocks(len(rows), min(workers, cores) or cores))
-    limit = min(workers, len(rows)) or None
-    yield from dataset.map(function, concurrency=limit, num_cpus=1).iter_rows()
+    fewer = workers if 0 < workers < cores else None  # a limit, even one above the cores, keeps cores waiting
+    dataset = ray.data.from_items(rows, override_num_blocks=_blocks(len(rows), fewer or cores))
+    yield from dataset.map(function, concurrency=fewer, num_cpus=1).iter_rows()
 
 
 def _blocks(rows: int, workers: int) -> int:

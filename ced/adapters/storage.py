@@ -100,10 +100,10 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def write_table(path: Path, table: pa.Table, compression: str = "zstd") -> str:
+def write_table(path: Path, table: pa.Table) -> str:
     """Publish a Parquet file whole; its SHA-256. The same table gives the same bytes."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression=compression, use_dictionary=False, write_statistics=False)
+    pq.write_table(table, sink, compression="zstd", use_dictionary=False, write_statistics=False)
     data = memoryview(sink.getvalue())
     write_bytes(path, data)
     return hashlib.sha256(data).hexdigest()

@@ -84,7 +84,7 @@ def prepare_part(config: PrepareConfig, crops: int, folder: str, row: ray_data.R
     if rejected:
         table = pa.Table.from_pylist(rejected, schema.QUARANTINE)
         digests[f"{QUARANTINE}/{name}"] = write_table(Path(folder, QUARANTINE, name), table)
-    digests[f"{EXAMPLES}/{name}"] = write_table(Path(folder, EXAMPLES, name), _table(kept), schema.EXAMPLES_CODEC)
+    digests[f"{EXAMPLES}/{name}"] = write_table(Path(folder, EXAMPLES, name), _table(kept))
     return {"photographs": len(listed), "digests": json.dumps(digests)}
 
 
