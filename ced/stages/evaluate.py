@@ -41,7 +41,8 @@ class Task:
 
 
 def check(config: Config) -> None:
-    """Find out early what would only fail after training. Raises InputError or ConfigError."""
+    """Find out early what would only fail later, some of it after training. Raises InputError or ConfigError."""
+    photographs.check(config.images, config.prepare.pattern)
     photographs.find((config.test_images,) if config.test_images else ())
     if config.publish.method not in config.evaluate.methods:
         raise ConfigError(f"publish.method {config.publish.method} is not evaluated; add it to evaluate.methods")

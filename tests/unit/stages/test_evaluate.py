@@ -29,11 +29,17 @@ def test_the_builtin_photographs_have_a_name_too() -> None:
 
 
 def test_mistakes_are_found_before_training(tmp_path: Path) -> None:
+    config = Config(images=("builtin:train",), test_images="builtin:test")
+    evaluate.check(config)
+    with pytest.raises(InputError, match="--images"):
+        evaluate.check(dataclasses.replace(config, images=()))
+    with pytest.raises(InputError, match="lost: no such folder"):
+        evaluate.check(dataclasses.replace(config, images=("builtin:train", str(tmp_path / "lost"))))
     with pytest.raises(InputError, match="--test-images"):
-        evaluate.check(Config())
-    with pytest.raises(InputError, match="no such folder"):
-        evaluate.check(Config(test_images=str(tmp_path / "gone")))
-    only_ed = dataclasses.replace(Config(), test_images="builtin:test", evaluate=EvaluateConfig(methods=("ed",)))
+        evaluate.check(dataclasses.replace(config, test_images=""))
+    with pytest.raises(InputError, match="gone: no such folder"):
+        evaluate.check(dataclasses.replace(config, test_images=str(tmp_path / "gone")))
+    only_ed = dataclasses.replace(config, evaluate=EvaluateConfig(methods=("ed",)))
     with pytest.raises(ConfigError, match="publish.method ced-gt is not evaluated"):
         evaluate.check(only_ed)
 
