@@ -2,24 +2,23 @@
 
 import dataclasses
 import platform
-from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ced import __version__
 from ced.adapters import photographs
 from ced.adapters.storage import Making, Output, Place, make, write_bytes, write_text
 from ced.config import Config, as_dict
-from ced.core.metrics import bef_mse_bound
 from ced.report import html, pictures, table
+from ced.report.latex import latex
 from ced.report.model import Curve, Picture, Report, Row
-from ced.stages import evaluate, train
+from ced.report.sheet import sheet
+from ced.stages import evaluate, means, pool, train
+from ced.stages.measure import PICTURES
 
-RESULTS, PAGE = "results.json", "report.html"
+RESULTS, PAGE, TABLE = "results.json", "report.html", "table"
 _PACKAGES = ("torch", "ray", "prefect", "mlflow", "pyarrow", "numpy", "pillow")
 
 
@@ -39,22 +38,19 @@ def described(config: Config) -> dict[str, Any]:
 
 def rows_of(evaluated: Output) -> tuple[Row, ...]:
     """The rows of Table 2: means over the images, by data set, quality factor and method in the order measured."""
-    groups: dict[tuple[str, int, str, str], list[dict[str, float]]] = {}
+    groups: dict[tuple[str, int, str, str], list[dict[str, Any]]] = {}
     for one in evaluate.per_image(evaluated):
         key = (one["dataset"], one["quality"], one["colour"], one["method"])
-        groups.setdefault(key, []).append(one)  # type: ignore[arg-type]
-    return tuple(_row(key, ones) for key, ones in groups.items())
-
-
-def _row(key: tuple[str, int, str, str], ones: Sequence[dict[str, float]]) -> Row:
-    dataset, quality, colour, method = key
-    psnr, psnr_b, ssim = (float(np.mean([one[m] for one in ones])) for m in ("psnr", "psnr_b", "ssim"))
-    return Row(dataset, quality, colour, method, len(ones), psnr, psnr_b, ssim, bef_mse_bound(psnr, psnr_b))
+        groups.setdefault(key, []).append(one)
+    pooled = pool.figures(evaluated)
+    return tuple(means.row(key, ones, pooled[key[1], key[3]]) for key, ones in groups.items())
 
 
 def _produce(config: Config, evaluated: Output, trained: dict[str, Output], making: Making) -> None:
     rows = rows_of(evaluated)
     write_text(making.folder / RESULTS, table.results_json(rows, versions(), described(config)))
+    for suffix, text in (("md", table.markdown(rows)), ("tex", latex(rows)), ("csv", sheet(rows))):
+        write_text(making.folder / f"{TABLE}.{suffix}", text)
     shown = _pictures(config, evaluated)
     curves = tuple(Curve(model, tuple(train.curve(output))) for model, output in trained.items())
     title = f"ced: {' and '.join(dict.fromkeys(row.dataset for row in rows))}"
@@ -65,15 +61,18 @@ def _produce(config: Config, evaluated: Output, trained: dict[str, Output], maki
 
 
 def _pictures(config: Config, evaluated: Output) -> tuple[Picture, ...]:
+    """The kept pictures, each with the original and the JPEG first. A method that failed on one is not shown there."""
     ones = evaluate.per_image(evaluated)
-    names = list(dict.fromkeys(str(one["image_id"]) for one in ones))[: config.evaluate.pictures]
-    versions_shown = ("original", *dict.fromkeys(("jpeg", *config.evaluate.methods)))
+    names = list(dict.fromkeys(str(one["image_id"]) for one in ones))
+    kept = sorted({int(path.name[:5]) for path in (evaluated.path / PICTURES).glob("*-original.png")})
+    if "jpeg" not in config.evaluate.names:
+        return ()  # nothing to compare with
+    versions_shown = tuple(dict.fromkeys(("original", "jpeg", *config.evaluate.names)))
     shown = []
-    for number, name in enumerate(names):
+    for number, name in zip(kept, names, strict=False):
         for quality in config.evaluate.qualities:
-            kept = (v for v in versions_shown if v in ("original", *config.evaluate.methods))
-            planes = tuple((v, evaluate.picture(evaluated, number, quality, v)) for v in kept)
-            shown.append(Picture(name, quality, planes))
+            found = ((v, evaluate.picture(evaluated, number, quality, v)) for v in versions_shown)
+            shown.append(Picture(name, quality, tuple((v, plane) for v, plane in found if plane is not None)))
     return tuple(shown)
 
 
