@@ -22,7 +22,7 @@ def figures_section(figures: Iterable[Figure]) -> str:
     shown = [_shown(figure) for figure in figures]
     if not shown:
         return ""
-    lead = '<p class="lead">The paper’s figures, drawn from these results. The folder figures holds them as PNG and SVG.</p>\n'
+    lead = '<p class="lead">The paper’s figures, drawn from these results; as PNG and SVG in the folder figures.</p>\n'
     return lead + "\n".join(shown)
 
 

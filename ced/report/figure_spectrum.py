@@ -123,9 +123,8 @@ def _draw(channel: _Channel, axes: "Axes", inks: Inks) -> None:
     middles = (channel.edges[:-1] + channel.edges[1:]) / 2
     for line in channel.lines:
         colour = inks.series[line.slot - 1] if line.slot else inks.ink
-        axes.plot(
-            middles, line.density, color=colour, linewidth=1.4 if line.slot else 1.8, zorder=9 - line.slot
-        )  # the original on top
+        width, order = (1.4, 9 - line.slot) if line.slot else (1.8, 9)  # the original on top
+        axes.plot(middles, line.density, color=colour, linewidth=width, zorder=order)
     axes.set_yscale("log")
     axes.set_xlim(channel.edges[0], channel.edges[-1])
     axes.yaxis.set_major_locator(LogLocator(numticks=6))

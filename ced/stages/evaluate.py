@@ -25,7 +25,7 @@ from ced.stages.progress import Progress
 
 FILE = "per_image.parquet"
 _PARTS = ".parts"  # one an image, scratch
-_PICTURES = "pictures"
+PICTURES = "pictures"
 _ORIGINAL = "original"
 
 
@@ -105,7 +105,7 @@ def evaluate_image(task: Task, row: ray_data.Row) -> ray_data.Row:
     except Rejected as error:
         return answer | {"reason": error.reason, "message": error.message}
     original = luminance(rgb)
-    keep = Path(task.folder, _PICTURES) if row["number"] < task.pictures else None
+    keep = Path(task.folder, PICTURES) if row["number"] < task.pictures else None
     rows = []
     for quality in task.qualities:
         rows += _measure(task, row, original, quality, keep)
@@ -155,8 +155,11 @@ def per_image(output: Output) -> list[dict[str, object]]:
     return rows
 
 
-def picture(output: Output, number: int, quality: int, version: str) -> np.ndarray:
+def picture(output: Output, number: int, quality: int, version: str) -> np.ndarray | None:
     """A kept plane of image `number`: "original", or what `version` made of it. Shape: (H, W) uint8."""
     quality = 0 if version == _ORIGINAL else quality
-    with Image.open(output.path / _PICTURES / f"{number:05d}-q{quality:03d}-{version}.png") as image:
+    path = output.path / PICTURES / f"{number:05d}-q{quality:03d}-{version}.png"
+    if not path.exists():
+        return None
+    with Image.open(path) as image:
         return np.asarray(image)
