@@ -20,6 +20,7 @@ from ced.errors import ConfigError
 METHODS = ("jpeg", "ed", "ced-est", "ced-gt")
 AUTOENCODERS = ("ed", "ced-est", "ced-gt")
 MODELS = ("classifier", *AUTOENCODERS)
+METHOD_NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}"  # it becomes part of file names
 
 
 def _require(holds: bool, setting: str, value: object, cure: str) -> None:
@@ -160,21 +161,42 @@ class TrainConfig:
 class EvaluateConfig:
     """Which methods on which degradation (section 4.3)."""
 
-    methods: tuple[str, ...] = METHODS
+    methods: tuple[str, ...] = METHODS  # names of trained ones, or NAME=WHERE (ced.methods.spec)
     qualities: tuple[int, ...] = (10,)
+    colour: str = "y"  # "y": the plane of luminance is coded; "rgb": the colour image, measured on its luminance
+    name: str = ""  # of the data set; "" = the folder's
     pictures: int = 4  # test images shown in the report
+    lpips: bool = False  # measure LPIPS too; its package and weights are extra
+    timeout: float = 600.0  # seconds that a command may take for one image
 
     def __post_init__(self) -> None:
-        for method in self.methods:
-            if method not in METHODS:
+        for method, name in zip(self.methods, self.names, strict=True):
+            if "=" not in method and method not in METHODS:
                 raise ConfigError(f"evaluate.methods: {unknown('method', method, METHODS)}")
-        _require(
-            len(set(self.methods)) == len(self.methods), "evaluate.methods", self.methods, "a method is named twice"
-        )
+            _require(
+                bool(re.fullmatch(METHOD_NAME, name)), "evaluate.methods", method, "name it with letters and digits"
+            )
+        _require(len(set(self.names)) == len(self.names), "evaluate.methods", self.methods, "a method is named twice")
         _require(len(self.methods) > 0, "evaluate.methods", self.methods, "name at least one")
         _require(len(self.qualities) > 0, "evaluate.qualities", self.qualities, "name at least one")
         for quality in self.qualities:
             _require(1 <= quality <= 100, "evaluate.qualities", quality, "use 1 to 100")
+        _require(
+            len(set(self.qualities)) == len(self.qualities), "evaluate.qualities", self.qualities, "one is named twice"
+        )
+        _require(self.colour in ("y", "rgb"), "evaluate.colour", self.colour, "use y or rgb")
+        _require(self.timeout > 0, "evaluate.timeout", self.timeout, "use more than 0")
+        _require(self.pictures >= 0, "evaluate.pictures", self.pictures, "use 0 or more")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the methods are called."""
+        return tuple(method.partition("=")[0].strip() for method in self.methods)
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """The methods that this project trains: neither the damaged image nor one that lies elsewhere."""
+        return tuple(method for method in self.methods if method != "jpeg" and "=" not in method)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ _COMMANDS = {
     "run": ("ced.cli.run", "the whole pipeline: photographs in, tables, report and registered model out"),
     "prepare": ("ced.cli.stages", "photographs -> labelled examples"),
     "train": ("ced.cli.stages", "labelled examples -> weights of one model"),
-    "evaluate": ("ced.cli.stages", "test images -> table, report and figures"),
+    "evaluate": ("ced.cli.evaluate", "test images and methods -> table, report and figures"),
     "report": ("ced.cli.report", "the page and the figures of a finished evaluation, drawn again"),
     "restore": ("ced.cli.restore", "bad JPEGs -> restored PNGs"),
     "data": ("ced.cli.data", "check outputs part by part, or show what is in them"),
@@ -120,12 +120,21 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
         metavar="SRC",
         help="test images: a folder, archive, list, s3:// address or builtin:test",
     )
+    parser.add_argument("--name", metavar="NAME", help="what the data set is called; default: the folder's name")
     parser.add_argument("--quality", type=int, action="append", metavar="QF", help="JPEG quality factor; repeatable")
     parser.add_argument(
-        "--methods", metavar="A,B,...", help=f"of {', '.join(METHODS)}, as METHOD=DIR with a restorer's folder"
+        "--colour", choices=("y", "rgb"), metavar="y|rgb", help="code luminance (y) or the colour image"
+    )
+    parser.add_argument(
+        "--methods",
+        action="append",
+        metavar="A,B,...",
+        help=f"{', '.join(METHODS)}, or NAME=WHERE: a restorer's folder, models:/NAME@ALIAS, folder:DIR of restored "
+        "images, command:PROGRAM {input} {output}; repeatable, and a command takes the whole of its own",
     )
     parser.add_argument("--models", metavar="DIR", help="a folder that `ced train -o` wrote, for bare method names")
-    parser.add_argument("--report", metavar="DIR", help="copy report.html and results.json here")
+    parser.add_argument("--lpips", action="store_true", help="measure LPIPS too (its package is extra)")
+    parser.add_argument("--report", metavar="DIR", help="copy the report, results.json and the tables here")
     _shared(parser)
 
 

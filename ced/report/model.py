@@ -1,5 +1,6 @@
 """What a report shows, as plain values: rows of Table 2, training curves, pictures."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +16,23 @@ class Row:
     quality: int  # JPEG quality factor, 1 to 100
     colour: str  # "y": luminance; "rgb"
     method: str  # one of ced.config.METHODS, or the name of another method
-    images: int
+    images: int  # that the means are over: those that the method restored
     psnr: float  # dB; inf where every image is restored exactly
     psnr_b: float  # dB
     ssim: float
     bef_mse_bound: float  # 10^((mean PSNR - mean PSNR-B) / 10) - 1, the lower bound of the mean BEF/MSE
+    failures: int = 0  # images that the method did not restore
+    bef_mse: float = math.nan  # mean over the images
+    ssim_gaussian: float = math.nan
+    w1: float = math.nan  # pooled over the images, as is energy: ced.core.spectrum.Likeness
+    energy: float = math.nan
+    lpips: float = math.nan  # nan where it was not asked for
+    seconds_per_megapixel: float = math.nan  # of the method itself; nan where its images were only read
+    intervals: tuple[tuple[str, float, float], ...] = ()  # (field, low, high): 95 %, bootstrap over the images
+
+    def interval(self, field: str) -> tuple[float, float] | None:
+        """The confidence interval of one of the fields, None where it has none."""
+        return next(((low, high) for name, low, high in self.intervals if name == field), None)
 
 
 @dataclass(frozen=True, eq=False)

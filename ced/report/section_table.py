@@ -5,7 +5,7 @@ from html import escape
 from importlib.resources import files
 
 from ced.report import paper
-from ced.report.groups import COLUMNS, Column, Group, colour_name, display_name, groups
+from ced.report.groups import COLUMNS, Column, Group, colour_name, display_name, groups, images_of
 from ced.report.model import Row
 
 
@@ -40,7 +40,8 @@ def _body(group: Group) -> str:
     ]
     for row in group.rows:
         cells = "".join(_cell(group, row, column) for column in COLUMNS)
-        lines.append(f'<tr><th scope="row">{escape(display_name(row.method))}</th>{cells}</tr>')
+        failed = f" <small>{escape(images_of(row))}</small>" if row.failures else ""
+        lines.append(f'<tr><th scope="row">{escape(display_name(row.method))}{failed}</th>{cells}</tr>')
     return "<tbody>\n" + "\n".join(lines) + "\n</tbody>\n"
 
 

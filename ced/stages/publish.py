@@ -30,6 +30,7 @@ FILE = "publish.json"
 _FORM = 1  # of what is published; another number publishes again
 _FIGURES = ("psnr", "psnr_b", "ssim", "bef_mse_bound")
 _GATES = ("psnr", "psnr_b", "ssim")
+_NOT_MEASURES = ("methods", "pictures", "timeout", "lpips")  # settings that do not change a method's figures
 _EVALUATION, _METHOD, _REASON = "ced.evaluation", "ced.method", "ced.reason"  # tags of a version
 
 
@@ -217,7 +218,7 @@ def _decision(publication: Publication, client: "MlflowClient", version: Version
 def evaluation_key(evaluated: Output) -> str:
     """A digest of what was measured on: data set, images and qualities, everything but the methods."""
     manifest = evaluated.manifest
-    described = {name: value for name, value in manifest.config.items() if name not in ("methods", "pictures")}
+    described = {name: value for name, value in manifest.config.items() if name not in _NOT_MEASURES}
     return fingerprint(described, manifest.inputs["images"])
 
 

@@ -8,21 +8,20 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ced import __version__
 from ced.adapters import photographs
 from ced.adapters.storage import Making, Output, Place, make, write_bytes, write_text
 from ced.config import Config, FiguresConfig, as_dict
-from ced.core.metrics import bef_mse_bound
 from ced.errors import ConfigError
 from ced.report import html, pictures, table
 from ced.report.figure import Figure
 from ced.report.figures import figures
+from ced.report.latex import latex
 from ced.report.model import Picture, Report, Row
-from ced.stages import evaluate, shown
+from ced.report.sheet import sheet
+from ced.stages import evaluate, means, pool, shown
 
-RESULTS, PAGE = "results.json", "report.html"
+RESULTS, PAGE, TABLE = "results.json", "report.html", "table"
 STRIPS, FIGURES = "strips", "figures"  # folders
 _FORM = 2  # of what is made; another number makes it again
 _PACKAGES = ("torch", "ray", "prefect", "mlflow", "pyarrow", "numpy", "pillow")
@@ -53,17 +52,12 @@ def described(config: Config) -> dict[str, Any]:
 
 def rows_of(evaluated: Output) -> tuple[Row, ...]:
     """The rows of Table 2: means over the images, by data set, quality factor and method in the order measured."""
-    groups: dict[tuple[str, int, str, str], list[dict[str, float]]] = {}
+    groups: dict[tuple[str, int, str, str], list[dict[str, Any]]] = {}
     for one in evaluate.per_image(evaluated):
         key = (one["dataset"], one["quality"], one["colour"], one["method"])
-        groups.setdefault(key, []).append(one)  # type: ignore[arg-type]
-    return tuple(_row(key, ones) for key, ones in groups.items())
-
-
-def _row(key: tuple[str, int, str, str], ones: Sequence[dict[str, float]]) -> Row:
-    dataset, quality, colour, method = key
-    psnr, psnr_b, ssim = (float(np.mean([one[m] for one in ones])) for m in ("psnr", "psnr_b", "ssim"))
-    return Row(dataset, quality, colour, method, len(ones), psnr, psnr_b, ssim, bef_mse_bound(psnr, psnr_b))
+        groups.setdefault(key, []).append(one)
+    pooled = pool.figures(evaluated)
+    return tuple(means.row(key, ones, pooled[key[1], key[3]]) for key, ones in groups.items())
 
 
 def _produce(
@@ -71,6 +65,8 @@ def _produce(
 ) -> None:
     rows = rows_of(evaluated)
     write_text(making.folder / RESULTS, table.results_json(rows, versions(), told))
+    for suffix, text in (("md", table.markdown(rows)), ("tex", latex(rows)), ("csv", sheet(rows))):
+        write_text(making.folder / f"{TABLE}.{suffix}", text)
     report = Report(
         title=f"ced: {' and '.join(dict.fromkeys(row.dataset for row in rows))}",
         rows=rows,

@@ -9,10 +9,10 @@ from ced.adapters.storage import Output
 from ced.core.spectrum import Spectrum
 from ced.errors import ConfigError, FormatError
 from ced.report.model import Curve, Picture, Spectra
-from ced.stages import evaluate, train
+from ced.stages import evaluate, pool, train
+from ced.stages.measure import ORIGINAL, PICTURES
 
-ORIGINAL, JPEG = "original", "jpeg"
-_SPECTRA = "spectra"
+JPEG = "jpeg"
 
 
 def pictures(evaluated: Output, chosen: Sequence[str] = ()) -> tuple[Picture, ...]:
@@ -42,8 +42,7 @@ def spectra(evaluated: Output) -> Spectra | None:
     quality = config["qualities"][0]
     found = []
     for version in (ORIGINAL, *config["methods"]):
-        stem = version if version == ORIGINAL else f"q{quality:03d}-{version}"
-        path = evaluated.path / _SPECTRA / f"{stem}.npz"
+        path = pool.spectrum_file(evaluated.path, quality, version)
         if path.exists():
             try:
                 found.append((version, Spectrum.from_bytes(path.read_bytes())))
@@ -78,7 +77,7 @@ def facts(
 def _kept(evaluated: Output) -> dict[int, str]:
     """The numbers and names of the images whose pictures are there."""
     names = dict.fromkeys(str(one["image_id"]) for one in evaluate.per_image(evaluated))
-    folder = evaluated.path / evaluate.PICTURES
+    folder = evaluated.path / PICTURES
     numbers = sorted(int(path.name.partition("-")[0]) for path in folder.glob(f"*-{ORIGINAL}.png"))
     return dict(zip(numbers, names, strict=False))
 
