@@ -47,8 +47,8 @@ def figure_1(pictures: Sequence[Picture], crop: Box | None = None) -> Figure | N
         cells = _crops(picture, ("jpeg", "ed", "ced-gt"), crop, _BAND, _BAND_SHOWN)
         if len(cells) > 1:
             caption = (
-                f"{picture.name}: from top to bottom, {_listed(cells)}. ED, trained for the least squared error, "
-                "is smooth; CED-GT, told the frequencies that its classifier estimates, has more detail."
+                f"{picture.name}: from top to bottom, {_listed(cells)}. ED is trained for the least squared error "
+                "alone; CED-GT is also told the frequencies that its classifier estimates."
             )
             title = "Figure 1: one photograph, three versions"
             return _figure("figure-1", title, caption, [[cell] for cell in cells], "stacked")
@@ -63,8 +63,8 @@ def figure_4(pictures: Sequence[Picture], crop: Box | None = None) -> Figure | N
             cells = [replace(cell, label=_TRAINED[name]) for cell, name in zip(cells, _TRAINED, strict=True)]
             caption = (
                 f"{picture.name}, QF {picture.quality}. Both were restored with the same classifier’s estimates. "
-                "Left, the encoder and decoder were trained with estimates too and learned to distrust them; "
-                "right, they were trained with the target’s own coefficients, and use them."
+                "Left, the encoder and decoder were trained with estimates too; right, with the target’s own "
+                "coefficients."
             )
             title = "Figure 4: trained with estimated and with true coefficients"
             return _figure("figure-4", title, caption, [cells], "pair")

@@ -15,6 +15,7 @@ _ARROWS = {
     "higher": ("↑", "higher is better"),
     "one": ("→1", "nearest to 1 is best"),
 }
+_SCROLL = '<div class="scroll" tabindex="0" role="region" aria-label="Table, wider than a narrow window">'
 _UNITS = {"psnr": "dB", "psnr_b": "dB"}
 _FAILED = "† The method failed on the other images: its means are over other images than the others’, and not compared."
 
@@ -45,7 +46,7 @@ def _has(row: Row, column: Column) -> bool:
 
 def _table(found: Sequence[Group], columns: Sequence[Column], kind: str) -> str:
     bodies = "".join(_body(group, columns) for group in found)
-    return f'<div class="scroll"><table class="{kind}">\n{_heads(columns)}\n{bodies}</table></div>'
+    return f'{_SCROLL}<table class="{kind}">\n{_heads(columns)}\n{bodies}</table></div>'
 
 
 def _heads(columns: Iterable[Column]) -> str:
@@ -100,7 +101,7 @@ def _intervals(found: Sequence[Group], columns: Iterable[Column]) -> str:
         bodies.append("<tbody>" + "\n".join([_group_head(group, shown), *lines]) + "</tbody>")
     return (
         '<details class="others"><summary>95&nbsp;% confidence intervals of the means</summary>\n'
-        f'<div class="scroll"><table class="results">{_heads(shown)}\n{"".join(bodies)}</table></div>\n'
+        f'{_SCROLL}<table class="results">{_heads(shown)}\n{"".join(bodies)}</table></div>\n'
         '<p class="note">Bootstrap: the images are drawn again and again with replacement, and the means of the '
         "draws lie within these bounds 95 times in 100.</p></details>\n"
     )
@@ -132,7 +133,7 @@ def _other_works(found: Iterable[Group]) -> str:
         return ""
     return (
         '<details class="others"><summary>The other works in the paper’s Table 2</summary>\n'
-        f'<div class="scroll"><table class="results">{_heads(COLUMNS)}\n'
+        f'{_SCROLL}<table class="results">{_heads(COLUMNS)}\n'
         f"{''.join(bodies)}</table></div>\n"
         '<p class="note">An asterisk marks what the paper took from the authors’ own publications; '
         "the other figures it reproduced.</p></details>\n"
