@@ -16,7 +16,7 @@ _STRIP = 32  # rows computed at a time: what they take stays in a core's cache
 
 _OFFSETS = np.arange(GAUSSIAN) - GAUSSIAN // 2
 _WEIGHTS = np.exp(-(_OFFSETS**2) / (2 * 1.5**2))
-_TAPS = (_WEIGHTS / _WEIGHTS.sum()).astype(np.float32)  # the window is their outer product
+_TAPS = _WEIGHTS / _WEIGHTS.sum()  # the window is their outer product
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ class Uniform:
 
 @dataclass(frozen=True, eq=False)
 class Gaussian:
-    """An original under the Gaussian window. Shapes: plane (H, W) float32, 128 less; moments (H-10, W-10) float32."""
+    """An original under the Gaussian window. Shapes: plane (H, W) float64; moments (H-10, W-10) float64."""
 
     plane: np.ndarray
     means: np.ndarray
@@ -64,22 +64,21 @@ class Gaussian:
     @classmethod
     def of(cls, original: np.ndarray) -> Self:
         """Shape: (H, W) uint8, at least 11x11."""
-        plane = _centred(original)
+        plane = original.astype(np.float64)
         return cls(plane, _smooth(plane), _smooth(plane * plane))
 
     def ssim(self, restored: np.ndarray) -> float:
         """Mean SSIM (Gaussian). Shape: (H, W) uint8, as the original."""
-        return _mean(self._rows, _centred(restored), GAUSSIAN)
+        return _mean(self._rows, restored.astype(np.float64), GAUSSIAN)
 
     def _rows(self, top: int, other: np.ndarray) -> np.ndarray:
         plane = self.plane[top : top + len(other)]
         rows = slice(top, top + len(other) - GAUSSIAN + 1)
         x, y = self.means[rows], _smooth(other)
-        covariance = _smooth(plane * other) - x * y
-        variances = self.square_means[rows] + _smooth(other * other) - x * x - y * y
-        x, y = x + np.float32(128), y + np.float32(128)
-        c1, c2 = np.float32(_C1), np.float32(_C2)
-        ratio: np.ndarray = ((2 * x * y + c1) * (2 * covariance + c2)) / ((x * x + y * y + c1) * (variances + c2))
+        both, squares = x * y, x * x + y * y
+        covariance = _smooth(plane * other) - both
+        variances = self.square_means[rows] + _smooth(other * other) - squares
+        ratio: np.ndarray = ((2 * both + _C1) * (2 * covariance + _C2)) / ((squares + _C1) * (variances + _C2))
         return ratio
 
 
@@ -89,11 +88,6 @@ def _mean(rows: Callable[[int, np.ndarray], np.ndarray], other: np.ndarray, wind
     tops = range(0, height, _STRIP)
     sums = [rows(top, other[top : min(top + _STRIP, height) + window - 1]).sum(dtype=np.float64) for top in tops]
     return float(sum(sums) / (height * width))
-
-
-def _centred(plane: np.ndarray) -> np.ndarray:
-    """Around zero float32 loses least; variances stay the same."""
-    return plane.astype(np.float32) - np.float32(128)
 
 
 def _sums(plane: np.ndarray) -> np.ndarray:
@@ -106,14 +100,14 @@ def _sums(plane: np.ndarray) -> np.ndarray:
 
 
 def _smooth(plane: np.ndarray) -> np.ndarray:
-    """Means over all valid Gaussian windows. Shape: (H, W) float32 -> (H-10, W-10) float32."""
+    """Means over all valid Gaussian windows. Shape: (H, W) float64 -> (H-10, W-10) float64."""
     down = _weighted([plane[k : len(plane) - GAUSSIAN + 1 + k] for k in range(GAUSSIAN)])
     return _weighted([down[:, k : down.shape[1] - GAUSSIAN + 1 + k] for k in range(GAUSSIAN)])
 
 
 def _weighted(shifted: list[np.ndarray]) -> np.ndarray:
     middle = GAUSSIAN // 2
-    total = shifted[middle] * _TAPS[middle]
+    total: np.ndarray = shifted[middle] * _TAPS[middle]
     pair = np.empty_like(total)
     for k in range(middle):  # the window is symmetric
         np.add(shifted[k], shifted[-1 - k], out=pair)

@@ -41,5 +41,6 @@ class Network:
         from PIL import Image
 
         if damaged.image.ndim == 2 and self.restorer.channels == 1:
-            return self.restorer.restore_planes(damaged.image[None])[0]
+            plane: np.ndarray = self.restorer.restore_planes(damaged.image[None])[0]
+            return plane
         return np.asarray(self.restorer.restore_image(Image.fromarray(damaged.image)))

@@ -1,4 +1,4 @@
-r"""Table 2 in LaTeX, for `\usepackage{booktabs}`: the paper's columns and more, the paper's own figures beneath ours."""
+r"""Table 2 in LaTeX, for `\usepackage{booktabs}`: the paper's columns and more, its own figures beneath ours."""
 
 from collections.abc import Iterable
 

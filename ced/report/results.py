@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
 from ced.errors import FormatError
@@ -44,9 +44,10 @@ def parse_results(text: str) -> Results:
 
 def _row(number: int, item: object) -> Row:
     names = {field.name for field in fields(Row)}
-    if not isinstance(item, dict) or set(item) != names:
+    needed = {field.name for field in fields(Row) if field.default is MISSING}  # what older versions wrote too
+    if not isinstance(item, dict) or not needed <= set(item) <= names:
         raise FormatError(f"results.json: row {number} has not exactly the keys {', '.join(sorted(names))}")
-    for field in fields(Row):
+    for field in (field for field in fields(Row) if field.name in item):
         value = item[field.name]
         if field.name == "intervals":
             item = {**item, field.name: _intervals(number, value)}
@@ -65,7 +66,7 @@ def _intervals(number: int, value: object) -> tuple[tuple[str, float, float], ..
     if isinstance(value, dict):
         ends = [(name, *pair) for name, pair in value.items() if isinstance(pair, list) and len(pair) == 2]
         if len(ends) == len(value) and all(_is_number(end) for _, *pair in ends for end in pair):
-            return tuple((name, *(math.nan if end is None else end for end in pair)) for name, *pair in ends)  # type: ignore[misc]
+            return tuple((name, *(math.nan if end is None else end for end in pair)) for name, *pair in ends)
     raise FormatError(f"results.json: row {number}: intervals is not an object of [low, high]")
 
 

@@ -21,17 +21,22 @@ def row(key: tuple[str, int, str, str], ones: Sequence[dict[str, Any]], pooled: 
     done = [one for one in ones if not one["reason"]]
     measures = [name for name in _MEASURES if done and done[0][name] is not None]
     values = np.array([[one[name] for name in measures] for one in done], np.float64).reshape(len(done), -1)
-    means = dict(zip(measures, values.mean(axis=0), strict=True)) if done else {}
-    found = {name: float(means.get(name, math.nan)) for name in _MEASURES}
+    means = dict(zip(measures, map(float, values.mean(axis=0)), strict=True)) if done else {}
+    psnr, psnr_b, ssim, ssim_gaussian, bef_mse, lpips = (means.get(name, math.nan) for name in _MEASURES)
     w1, energy = pooled
     return Row(
         *key,
         images=len(done),
-        **found,
-        bef_mse_bound=bef_mse_bound(found["psnr"], found["psnr_b"]),
+        psnr=psnr,
+        psnr_b=psnr_b,
+        ssim=ssim,
+        bef_mse_bound=bef_mse_bound(psnr, psnr_b),
         failures=len(ones) - len(done),
+        bef_mse=bef_mse,
+        ssim_gaussian=ssim_gaussian,
         w1=w1,
         energy=energy,
+        lpips=lpips,
         seconds_per_megapixel=_speed(done),
         intervals=_intervals(measures, values) if done else (),
     )

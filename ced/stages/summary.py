@@ -49,6 +49,9 @@ def _plain(value: Any) -> Any:
 
 
 def _row(stored: dict[str, Any]) -> Row:
-    values = {key: float(value) if value in ("inf", "-inf", "nan") else value for key, value in stored.items()}
+    texts = {"inf", "-inf", "nan"}
+    values: dict[str, Any] = {
+        key: float(value) if isinstance(value, str) and value in texts else value for key, value in stored.items()
+    }
     ends = stored.get("intervals", ())
-    return Row(**{**values, "intervals": tuple((name, float(low), float(high)) for name, low, high in ends)})
+    return Row(**values | {"intervals": tuple((name, float(low), float(high)) for name, low, high in ends)})
