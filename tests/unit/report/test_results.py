@@ -38,7 +38,17 @@ def test_the_keys_are_exactly_those_promised(rows: tuple[Row, ...]) -> None:
 
 
 def test_figures_are_kept_in_full(rows: tuple[Row, ...]) -> None:
-    assert [*written(rows)["rows"][1].values()][: len(KEYS)] == ["LIVE1", 10, "y", "jpeg", 29, 27.7683, 25.3271, 0.7906, 0.7544]
+    assert [*written(rows)["rows"][1].values()][: len(KEYS)] == [
+        "LIVE1",
+        10,
+        "y",
+        "jpeg",
+        29,
+        27.7683,
+        25.3271,
+        0.7906,
+        0.7544,
+    ]
 
 
 def test_infinite_and_missing_figures_are_null_everywhere(rows: tuple[Row, ...]) -> None:
@@ -84,8 +94,9 @@ def test_what_was_written_is_read_back(rows: tuple[Row, ...]) -> None:
         bef_mse_bound=st.floats(allow_nan=False, allow_infinity=False),
         failures=st.integers(0, 9),
         w1=st.floats(0, 9),
-        intervals=st.lists(st.tuples(st.text(max_size=9), st.floats(0, 1), st.floats(1, 2)), unique_by=lambda i: i[0])
-        .map(tuple),
+        intervals=st.lists(
+            st.tuples(st.text(max_size=9), st.floats(0, 1), st.floats(1, 2)), unique_by=lambda i: i[0]
+        ).map(tuple),
     )
 )
 def test_any_finite_row_survives_the_way_to_text_and_back(row: Row) -> None:
