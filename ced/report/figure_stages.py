@@ -42,7 +42,10 @@ def _accuracies(curve: Curve) -> tuple[Series, ...]:
     held_out = any(name.startswith("validation_") for name in names)
     chosen = [name for name in names if name.startswith("validation_") == held_out]
     stages = sorted(chosen, key=lambda name: int(name.rpartition("_")[2]))
-    found = (series_of(curve, name, f"stage {name.rpartition('_')[2]}", slot) for slot, name in enumerate(stages, 1))
+    found = (
+        series_of(curve, name, f"stage {name.rpartition('_')[2]}", 1 + number % chart.SLOTS)
+        for number, name in enumerate(stages)
+    )
     return tuple(one for one in found if one)
 
 
