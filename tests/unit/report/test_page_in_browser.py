@@ -333,7 +333,7 @@ def test_the_charts_follow_the_page_from_light_to_dark(tab, full_address: str) -
 def test_a_table_too_wide_for_a_phone_is_scrolled_by_keyboard_and_its_names_stay(tab, full_address: str) -> None:
     tab.size(360, 740, phone=True)
     tab.open(full_address)
-    wide = "[...document.querySelectorAll('.scroll')].find(e => e.scrollWidth > e.clientWidth)"
+    wide = "[...document.querySelectorAll('section > .scroll')].find(e => e.scrollWidth > e.clientWidth)"
     name = f"{wide}.querySelector('tbody th[scope=row]')"
     before = tab.run(f"({name}.scrollIntoView({{block: 'center'}}), {name}.getBoundingClientRect().left)")
     tab.run(f"{wide}.focus()")
