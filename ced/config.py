@@ -200,6 +200,34 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True)
+class FiguresConfig:
+    """What the report's figures show."""
+
+    images: tuple[str, ...] = ()  # numbers, from 1, or names of the pictures that are shown; none = all that were kept
+    crop: str = ""  # "left,top,width,height" in pixels, of figures 1, 4 and 5; "" = where most detail is
+    channels: tuple[str, ...] = ("1-1", "1-2", "2-2", "4-4", "8-8")  # of figure 6: row and column, from 1
+
+    def __post_init__(self) -> None:
+        for channel in self.channels:
+            _require(
+                bool(re.fullmatch("[1-8]-[1-8]", channel)),
+                "figures.channels",
+                channel,
+                "use 1-1 to 8-8",
+            )
+        right = re.fullmatch(r"|\d{1,6},\d{1,6},[1-9]\d{0,5},[1-9]\d{0,5}", self.crop)
+        _require(bool(right), "figures.crop", self.crop, "write it as left,top,width,height in pixels")
+
+    @property
+    def box(self) -> tuple[int, int, int, int] | None:
+        """The region as left, top, right and bottom; None where it is to be found."""
+        if not self.crop:
+            return None
+        left, top, width, height = map(int, self.crop.split(","))
+        return left, top, left + width, top + height
+
+
+@dataclass(frozen=True)
 class PublishConfig:
     """The model registry and the gate before it."""
 
@@ -241,6 +269,7 @@ class Config:
     classifier: TrainConfig = field(default_factory=TrainConfig)
     autoencoder: TrainConfig = field(default_factory=TrainConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    figures: FiguresConfig = field(default_factory=FiguresConfig)
     publish: PublishConfig = field(default_factory=PublishConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
 

@@ -17,7 +17,8 @@ _COMMANDS = {
     "run": ("ced.cli.run", "the whole pipeline: photographs in, tables, report and registered model out"),
     "prepare": ("ced.cli.stages", "photographs -> labelled examples"),
     "train": ("ced.cli.stages", "labelled examples -> weights of one model"),
-    "evaluate": ("ced.cli.evaluate", "test images and methods -> table and report"),
+    "evaluate": ("ced.cli.evaluate", "test images and methods -> table, report and figures"),
+    "report": ("ced.cli.report", "the page and the figures of a finished evaluation, drawn again"),
     "restore": ("ced.cli.restore", "bad JPEGs -> restored PNGs"),
     "data": ("ced.cli.data", "check outputs part by part, or show what is in them"),
     "recipes": ("ced.cli.recipes", "list the recipes, or show one"),
@@ -75,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     _prepare(add["prepare"])
     _train(add["train"])
     _evaluate(add["evaluate"])
+    _report(add["report"])
     _restore(add["restore"])
     _data(add["data"])
     recipes = add["recipes"]
@@ -134,6 +136,17 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lpips", action="store_true", help="measure LPIPS too (its package is extra)")
     parser.add_argument("--report", metavar="DIR", help="copy the report, results.json and the tables here")
     _shared(parser)
+
+
+def _report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "folder", nargs="?", metavar="DIR", help="an evaluation's folder, or one with evaluations; default: the store"
+    )
+    parser.add_argument("-o", "--out", metavar="DIR", help="copy report.html, results.json, figures and strips here")
+    parser.add_argument("--images", metavar="A,B,...", help="pictures to show, by number or name; default: all kept")
+    parser.add_argument("--crop", metavar="L,T,W,H", help="region of figures 1, 4 and 5; default: where most detail is")
+    parser.add_argument("--channels", metavar="1-1,...", help="of figure 6: row and column (1-1,1-2,2-2,4-4,8-8)")
+    parser.add_argument("--store", metavar="DIR", help="where outputs are kept (CED_STORE, .ced)")
 
 
 def _restore(parser: argparse.ArgumentParser) -> None:

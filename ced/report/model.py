@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ced.core.spectrum import Spectrum
+
 
 @dataclass(frozen=True)
 class Row:
@@ -85,6 +87,15 @@ class Curve:
 
 
 @dataclass(frozen=True, eq=False)
+class Spectra:
+    """The coefficients behind figure 6: of the originals of a test set, and of what each method made of them."""
+
+    dataset: str
+    quality: int
+    versions: tuple[tuple[str, Spectrum], ...]  # "original" first
+
+
+@dataclass(frozen=True, eq=False)
 class Report:
     """Everything on the page."""
 
@@ -93,3 +104,6 @@ class Report:
     curves: tuple[Curve, ...] = ()
     pictures: tuple[Picture, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()  # (name, value): recipe, training time, versions
+    spectra: Spectra | None = None
+    channels: tuple[str, ...] = ()  # of figure 6: "1-1" to "8-8"
+    crop: tuple[int, int, int, int] | None = None  # left, top, right, bottom: the region of figures 1, 4 and 5

@@ -145,7 +145,8 @@ def _log_parent(publication: Publication, run: Run) -> None:
     mlflow_runs.log_metrics(run, figures)
     pages = [made.reported.path / report.RESULTS, made.reported.path / report.PAGE]
     mlflow_runs.log_files(run, [*pages, made.classes.path / edges.FILE, made.evaluated.path / evaluate.FILE])
-    mlflow_runs.log_files(run, sorted((made.reported.path / "strips").glob("*.png")), "strips")
+    for folder in (report.STRIPS, report.FIGURES):
+        mlflow_runs.log_files(run, sorted((made.reported.path / folder).glob("*.*")), folder)
 
 
 def _log_child(publication: Publication, parent: Run, model: str, output: Output) -> None:

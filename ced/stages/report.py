@@ -1,7 +1,8 @@
-"""The end of stage 5: per_image.parquet -> the table, results.json and report.html."""
+"""The end of stage 5: per_image.parquet -> the table, results.json, report.html and the paper's figures."""
 
 import dataclasses
 import platform
+from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -10,23 +11,36 @@ from typing import Any
 from ced import __version__
 from ced.adapters import photographs
 from ced.adapters.storage import Making, Output, Place, make, write_bytes, write_text
-from ced.config import Config, as_dict
+from ced.config import Config, FiguresConfig, as_dict
+from ced.errors import ConfigError
 from ced.report import html, pictures, table
+from ced.report.figure import Figure
+from ced.report.figures import figures
 from ced.report.latex import latex
-from ced.report.model import Curve, Picture, Report, Row
+from ced.report.model import Picture, Report, Row
 from ced.report.sheet import sheet
-from ced.stages import evaluate, means, pool, train
-from ced.stages.measure import PICTURES
+from ced.stages import evaluate, means, pool, shown
 
 RESULTS, PAGE, TABLE = "results.json", "report.html", "table"
+STRIPS, FIGURES = "strips", "figures"  # folders
+_FORM = 2  # of what is made; another number makes it again
 _PACKAGES = ("torch", "ray", "prefect", "mlflow", "pyarrow", "numpy", "pillow")
 
 
 def run(config: Config, evaluated: Output, trained: dict[str, Output], place: Place) -> Output:
-    """Make results.json, report.html and strips/*.png of an evaluation, or find them made."""
+    """Make results.json, report.html, figures/ and strips/ of an evaluation, or find them made. Raises ConfigError."""
+    return redraw(described(config), config.figures, evaluated, trained, place)
+
+
+def redraw(
+    told: dict[str, Any], chosen: FiguresConfig, evaluated: Output, trained: dict[str, Output], place: Place
+) -> Output:
+    """The same from what decided the results, as `described` tells it. Raises ConfigError for a picture or crop."""
+    told = {**told, "figures": as_dict(chosen)}
+    _check_crop(shown.pictures(evaluated, chosen.images), chosen)  # before anything is written
     inputs = {name: output.manifest.content for name, output in {"evaluate": evaluated, **trained}.items()}
-    produce = partial(_produce, config, evaluated, trained)
-    return make(place, "report", {"config": described(config), "version": __version__}, inputs, produce)
+    produce = partial(_produce, told, chosen, evaluated, trained)
+    return make(place, "report", {"config": told, "version": __version__, "form": _FORM}, inputs, produce)
 
 
 def described(config: Config) -> dict[str, Any]:
@@ -46,47 +60,47 @@ def rows_of(evaluated: Output) -> tuple[Row, ...]:
     return tuple(means.row(key, ones, pooled[key[1], key[3]]) for key, ones in groups.items())
 
 
-def _produce(config: Config, evaluated: Output, trained: dict[str, Output], making: Making) -> None:
+def _produce(
+    told: dict[str, Any], chosen: FiguresConfig, evaluated: Output, trained: dict[str, Output], making: Making
+) -> None:
     rows = rows_of(evaluated)
-    write_text(making.folder / RESULTS, table.results_json(rows, versions(), described(config)))
+    write_text(making.folder / RESULTS, table.results_json(rows, versions(), told))
     for suffix, text in (("md", table.markdown(rows)), ("tex", latex(rows)), ("csv", sheet(rows))):
         write_text(making.folder / f"{TABLE}.{suffix}", text)
-    shown = _pictures(config, evaluated)
-    curves = tuple(Curve(model, tuple(train.curve(output))) for model, output in trained.items())
-    title = f"ced: {' and '.join(dict.fromkeys(row.dataset for row in rows))}"
-    write_text(making.folder / PAGE, html.page(Report(title, rows, curves, shown, _facts(config, evaluated, trained))))
-    for number, picture in enumerate(shown):
-        write_bytes(making.folder / "strips" / f"{number:02d}.png", pictures.strip(picture))
-    making.counts.update(rows=len(rows), pictures=len(shown))
+    report = Report(
+        title=f"ced: {' and '.join(dict.fromkeys(row.dataset for row in rows))}",
+        rows=rows,
+        curves=shown.curves(trained),
+        pictures=shown.pictures(evaluated, chosen.images),
+        facts=shown.facts(told, evaluated, trained, versions()),
+        spectra=shown.spectra(evaluated),
+        channels=chosen.channels,
+        crop=chosen.box,
+    )
+    drawn = figures(report)
+    write_text(making.folder / PAGE, html.page(report, drawn))
+    _write_figures(making.folder / FIGURES, drawn)
+    for number, picture in enumerate(report.pictures):
+        strip = pictures.strip(picture, report.crop)
+        write_bytes(making.folder / STRIPS / f"{number:02d}.png", strip)
+    making.counts.update(rows=len(rows), pictures=len(report.pictures), figures=len(drawn))
 
 
-def _pictures(config: Config, evaluated: Output) -> tuple[Picture, ...]:
-    """The kept pictures, each with the original and the JPEG first. A method that failed on one is not shown there."""
-    ones = evaluate.per_image(evaluated)
-    names = list(dict.fromkeys(str(one["image_id"]) for one in ones))
-    kept = sorted({int(path.name[:5]) for path in (evaluated.path / PICTURES).glob("*-original.png")})
-    if "jpeg" not in config.evaluate.names:
-        return ()  # nothing to compare with
-    versions_shown = tuple(dict.fromkeys(("original", "jpeg", *config.evaluate.names)))
-    shown = []
-    for number, name in zip(kept, names, strict=False):
-        for quality in config.evaluate.qualities:
-            found = ((v, evaluate.picture(evaluated, number, quality, v)) for v in versions_shown)
-            shown.append(Picture(name, quality, tuple((v, plane) for v, plane in found if plane is not None)))
-    return tuple(shown)
+def _write_figures(folder: Path, drawn: Sequence[Figure]) -> None:
+    for figure in drawn:
+        write_bytes(folder / f"{figure.name}.png", figure.png)
+        write_text(folder / f"{figure.name}.svg", figure.svg)
 
 
-def _facts(config: Config, evaluated: Output, trained: dict[str, Output]) -> tuple[tuple[str, str], ...]:
-    facts = [
-        ("trained on", ", ".join(described(config)["images"]) or "nothing"),
-        ("tested on", f"{photographs.shown(config.test_images)} ({evaluated.manifest.counts['images']} images)"),
-    ]
-    for model, output in trained.items():
-        counts = output.manifest.counts
-        facts.append((f"training of {model}", f"{counts['steps']} steps, {output.manifest.seconds:.0f} s"))
-    facts.append(("machine", f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}"))
-    facts.append(("versions", ", ".join(f"{name} {number}" for name, number in versions().items())))
-    return tuple(facts)
+def _check_crop(shown_ones: Sequence[Picture], chosen: FiguresConfig) -> None:
+    right, bottom = chosen.box[2:] if chosen.box else (0, 0)
+    for picture in shown_ones:
+        if right > picture.width or bottom > picture.height:
+            size = f"{picture.width} x {picture.height}"
+            raise ConfigError(
+                f"figures.crop = {chosen.crop!r} reaches outside {picture.name}, which is {size} pixels; "
+                "take a smaller one, or name the pictures with figures.images"
+            )
 
 
 def versions() -> dict[str, str]:

@@ -105,10 +105,14 @@ def test_one_run_holds_config_lineage_table_and_artifacts(
         for figure in ("psnr", "psnr_b", "ssim", "bef_mse_bound"):
             assert run.data.metrics[f"{row.method}/q10/{figure}"] == getattr(row, figure)
     files = {item.path for item in client.list_artifacts(run.info.run_id)}
-    assert files == {"results.json", "report.html", "classes.json", "per_image.parquet", "strips"}
+    assert files == {"results.json", "report.html", "classes.json", "per_image.parquet", "strips", "figures"}
     fetched = Path(client.download_artifacts(run.info.run_id, "", str(tmp_path)))
     assert (fetched / "classes.json").read_bytes() == (one.classes.path / edges.FILE).read_bytes()
     assert (fetched / "per_image.parquet").read_bytes() == (one.evaluated.path / evaluate.FILE).read_bytes()
+    drawn = {path.name: path.read_bytes() for path in (one.reported.path / "figures").iterdir()}
+    assert {path.name: path.read_bytes() for path in (fetched / "figures").iterdir()} == drawn
+    names = ("figure-1", "figure-5", "figure-6", "table-1")  # no CED-EST, and so no figure 4
+    assert set(drawn) == {f"{name}.{suffix}" for name in names for suffix in ("png", "svg")}
     assert (fetched / "strips" / "00.png").read_bytes() == (one.reported.path / "strips" / "00.png").read_bytes()
 
 
