@@ -17,9 +17,11 @@ from dataclasses import dataclass, field
 
 from ced.errors import ConfigError
 
-METHODS = ("jpeg", "ed", "ced-est", "ced-gt")
 AUTOENCODERS = ("ed", "ced-est", "ced-gt")
-MODELS = ("classifier", *AUTOENCODERS)
+BASELINES = ("arcnn", "galteri-mse")  # networks of other authors, of a shape of their own
+WITHOUT_CLASSES = (*BASELINES, "ed")  # what needs no classifier, neither in training nor after
+METHODS = ("jpeg", *BASELINES, *AUTOENCODERS)  # in the order of Table 2
+MODELS = ("classifier", *AUTOENCODERS, *BASELINES)
 
 
 def _require(holds: bool, setting: str, value: object, cure: str) -> None:
@@ -160,7 +162,7 @@ class TrainConfig:
 class EvaluateConfig:
     """Which methods on which degradation (section 4.3)."""
 
-    methods: tuple[str, ...] = METHODS
+    methods: tuple[str, ...] = ("jpeg", *AUTOENCODERS)
     qualities: tuple[int, ...] = (10,)
     pictures: int = 4  # test images shown in the report
 
@@ -188,7 +190,8 @@ class PublishConfig:
     experiment: str = "ced"
 
     def __post_init__(self) -> None:
-        _require(self.method in AUTOENCODERS, "publish.method", self.method, f"use one of {', '.join(AUTOENCODERS)}")
+        restoring = METHODS[1:]
+        _require(self.method in restoring, "publish.method", self.method, f"use one of {', '.join(restoring)}")
         gates = ("psnr", "psnr_b", "ssim")
         _require(self.gate in gates, "publish.gate", self.gate, f"use one of {', '.join(gates)}")
 

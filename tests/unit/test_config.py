@@ -50,7 +50,7 @@ def test_a_setting_takes_its_place(setting: str, section: str, key: str, value: 
         ("evaluate.qualities=10,0", "use 1 to 100"),
         ("evaluate.methods=jpg", "did you mean 'jpeg'"),
         ("evaluate.methods=ed,ed", "named twice"),
-        ("publish.method=jpeg", "use one of ed"),
+        ("publish.method=jpeg", "use one of arcnn, galteri-mse, ed"),
         ("publish.gate=lpips", "use one of psnr"),
         ("classifier.steps=0", "use 1 or more"),
         ("cluster.train_workers=0", "use 1 or more"),

@@ -168,7 +168,7 @@ def test_other_formats_are_named(tmp_path: Path, name: str, content: bytes, clau
 def test_swapped_networks_are_found_out(tmp_path: Path) -> None:
     path = folder(tmp_path, "ced-gt")
     (path / "autoencoder.safetensors").write_bytes((path / "classifier.safetensors").read_bytes())
-    with pytest.raises(FormatError, match="holds a Classifier, not a AutoEncoder"):
+    with pytest.raises(FormatError, match="holds a classifier, which restores nothing"):
         Restorer.load(path)
 
 

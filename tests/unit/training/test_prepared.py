@@ -123,7 +123,7 @@ def test_labels_of_other_classes(job_of: MakeJob, data: Path, tmp_path: Path) ->
 def test_an_autoencoder_in_the_classifiers_place(job_of: MakeJob, tmp_path: Path) -> None:
     path = tmp_path / "ed.safetensors"
     path.write_bytes(weights.encode(AutoEncoder(job_of().network, 1, False)))
-    with pytest.raises(FormatError, match=r"ed\.safetensors: the weights of an autoencoder"):
+    with pytest.raises(FormatError, match=r"ed\.safetensors: no weights of a classifier"):
         prepared(job_of("ced-est", classifier=str(path)))
 
 
