@@ -38,6 +38,7 @@ FILES = (DESCRIPTION, AUTOENCODER, CLASSIFIER, CLASSES)
 TILE_PIXELS = 1 << 21  # larger images are restored in bands of about this many pixels
 GRID = 4  # sides the networks take are multiples of this
 
+
 @dataclass(frozen=True, eq=False)
 class Restorer:
     """A trained method. `classifier` and `mapping` are there for CED alone.

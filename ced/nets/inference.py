@@ -5,6 +5,9 @@ does not, and is arranged otherwise here; only the order of sums changes, so tha
 forward up to float32's rounding.
 """
 
+import typing
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -29,11 +32,11 @@ def restore(network: AutoEncoder, x: Tensor, q: Tensor | None = None) -> Tensor:
 def estimate(classifier: Classifier, x: Tensor) -> Tensor:
     """`classifier(x)[-1]`, the last stage's logits. Shape: (B, C, H, W) in [0, 1] -> (B, 16, K, H/4, W/4)."""
     f = _features(classifier.features, x)
-    *before, last = classifier.stages
+    stages = typing.cast(Sequence[StageBlock], list(classifier.stages))
     p: Tensor | None = None
-    for stage in before:
+    for stage in stages[:-1]:
         p = _probabilities(stage, _joined(stage, f, p))
-    logits: Tensor = last.last(_joined(last, f, p))
+    logits: Tensor = stages[-1].last(_joined(stages[-1], f, p))
     return logits.view(len(x), FREQUENCIES, classifier.classes, *logits.shape[2:])
 
 
@@ -95,7 +98,7 @@ def _probabilities(stage: StageBlock, x: Tensor) -> Tensor:
     order, last = _by_class(stage), stage.last
     assert last.bias is not None
     logits = F.conv2d(x, last.weight[order], last.bias[order]).permute(0, 2, 3, 1)
-    p = logits.unflatten(3, (stage.classes, FREQUENCIES)).softmax(dim=3)
+    p = logits.reshape(*logits.shape[:3], stage.classes, FREQUENCIES).softmax(dim=3)
     return p.flatten(3).permute(0, 3, 1, 2)
 
 

@@ -35,7 +35,8 @@ class Mapping(nn.Module):
         coefficient under p-hat, in between the mean under p-hat sharpened: its logits divided by the temperature.
         """
         if temperature == 0:
-            return self(_most_probable(logits))
+            q: Tensor = self(_most_probable(logits))
+            return q
         p = (logits / temperature).softmax(dim=2)
         return torch.einsum("bckhw,ck->bchw", p, self.table)
 

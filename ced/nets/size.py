@@ -24,7 +24,7 @@ class Size(NamedTuple):
 
 def describe(module: Network) -> Size:
     """Count the parameters and the multiply-adds of `module`."""
-    side = 64  # pixels; without memory behind them, and the count does not depend on it
+    side = 1 << 20  # pixels, without memory behind them; so many that a network's own padding does not count
     shapes = copy.deepcopy(module).to("meta")
     x = torch.empty(1, module.channels, side, side, device="meta")
     inputs = [x]

@@ -82,7 +82,11 @@ def _build(header: dict[str, Any]) -> Network:
             return Classifier(_network(header), channels, header["classes"])
         if kind == "autoencoder":
             return AutoEncoder(_network(header), channels, header["conditioned"])
-        return {"arcnn": ARCNN, "galteri": Galteri}[kind](channels)
+        if kind == "arcnn":
+            return ARCNN(channels)
+        if kind == "galteri":
+            return Galteri(channels)
+        raise KeyError(f"network of kind {kind!r}")
     except (KeyError, TypeError, RuntimeError, ConfigError) as error:
         raise FormatError(f"weights of another version of ced; train again ({_line(error)})") from None
 

@@ -62,13 +62,17 @@ TABLE_2: dict[tuple[str, int], tuple[Printed, ...]] = {
 }
 
 
+_PRINTED_AS = {"arcnn": "*AR-CNN", "galteri-mse": "Galteri-MSE"}  # methods of ours that the paper names otherwise
+
+
 def printed(row: Row) -> Printed | None:
     """The paper's line for the same method and test set; None where the paper has no such line.
 
     A mean over another number of images than the paper's, or over RGB, is another quantity: None too.
     """
+    name = _PRINTED_AS.get(row.method, row.method)
     for line in table(row):
-        if line.method == row.method:
+        if line.method == name:
             return line
     return None
 
