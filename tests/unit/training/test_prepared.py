@@ -45,8 +45,9 @@ def test_each_model_has_its_network_and_its_columns(job_of: MakeJob, classifier:
         assert set(ced.planes) == {"input", "target", "labels"}
 
 
-def test_ed_never_opens_the_classes(job_of: MakeJob) -> None:
-    assert prepared(job_of("ed", classes="nowhere")).task.columns == ("input", "target")
+@pytest.mark.parametrize("model", ["ed", "arcnn", "galteri-mse"])
+def test_what_needs_no_classes_never_opens_them(job_of: MakeJob, model: str) -> None:
+    assert prepared(job_of(model, classes="nowhere")).task.columns == ("input", "target")
 
 
 def test_gt_and_est_start_from_the_same_weights(job_of: MakeJob, classifier: Path) -> None:
