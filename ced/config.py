@@ -17,9 +17,11 @@ from dataclasses import dataclass, field
 
 from ced.errors import ConfigError
 
-METHODS = ("jpeg", "ed", "ced-est", "ced-gt")
 AUTOENCODERS = ("ed", "ced-est", "ced-gt")
-MODELS = ("classifier", *AUTOENCODERS)
+BASELINES = ("arcnn", "galteri-mse")  # networks of other authors, of a shape of their own
+WITHOUT_CLASSES = (*BASELINES, "ed")  # what needs no classifier, neither in training nor after
+METHODS = ("jpeg", *BASELINES, *AUTOENCODERS)  # in the order of Table 2
+MODELS = ("classifier", *AUTOENCODERS, *BASELINES)
 METHOD_NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}"  # it becomes part of file names
 
 
@@ -161,7 +163,7 @@ class TrainConfig:
 class EvaluateConfig:
     """Which methods on which degradation (section 4.3)."""
 
-    methods: tuple[str, ...] = METHODS  # names of trained ones, or NAME=WHERE (ced.methods.spec)
+    methods: tuple[str, ...] = ("jpeg", *AUTOENCODERS)  # names of trained ones, or NAME=WHERE (ced.methods.spec)
     qualities: tuple[int, ...] = (10,)
     colour: str = "y"  # "y": the plane of luminance is coded; "rgb": the colour image, measured on its luminance
     name: str = ""  # of the data set; "" = the folder's
@@ -238,7 +240,8 @@ class PublishConfig:
     experiment: str = "ced"
 
     def __post_init__(self) -> None:
-        _require(self.method in AUTOENCODERS, "publish.method", self.method, f"use one of {', '.join(AUTOENCODERS)}")
+        restoring = METHODS[1:]
+        _require(self.method in restoring, "publish.method", self.method, f"use one of {', '.join(restoring)}")
         gates = ("psnr", "psnr_b", "ssim")
         _require(self.gate in gates, "publish.gate", self.gate, f"use one of {', '.join(gates)}")
 

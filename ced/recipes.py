@@ -31,14 +31,20 @@ def quickstart() -> Config:
 
 
 def small() -> Config:
-    """Hours on two cores: a quarter-resolution network of about a million parameters, crops of your photographs."""
+    """Hours on two cores: a network that restores a megapixel in a third of a second, crops of your photographs."""
     train = TrainConfig(steps=20_000, batch_size=16, learning_rate=1e-3, average_decay=0.999, checkpoint_every=500)
     return Config(
         prepare=PrepareConfig(mode="crops", crops=8),
+        network=NetworkConfig(width=64, width_half=24, width_full=12, blocks=3, stage_blocks=1),
         classifier=train,
         autoencoder=train,
         evaluate=EvaluateConfig(qualities=(10,)),
     )
+
+
+def medium() -> Config:
+    """As small, with twice the residual blocks: a million parameters each for C and E/D."""
+    return dataclasses.replace(small(), network=NetworkConfig())
 
 
 def paper() -> Config:
@@ -55,7 +61,7 @@ def paper() -> Config:
     )
 
 
-RECIPES: dict[str, Callable[[], Config]] = {"quickstart": quickstart, "small": small, "paper": paper}
+RECIPES: dict[str, Callable[[], Config]] = {"quickstart": quickstart, "small": small, "medium": medium, "paper": paper}
 
 
 def configure(

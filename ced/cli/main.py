@@ -19,6 +19,7 @@ _COMMANDS = {
     "train": ("ced.cli.stages", "labelled examples -> weights of one model"),
     "evaluate": ("ced.cli.evaluate", "test images and methods -> table, report and figures"),
     "report": ("ced.cli.report", "the page and the figures of a finished evaluation, drawn again"),
+    "experiment": ("ced.cli.experiment", "the paper's other experiments: its figures beside ours"),
     "restore": ("ced.cli.restore", "bad JPEGs -> restored PNGs"),
     "data": ("ced.cli.data", "check outputs part by part, or show what is in them"),
     "recipes": ("ced.cli.recipes", "list the recipes, or show one"),
@@ -50,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = _parser().parse_args(argv)
         module = importlib.import_module(_COMMANDS[arguments.command][0])
-        getattr(module, getattr(arguments, "subcommand", arguments.command))(arguments)
+        function = getattr(arguments, "subcommand", arguments.command)
+        getattr(module, function.replace("-", "_"))(arguments)
     except CedError as error:
         print(f"ced: error: {error}", file=sys.stderr)
         return error.exit_code
@@ -77,11 +79,13 @@ def _parser() -> argparse.ArgumentParser:
     _train(add["train"])
     _evaluate(add["evaluate"])
     _report(add["report"])
+    _experiment(add["experiment"])
     _restore(add["restore"])
     _data(add["data"])
     recipes = add["recipes"]
     recipes.add_argument("action", nargs="?", choices=["show"], help="show one recipe's settings")
     recipes.add_argument("name", nargs="?")
+    _settings(recipes)
     return parser
 
 
@@ -106,11 +110,30 @@ def _train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", choices=MODELS, metavar="MODEL", help=", ".join(MODELS))
     _recipe(parser, positional=False)
     _images(parser)
-    parser.add_argument("--data", metavar="DIR", help="a folder that `ced prepare -o` wrote, instead of --images")
     parser.add_argument("-o", "--out", metavar="DIR", help="write models into this folder instead of the store")
+    _training(parser)
+    _shared(parser)
+
+
+def _experiment(parser: argparse.ArgumentParser) -> None:
+    experiments = parser.add_subparsers(dest="subcommand", required=True, metavar="EXPERIMENT", parser_class=_Parser)
+    about = {
+        "stages": "Table 1: the accuracy of each stage of a three-stage classifier on held-out photographs",
+        "decoder-weights": "section 3.4: how much the decoder looks at q, trained with q-hat and trained with q",
+    }
+    for name, text in about.items():
+        one = experiments.add_parser(name, help=text, description=text)
+        _recipe(one, positional=False)
+        _images(one)
+        one.add_argument("-o", "--out", metavar="FILE", help="write the figures into this JSON file as well")
+        _training(one)
+        _shared(one)
+
+
+def _training(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", metavar="DIR", help="a folder that `ced prepare -o` wrote, instead of --images")
     parser.add_argument("--device", metavar="NAME", help="device of --without-ray, such as cpu or cuda")
     parser.add_argument("--without-ray", action="store_true", help="train in this process, without Ray Train")
-    _shared(parser)
 
 
 def _evaluate(parser: argparse.ArgumentParser) -> None:
@@ -154,6 +177,13 @@ def _restore(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", required=True, metavar="OUT", help="a PNG file, or a folder for many")
     parser.add_argument("--model", metavar="MODEL", help="a restorer's folder or an MLflow URI; default: the champion")
     parser.add_argument("--store", metavar="DIR", help="where the champion is looked up (CED_STORE, .ced)")
+    parser.add_argument(
+        "--read-off",
+        default="argmax",
+        metavar="HOW",
+        help="how CED chooses among the frequencies that its classifier thinks possible: argmax (the paper's, sharp; "
+        "default), mean (faithful), or a temperature from 0 (argmax) to 1 (mean)",
+    )
 
 
 def _data(parser: argparse.ArgumentParser) -> None:
@@ -193,11 +223,15 @@ def _images(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _shared(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--store", metavar="DIR", help="where outputs are kept (CED_STORE, .ced)")
+def _settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], dest="settings", metavar="section.key=value", help="repeatable"
     )
+
+
+def _shared(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--store", metavar="DIR", help="where outputs are kept (CED_STORE, .ced)")
+    _settings(parser)
     parser.add_argument(
         "--ray-address", metavar="HOST:PORT", help="a Ray cluster (RAY_ADDRESS); default: a private one"
     )

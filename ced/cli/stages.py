@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from ced.adapters.storage import Folder, Output, Place
-from ced.config import Config
+from ced.config import WITHOUT_CLASSES, Config
 from ced.errors import ConfigError
 from ced.recipes import configure
 from ced.stages import edges, label, restorers
@@ -20,7 +20,7 @@ def prepare(arguments: argparse.Namespace) -> None:
     config = configure(arguments.recipe, arguments.images, None, arguments.settings)
     with session(arguments.store, arguments.ray_address) as running:
         place: Place = Folder(Path(arguments.out).resolve()) if arguments.out else running.store
-        data = _labelled(config, place)
+        data = labelled(config, place)
     print(f"labelled examples: {data.labelled.path}")
     print(f"classes:           {data.classes.path / edges.FILE}")
 
@@ -28,37 +28,43 @@ def prepare(arguments: argparse.Namespace) -> None:
 def train(arguments: argparse.Namespace) -> None:
     """One model, and C first where a CED model needs it: at test time it is half of the method."""
     config = configure(arguments.recipe, arguments.images, None, arguments.settings)
-    device = (arguments.device or "cpu") if arguments.without_ray else ""
-    if arguments.device and not arguments.without_ray:
-        raise ConfigError("--device goes with --without-ray; under Ray Train use --set cluster.gpus_per_worker=1")
+    chosen = device(arguments)
     with session(arguments.store, arguments.ray_address) as running:
-        data = _given(Path(arguments.data)) if arguments.data else _labelled(config, running.store)
+        data = given(Path(arguments.data)) if arguments.data else labelled(config, running.store)
         place: Place = Folder(Path(arguments.out).resolve()) if arguments.out else running.store
-        if arguments.model == "ed":
-            _print_model("ed", training.run("ed", config, data, place, device), data, place)
+        if arguments.model in WITHOUT_CLASSES:
+            _print_model(arguments.model, training.run(arguments.model, config, data, place, chosen), data, place)
             return
-        classifier = training.run("classifier", config, data, place, device)
+        classifier = training.run("classifier", config, data, place, chosen)
         if arguments.model == "classifier":
             print(f"weights: {classifier.path / training.WEIGHTS}")
             return
         data = dataclasses.replace(data, classifier=classifier)
-        _print_model(arguments.model, training.run(arguments.model, config, data, place, device), data, place)
+        _print_model(arguments.model, training.run(arguments.model, config, data, place, chosen), data, place)
 
 
-def _labelled(config: Config, place: Place) -> training.Data:
+def device(arguments: argparse.Namespace) -> str:
+    """The device of `--without-ray`, "" under Ray Train. Raises ConfigError for a device that goes nowhere."""
+    if arguments.device and not arguments.without_ray:
+        raise ConfigError("--device goes with --without-ray; under Ray Train use --set cluster.gpus_per_worker=1")
+    return (arguments.device or "cpu") if arguments.without_ray else ""
+
+
+def labelled(config: Config, place: Place) -> training.Data:
+    """The labelled examples of `config`'s photographs and their classes."""
     workers = config.cluster.data_workers
     prepared = preparation.run(config.prepare, config.images, place, workers)
     classes = edges.run(config.classes, prepared, place, workers)
     return training.Data(label.run(prepared, classes, place, workers), classes)
 
 
-def _given(folder: Path) -> training.Data:
+def given(folder: Path) -> training.Data:
     """The data that `ced prepare -o` wrote into `folder`."""
     return training.Data(restorers.finished(folder / "label"), restorers.finished(folder / "edges"))
 
 
 def _print_model(method: str, autoencoder: Output, data: training.Data, place: Place) -> None:
-    classifier = data.classifier or autoencoder  # ED has none, and its restorer takes none
+    classifier = data.classifier or autoencoder  # without classes there is none, and the restorer takes none
     output = restorers.run(method, autoencoder, classifier, data.classes, place)
     print(f"restorer: {output.path}")
     print(f"try it:   ced restore photo.jpg -o photo.png --model {shlex.quote(str(output.path))}")

@@ -19,7 +19,6 @@ class Printed(NamedTuple):
 
 
 # Which of the paper's lines a method of ours is set beside, where the names differ.
-_BESIDE = {"arcnn": "*AR-CNN", "galteri-mse": "Galteri-MSE"}
 
 # Names outside ced.config.METHODS are those of the paper; its asterisk: taken from the authors' own publication.
 TABLE_2: dict[tuple[str, int], tuple[Printed, ...]] = {
@@ -66,13 +65,17 @@ TABLE_2: dict[tuple[str, int], tuple[Printed, ...]] = {
 }
 
 
+_PRINTED_AS = {"arcnn": "*AR-CNN", "galteri-mse": "Galteri-MSE"}  # methods of ours that the paper names otherwise
+
+
 def printed(row: Row) -> Printed | None:
     """The paper's line for the same method and test set; None where the paper has no such line.
 
     A mean over another number of images than the paper's, or over RGB, is another quantity: None too.
     """
+    name = _PRINTED_AS.get(row.method, row.method)
     for line in table(row):
-        if line.method == _BESIDE.get(row.method, row.method):
+        if line.method == name:
             return line
     return None
 

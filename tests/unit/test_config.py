@@ -56,7 +56,7 @@ def test_a_setting_takes_its_place(setting: str, section: str, key: str, value: 
         ("figures.crop=1,2,3", "left,top,width,height"),
         ("figures.crop=0,0,8,0", "left,top,width,height"),
         ("figures.crop=-1,0,8,8", "left,top,width,height"),
-        ("publish.method=jpeg", "use one of ed"),
+        ("publish.method=jpeg", "use one of arcnn, galteri-mse, ed"),
         ("publish.gate=lpips", "use one of psnr"),
         ("classifier.steps=0", "use 1 or more"),
         ("cluster.train_workers=0", "use 1 or more"),

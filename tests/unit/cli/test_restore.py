@@ -11,8 +11,10 @@ from skimage import data
 from ced import restore
 from ced.cli.main import main
 from ced.config import NetworkConfig
+from ced.core.classes import Classes
 from ced.nets import weights
 from ced.nets.autoencoder import AutoEncoder
+from ced.nets.classifier import Classifier
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +24,22 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = NetworkConfig(width=8, width_half=4, width_full=4, blocks=1)
     folder = tmp_path_factory.mktemp("model")
     for name, content in restore.files("ed", weights.encode(AutoEncoder(network, 1, conditioned=False))).items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def conditioned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained CED whose decoder looks at q."""
+    torch.manual_seed(0)
+    network = NetworkConfig(width=8, width_half=4, width_full=4, blocks=1, stage_blocks=1)
+    autoencoder = AutoEncoder(network, 1, conditioned=True)
+    torch.nn.init.normal_(autoencoder.decoder.last.weight, std=0.1)
+    table = np.linspace(-3, 3, 7, dtype=np.float32) * np.ones((16, 1), np.float32)
+    classes = Classes(table[:, :-1] + 0.5, table, np.full((16, 7), 10, np.int64))
+    folder = tmp_path_factory.mktemp("conditioned")
+    encoded = weights.encode(autoencoder), weights.encode(Classifier(network, 1, 7))
+    for name, content in restore.files("ced-gt", *encoded, classes.to_json()).items():
         (folder / name).write_bytes(content)
     return folder
 
@@ -104,6 +122,31 @@ def test_two_inputs_with_one_output_are_refused(
     assert run(cat.parent, "-o", tmp_path / "out", "--model", model) == 2
     assert "would both become" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("how", ["sharpest", "-0.1", "1.5", "nan", ""])
+def test_other_ways_to_read_off(
+    cat: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], how: str
+) -> None:
+    assert run(cat, "-o", tmp_path / "cat.png", "--model", model, f"--read-off={how}") == 2
+    assert "use argmax, mean, or a temperature from 0 to 1" in capsys.readouterr().err
+
+
+def test_reading_off_where_there_is_no_classifier(
+    cat: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(cat, "-o", tmp_path / "cat.png", "--model", model, "--read-off", "mean") == 2
+    assert "--read-off mean: ed has no classifier to read off" in capsys.readouterr().err
+    assert run(cat, "-o", tmp_path / "cat.png", "--model", model, "--read-off", "argmax") == 0
+
+
+def test_from_sharp_to_faithful(cat: Path, conditioned: Path, tmp_path: Path) -> None:
+    files = {}
+    for how in ("argmax", "0", "0.5", "1", "mean"):
+        assert run(cat, "-o", tmp_path / f"{how}.png", "--model", conditioned, "--read-off", how) == 0
+        files[how] = (tmp_path / f"{how}.png").read_bytes()
+    assert files["argmax"] == files["0"] and files["1"] == files["mean"]
+    assert len(set(files.values())) == 3
 
 
 @pytest.mark.parametrize("spoil", ["description", "weights", "nothing there"])
