@@ -51,7 +51,9 @@ def find(folder: str, split: str = "") -> list[Scene]:
     ]
     if not scenes:
         which = f" of the set {split!r}" if split else ""
-        raise InputError(f"{folder}: no image{which} has both boxes and a mask in {MASKS}/; name a VOC folder with both")
+        raise InputError(
+            f"{folder}: no image{which} has both boxes and a mask in {MASKS}/; name a VOC folder with both"
+        )
     return scenes
 
 

@@ -24,7 +24,9 @@ class Detector:
         cells = yolox.cells(self._side)
         categories = _CATEGORIES.get(head.shape[-1] - _OTHER_COLUMNS) if head.shape[:-1] == (1, cells) else None
         if categories is None:
-            raise FormatError(f"{path}: answers {list(head.shape)}, a YOLOX head is [1, {cells}, 85] (COCO) or 25 (VOC)")
+            raise FormatError(
+                f"{path}: answers {list(head.shape)}, a YOLOX head is [1, {cells}, 85] (COCO) or 25 (VOC)"
+            )
         self._columns = voc.columns(categories)
 
     def detect(self, rgb: np.ndarray) -> voc.Detections:
@@ -73,7 +75,7 @@ def _open(path: Path) -> Any:
     options.log_severity_level = 4
     try:
         return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001 - onnxruntime has an exception for each kind of damage
+    except Exception as error:
         raise FormatError(f"{path}: not an ONNX model that onnxruntime runs ({str(error).splitlines()[0]})") from error
 
 
