@@ -185,6 +185,7 @@ class VisionConfig:
     qualities: tuple[int, ...] = (10,)
     colours: tuple[str, ...] = ("rgb",)  # "rgb"; "y": luminance, shown to the models as three equal channels
     through: str = ""  # how RGB is restored: "rgb", "ycbcr", "luma"; "" = as the restorer was trained: rgb or ycbcr
+    fit: str = "native"  # how images lie in the segmenter's input: "native" size, or "scaled" to fill it
     pictures: int = 4  # images whose boxes and masks are drawn
 
     def __post_init__(self) -> None:
@@ -195,6 +196,7 @@ class VisionConfig:
         for colour in self.colours:
             _require(colour in ("rgb", "y"), "--colour", colour, "use rgb or y")
         _require(self.through in ("", "rgb", "ycbcr", "luma"), "--through", self.through, "use rgb, ycbcr or luma")
+        _require(self.fit in ("native", "scaled"), "--fit", self.fit, "use native or scaled")
         _require(self.pictures >= 0, "--pictures", self.pictures, "use 0 or more")
 
 

@@ -21,7 +21,6 @@ _DEFAULTS = {
     "RAY_DATA_LOG_LEVEL": "ERROR",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # report() blocks one poll of the controller
     "RAY_USAGE_STATS_ENABLED": "0",
-    "TF_CPP_MIN_LOG_LEVEL": "1",  # LiteRT announces each interpreter
 }
 
 

@@ -21,6 +21,7 @@ def evaluate_vision(arguments: argparse.Namespace) -> None:
         qualities=tuple(arguments.quality or (10,)),
         colours=tuple(arguments.colour or ("rgb",)),
         through=arguments.through or "",
+        fit=arguments.fit,
         pictures=arguments.pictures,
     )
     sources = Sources(arguments.voc, arguments.split or "", arguments.detector, arguments.segmenter)

@@ -152,6 +152,9 @@ def _evaluate_vision(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--through", metavar="HOW", help="RGB by an rgb model, or by one of luminance: ycbcr (every channel) or luma"
     )
+    parser.add_argument(
+        "--fit", default="native", metavar="HOW", help="segment images at native size (default), or scaled to the input"
+    )
     parser.add_argument("--pictures", type=int, default=4, metavar="N", help="images drawn with boxes and masks (4)")
     parser.add_argument("--report", metavar="DIR", help="copy the table and results.json here")
     _shared(parser)

@@ -9,12 +9,14 @@ def overlaps(some: np.ndarray, others: np.ndarray) -> np.ndarray:
     sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
     shared = np.clip(sides, 0, None).prod(axis=-1)
     union = _area(a) + _area(b) - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)
+    share: np.ndarray = np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)
+    return share
 
 
 def clip(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
     """The parts of the boxes inside an image. Shape: (N, 4) -> the same."""
-    return np.clip(boxes, 0, np.array([width, height, width, height], boxes.dtype))
+    inside: np.ndarray = np.clip(boxes, 0, np.array([width, height, width, height], boxes.dtype))
+    return inside
 
 
 def suppress(boxes: np.ndarray, scores: np.ndarray, overlap: float) -> np.ndarray:

@@ -1,8 +1,9 @@
 """An image on the fixed canvas of a segmenter, and the segmenter's answer back at the image's size.
 
-The image keeps its size and lies in the top left corner of a canvas filled with the middle gray 128 (zero, to the
-network); only one that is larger than the canvas is scaled down. Of the ways to fill 513x513 this gave the best
-segmentation of VOC 2007 (docs/log.md), and it is how DeepLab was trained and tested.
+The image lies in the top left corner of a canvas filled with the middle gray 128 (zero, to the network). With the fit
+"native" it keeps its size, and only one that is larger than the canvas is scaled down: so DeepLab was tested by its
+authors, and so its masks of undamaged images are best. With "scaled" its longer side takes the whole canvas: the
+resampling blurs the borders of JPEG's blocks, and hides much of the damage (docs/log.md).
 """
 
 import numpy as np
@@ -11,11 +12,12 @@ from PIL import Image
 from ced.core.voc import SEGMENTS
 
 FILL = 128
+FITS = ("native", "scaled")
 
 Size = tuple[int, int]  # height, width
 
 
-def place(rgb: np.ndarray, size: Size | None) -> tuple[np.ndarray, Size]:
+def place(rgb: np.ndarray, size: Size | None, fit: str = "native") -> tuple[np.ndarray, Size]:
     """The canvas, and the part of it that the image takes. Shape: (H, W, 3) uint8 -> (*size, 3) uint8.
 
     Without a `size` the canvas is the image.
@@ -23,7 +25,8 @@ def place(rgb: np.ndarray, size: Size | None) -> tuple[np.ndarray, Size]:
     height, width = rgb.shape[:2]
     if size is None:
         return rgb, (height, width)
-    scale = min(1.0, size[0] / height, size[1] / width)
+    scale = min(size[0] / height, size[1] / width)
+    scale = min(scale, 1.0) if fit == "native" else scale
     taken = (max(1, round(height * scale)), max(1, round(width * scale)))
     canvas = np.full((*size, 3), FILL, np.uint8)
     image = Image.fromarray(rgb)
@@ -43,7 +46,9 @@ def labels(answer: np.ndarray, canvas: Size) -> np.ndarray:
         return _resize(_checked(one), canvas)
     if one.ndim == 3 and len(SEGMENTS) in (one.shape[0], one.shape[2]):
         scores = one if one.shape[0] == len(SEGMENTS) else one.transpose(2, 0, 1)
-        return np.stack([_resize(score.astype(np.float32), canvas) for score in scores]).argmax(0).astype(np.uint8)
+        whole = np.stack([_resize(score.astype(np.float32), canvas) for score in scores])
+        classes: np.ndarray = whole.argmax(0).astype(np.uint8)
+        return classes
     raise ValueError(f"an answer of shape {answer.shape}: neither classes nor scores of {len(SEGMENTS)} classes")
 
 

@@ -49,7 +49,7 @@ def classes(rgb: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def palette() -> np.ndarray:
-    """VOC's colours: the bits of a class, three at a time, are the highest bits of R, G and B. Shape: (256, 3) uint8."""
+    """VOC's colours: the bits of a class, three at a time, are the high bits of R, G and B. Shape: (256, 3) uint8."""
     number = np.arange(256)
     colours = np.zeros((256, 3), np.uint8)
     for bit in range(8):

@@ -67,7 +67,7 @@ def run(config: VisionConfig, sources: Sources, restorers: dict[str, Output], pl
     for name, folder in folders.items():
         vision_methods.check(name, folder, config.colours, config.through)
     vision.load_detector(sources.detector)
-    vision.load_segmenter(sources.segmenter)
+    vision.load_segmenter(sources.segmenter, config.fit)
     inputs = {
         "images": voc.content(scenes),
         "detector": vision.content(sources.detector),
@@ -129,7 +129,7 @@ def evaluate_image(task: Task, row: ray_data.Row) -> ray_data.Row:
     for version in _versions(task, rgb):
         shown = _three_channels(version.image)
         found = _detector(task.sources.detector).detect(shown)
-        labels = _segmenter(task.sources.segmenter).segment(shown)
+        labels = _segmenter(task.sources.segmenter, task.config.fit).segment(shown)
         rows.append(_row(task, scene, version, found, segmentation.confusion(mask, labels)))
         if row["number"] < task.config.pictures:
             name = f"{row['number']:05d}-{version.colour}-q{version.quality:03d}-{version.method}.png"
@@ -184,5 +184,5 @@ def _detector(spec: str) -> vision.Detector:
 
 
 @functools.lru_cache(maxsize=1)
-def _segmenter(spec: str) -> vision.Segmenter:
-    return vision.load_segmenter(spec)
+def _segmenter(spec: str, fit: str) -> vision.Segmenter:
+    return vision.load_segmenter(spec, fit)

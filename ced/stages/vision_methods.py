@@ -50,7 +50,8 @@ def restore(restorer: "Restorer", through: str, image: np.ndarray) -> np.ndarray
     YCbCr, or "luma" in Y alone. "" is rgb or ycbcr, as the model was trained.
     """
     if image.ndim == 2:
-        return restorer.restore_planes(image[None])[0]
+        plane: np.ndarray = restorer.restore_planes(image[None])[0]
+        return plane
     if restorer.channels == 1 and through != "luma":
         planes = Image.fromarray(image).convert("YCbCr").split()
         restored = [Image.fromarray(restorer.restore_planes(np.asarray(plane)[None])[0]) for plane in planes]

@@ -37,12 +37,14 @@ def load_detector(spec: str) -> Detector:
     return onnx.Detector(_file(spec, "--detector", (".onnx",)))
 
 
-def load_segmenter(spec: str) -> Segmenter:
-    """Raises InputError where there is no such model or its package is missing, FormatError for another layout."""
+def load_segmenter(spec: str, fit: str = "native") -> Segmenter:
+    """`fit` (ced.core.canvas) says how images lie in the input of a file's model; torchvision's scale as they were trained.
+
+    Raises InputError where there is no such model or its package is missing, FormatError for another layout."""
     if spec.startswith(_ZOO):
         return zoo.Segmenter(spec.removeprefix(_ZOO))
     path = _file(spec, "--segmenter", (".tflite", ".onnx"))
-    return tflite.Segmenter(path) if path.suffix == ".tflite" else onnx.Segmenter(path)
+    return tflite.Segmenter(path, fit) if path.suffix == ".tflite" else onnx.Segmenter(path, fit)
 
 
 def title(spec: str) -> str:

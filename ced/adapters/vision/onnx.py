@@ -43,8 +43,9 @@ class Detector:
 class Segmenter:
     """A segmenter with VOC's 21 classes: input NCHW or NHWC, uint8 in 0..255 or float32 normalised as ImageNet."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, fit: str):
         self._session = _open(path)
+        self._fit = fit
         taken = self._session.get_inputs()[0]
         shape = [side if isinstance(side, int) else None for side in taken.shape]
         if len(shape) != 4 or 3 not in (shape[1], shape[3]) or taken.type not in ("tensor(uint8)", "tensor(float)"):
@@ -57,7 +58,7 @@ class Segmenter:
 
     def segment(self, rgb: np.ndarray) -> np.ndarray:
         """The class of each pixel. Shape: (H, W, 3) uint8 -> (H, W) uint8."""
-        laid, taken = canvas.place(rgb, self._size)
+        laid, taken = canvas.place(rgb, self._size, self._fit)
         x = laid if not self._float else ((laid / 255 - _MEAN) / _DEVIATION).astype(np.float32)
         x = x.transpose(2, 0, 1) if self._planes_first else x
         answer = self._session.run(None, {self._name: np.ascontiguousarray(x[None])})[0]
