@@ -26,7 +26,7 @@ _NUMBERS = {name: number for number, name in enumerate(CLASSES)}
 
 def run(sources: Sources, evaluated: Output, place: Place) -> Output:
     """Make results.json, table.md, table.tex, table.csv and pictures/*.png of an evaluation, or find them made."""
-    described = {"version": __version__, **models(sources)._asdict()}
+    described = {"version": __version__, "config": evaluated.manifest.config, **models(sources)._asdict()}
     produce = partial(_produce, sources, evaluated)
     return make(place, "report-vision", described, {"evaluate-vision": evaluated.manifest.content}, produce)
 

@@ -38,9 +38,10 @@ def load_detector(spec: str) -> Detector:
 
 
 def load_segmenter(spec: str, fit: str = "native") -> Segmenter:
-    """`fit` (ced.core.canvas) says how images lie in the input of a file's model; torchvision's scale as they were trained.
+    """`fit` (ced.core.canvas): how images lie in the input of a file's model; torchvision's scale as they were trained.
 
-    Raises InputError where there is no such model or its package is missing, FormatError for another layout."""
+    Raises InputError where there is no such model or its package is missing, FormatError for another layout.
+    """
     if spec.startswith(_ZOO):
         return zoo.Segmenter(spec.removeprefix(_ZOO))
     path = _file(spec, "--segmenter", (".tflite", ".onnx"))
