@@ -230,6 +230,29 @@ class FiguresConfig:
 
 
 @dataclass(frozen=True)
+class VisionConfig:
+    """Which methods on which degradation, seen by a detector and a segmenter (section 4.4)."""
+
+    methods: tuple[str, ...] = ("original", "jpeg")  # and names of restorers
+    qualities: tuple[int, ...] = (10,)
+    colours: tuple[str, ...] = ("rgb",)  # "rgb"; "y": luminance, shown to the models as three equal channels
+    through: str = ""  # how RGB is restored: "rgb", "ycbcr", "luma"; "" = as the restorer was trained: rgb or ycbcr
+    fit: str = "native"  # how images lie in the segmenter's input: "native" size, or "scaled" to fill it
+    pictures: int = 4  # images whose boxes and masks are drawn
+
+    def __post_init__(self) -> None:
+        for name, values in (("methods", self.methods), ("quality", self.qualities), ("colour", self.colours)):
+            _require(bool(values) and len(set(values)) == len(values), f"--{name}", values, "name some, each once")
+        for quality in self.qualities:
+            _require(1 <= quality <= 100, "--quality", quality, "use 1 to 100")
+        for colour in self.colours:
+            _require(colour in ("rgb", "y"), "--colour", colour, "use rgb or y")
+        _require(self.through in ("", "rgb", "ycbcr", "luma"), "--through", self.through, "use rgb, ycbcr or luma")
+        _require(self.fit in ("native", "scaled"), "--fit", self.fit, "use native or scaled")
+        _require(self.pictures >= 0, "--pictures", self.pictures, "use 0 or more")
+
+
+@dataclass(frozen=True)
 class PublishConfig:
     """The model registry and the gate before it."""
 

@@ -67,3 +67,26 @@ POOLED = pa.schema(
     ],
     metadata=_METADATA,
 )
+
+_BOXES = pa.list_(pa.list_(pa.float32(), 4))  # x1, y1, x2, y2: 0-based and half open, in pixels
+_CLASSES = pa.list_(pa.string())  # one of ced.core.voc.CLASSES for each box
+
+VISION = pa.schema(
+    [
+        pa.field("dataset", pa.string(), nullable=False),
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("method", pa.string(), nullable=False),
+        pa.field("quality", pa.uint8(), nullable=False),  # 0 for the original
+        pa.field("colour", pa.string(), nullable=False),
+        pa.field("height", pa.uint32(), nullable=False),
+        pa.field("width", pa.uint32(), nullable=False),
+        pa.field("boxes", _BOXES, nullable=False),  # what the detector found, the surest first
+        pa.field("scores", pa.list_(pa.float32()), nullable=False),
+        pa.field("classes", _CLASSES, nullable=False),
+        pa.field("true_boxes", _BOXES, nullable=False),  # what is labelled
+        pa.field("true_classes", _CLASSES, nullable=False),
+        pa.field("true_difficult", pa.list_(pa.bool_()), nullable=False),
+        pa.field("confusion", pa.binary(), nullable=False),  # int64, 21 true x 21 predicted classes: pixels
+    ],
+    metadata=_METADATA,
+)

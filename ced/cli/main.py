@@ -18,6 +18,7 @@ _COMMANDS = {
     "prepare": ("ced.cli.stages", "photographs -> labelled examples"),
     "train": ("ced.cli.stages", "labelled examples -> weights of one model"),
     "evaluate": ("ced.cli.evaluate", "test images and methods -> table, report and figures"),
+    "evaluate-vision": ("ced.cli.evaluate_vision", "labelled test images -> detection and segmentation scores"),
     "report": ("ced.cli.report", "the page and the figures of a finished evaluation, drawn again"),
     "experiment": ("ced.cli.experiment", "the paper's other experiments: its figures beside ours"),
     "restore": ("ced.cli.restore", "bad JPEGs -> restored PNGs"),
@@ -78,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     _prepare(add["prepare"])
     _train(add["train"])
     _evaluate(add["evaluate"])
+    _evaluate_vision(add["evaluate-vision"])
     _report(add["report"])
     _experiment(add["experiment"])
     _restore(add["restore"])
@@ -158,6 +160,37 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", metavar="DIR", help="a folder that `ced train -o` wrote, for bare method names")
     parser.add_argument("--lpips", action="store_true", help="measure LPIPS too (its package is extra)")
     parser.add_argument("--report", metavar="DIR", help="copy the report, results.json and the tables here")
+    _shared(parser)
+
+
+def _evaluate_vision(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--voc", required=True, metavar="DIR", help="a VOC folder with boxes and masks")
+    parser.add_argument("--split", metavar="NAME", help="one of its image sets, such as val; default: all images")
+    parser.add_argument(
+        "--detector", required=True, metavar="SPEC", help="an ONNX file of the YOLOX layout, or torchvision:NAME"
+    )
+    parser.add_argument(
+        "--segmenter",
+        required=True,
+        metavar="SPEC",
+        help="a TFLite or ONNX file with VOC's classes, or torchvision:NAME",
+    )
+    parser.add_argument(
+        "--methods", metavar="A,B,...", help="original, jpeg, and NAME=DIR with a restorer's folder (original,jpeg)"
+    )
+    parser.add_argument("--models", metavar="DIR", help="a folder that `ced train -o` wrote, for bare method names")
+    parser.add_argument(
+        "--quality", type=int, action="append", metavar="QF", help="JPEG quality factor (10); repeatable"
+    )
+    parser.add_argument("--colour", action="append", metavar="COLOUR", help="rgb, or y for luminance (rgb); repeatable")
+    parser.add_argument(
+        "--through", metavar="HOW", help="RGB by an rgb model, or by one of luminance: ycbcr (every channel) or luma"
+    )
+    parser.add_argument(
+        "--fit", default="native", metavar="HOW", help="segment images at native size (default), or scaled to the input"
+    )
+    parser.add_argument("--pictures", type=int, default=4, metavar="N", help="images drawn with boxes and masks (4)")
+    parser.add_argument("--report", metavar="DIR", help="copy the table and results.json here")
     _shared(parser)
 
 

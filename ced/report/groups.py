@@ -11,8 +11,6 @@ from ced.report.model import Row
 _NAMES = {
     "original": "Original",
     "jpeg": "JPEG",
-    "arcnn": "AR-CNN",
-    "galteri-mse": "Galteri-MSE",
     "ed": "ED",
     "ced-est": "CED-EST",
     "ced-gt": "CED-GT",
