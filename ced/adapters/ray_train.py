@@ -7,11 +7,12 @@ gone. A run's scratch goes with the run.
 
 import contextlib
 import json
+import logging
 import shutil
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,13 @@ from torch import nn
 from ced import errors
 from ced.adapters import ray_cluster
 from ced.config import ClusterConfig
-from ced.errors import CedError, OutputError, TrainingError
+from ced.errors import CedError, FormatError, OutputError, TrainingError
+from ced.training import checkpoint
 from ced.training.context import Piece, Read
 from ced.training.interrupt import Interrupt
 from ced.training.job import TrainJob
+
+logger = logging.getLogger("ced")
 
 _RESTARTS = 3  # of the workers, after one is lost
 _FAILURE = ".failure.json"  # why a worker gave up, in the output folder
@@ -99,15 +103,125 @@ def fit(job: TrainJob, cluster: ClusterConfig) -> None:
     failure, stop = Path(job.out, _FAILURE), Path(job.out, _STOP)
     for note in (failure, stop):
         note.unlink(missing_ok=True)
-    trainer = _trainer(job, cluster, scratch)
     try:
-        _fit(trainer.fit, stop)
-    except Exception as error:
-        told = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-        raise _read(failure) or TrainingError(f"training {job.model} failed on a worker: {told}") from error
+        while not _trained(_trainer(job, cluster, scratch).fit, job, failure, stop):
+            logger.info("%s: workers were lost too often at a time; going on from the last checkpoint", job.model)
     finally:
         stop.unlink(missing_ok=True)
         shutil.rmtree(scratch, ignore_errors=True)
     noted = _read(failure)
     if noted is not None:
         raise noted
+
+
+def _trained(fit: Callable[[], object], job: TrainJob, failure: Path, stop: Path) -> bool:
+    """Whether `fit` came to its end. False where workers were lost, but the training had come further meanwhile."""
+    before = _written(job)
+    try:
+        _fit(fit, stop)
+    except Exception as error:
+        noted = _read(failure)
+        if noted is None and _written(job) != before:
+            return False
+        told = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        raise noted or TrainingError(f"training {job.model} failed on a worker: {told}") from error
+    return True
+
+
+def _written(job: TrainJob) -> int:
+    """When the checkpoint was written, in nanoseconds; 0 where there is none."""
+    try:
+        return Path(job.out, checkpoint.NAME).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _trainer(job: TrainJob, cluster: ClusterConfig, scratch: Path) -> Any:
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    least, most = cluster.train_workers_least or cluster.train_workers, cluster.train_workers
+    gpus = {"GPU": cluster.gpus_per_worker} if cluster.gpus_per_worker else {}
+    return TorchTrainer(
+        _worker,
+        train_loop_config={"job": job, "cluster": cluster},
+        scaling_config=ScalingConfig(
+            num_workers=most if least == most else (least, most),
+            use_gpu=bool(gpus),
+            resources_per_worker={"CPU": 1, **gpus},
+            placement_strategy="PACK" if gpus else "SPREAD",  # on CPU a worker wants a node's cores for itself
+        ),
+        # A name of its own for each run: a name used before would silently resume that run.
+        run_config=RunConfig(
+            name=uuid.uuid4().hex,
+            storage_path=str(scratch.resolve()),
+            failure_config=FailureConfig(max_failures=_RESTARTS),
+        ),
+    )
+
+
+def _fit(fit: Callable[[], object], stop: Path) -> None:
+    """`fit` in a thread, so that a signal can be passed on to the workers before this process leaves."""
+    raised: list[Exception] = []
+
+    def attempt() -> None:
+        try:
+            fit()
+        except Exception as error:  # noqa: BLE001 - raised again in the thread that waits
+            raised.append(error)
+
+    thread = threading.Thread(target=attempt, daemon=True)
+    with Interrupt() as interrupt:
+        thread.start()
+        while thread.is_alive() and not interrupt.signal:
+            thread.join(0.2)
+        if interrupt.signal:
+            with contextlib.suppress(OSError):
+                stop.touch()
+            thread.join(_LEAVING)
+            interrupt.leave()
+    if raised:
+        raise raised[0]
+
+
+def _worker(config: dict[str, Any]) -> None:
+    """What each worker runs. A mistake outside the program would only come again, so no worker is started for it."""
+    from ced.training.loop import train
+
+    job: TrainJob = config["job"]
+    cluster: ClusterConfig = config["cluster"]
+    failure = Path(job.out, _FAILURE)
+    if failure.exists():  # a worker gave up for good, and Ray Train started all of them again
+        return
+    torch.set_num_threads(cluster.threads_per_worker or _threads())
+    context = RayContext(cluster, Path(job.out, _STOP))
+    try:
+        train(job, context)
+    except CedError as error:
+        try:
+            failure.write_text(json.dumps({"kind": type(error).__name__, "text": str(error)}))
+        except OSError:
+            raise error from None
+        # All workers meet the same mistake, but for a full disk: only rank 0 writes, and the others wait for it.
+        if isinstance(error, OutputError | FormatError) and context.world > 1:
+            raise
+
+
+def _read(path: Path) -> CedError | None:
+    try:
+        noted = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    kind: type[CedError] = getattr(errors, noted["kind"], TrainingError)
+    return kind(noted["text"])
+
+
+def _threads() -> int:
+    """This node's cores, shared among the workers on it."""
+    import ray
+    import ray.train
+
+    here = ray.get_runtime_context().get_node_id()
+    cores = next(node["Resources"].get("CPU", 1) for node in ray.nodes() if node["NodeID"] == here)
+    workers: int = ray.train.get_context().get_local_world_size()
+    return max(1, int(cores) // workers)

@@ -34,7 +34,7 @@ def test_outside_torchrun_the_process_is_alone() -> None:
 
 
 def test_under_torchrun_the_workers_find_each_other(job_of: Callable[..., TrainJob], start: Callable) -> None:
-    """Two workers, with three and two examples, agree with one that has all; the sums differ in their last bits only."""
+    """Two workers, with 3 and 2 examples, agree with one that has all; the sums differ in their last bits only."""
     together = job_of(out="together", batch_size=5)
     process = start(together, workers=2)
     out, error = process.communicate(timeout=120)
