@@ -140,10 +140,11 @@ class TrainConfig:
     validation_fraction: float = 0.05  # of the photographs, never trained on
     report_every: int = 50  # steps
     checkpoint_every: int = 100  # steps
+    shuffle_window: int = 16_384  # examples shuffled as one; of more, the parts' order is shuffled too
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "report_every", "checkpoint_every"):
+        for name in ("steps", "batch_size", "report_every", "checkpoint_every", "shuffle_window"):
             value = getattr(self, name)
             _require(value >= 1, name, value, "use 1 or more")
         for name in ("learning_rate", "clip_norm"):
@@ -275,12 +276,25 @@ class ClusterConfig:
 
     data_workers: int = 0  # parallel Ray Data tasks; 0 = one per core
     train_workers: int = 1  # Ray Train workers
+    train_workers_least: int = 0  # go on with as few where nodes are lost; 0 = train_workers, wait for them
     gpus_per_worker: float = 0.0
-    threads_per_worker: int = 0  # 0 = the cores divided by the workers
+    threads_per_worker: int = 0  # 0 = a node's cores divided by its workers
+    data: str = "auto"  # examples in training: "device": all in its memory; "stream": read as they are needed
+    data_memory: float = 0.0  # GB that data = "auto" may take; 0 = half of what is free
+    compile: bool = False  # torch.compile the network for training
 
     def __post_init__(self) -> None:
         _require(self.train_workers >= 1, "cluster.train_workers", self.train_workers, "use 1 or more")
+        _require(
+            0 <= self.train_workers_least <= self.train_workers,
+            "cluster.train_workers_least",
+            self.train_workers_least,
+            f"use 0 up to cluster.train_workers, {self.train_workers}",
+        )
         _require(self.data_workers >= 0, "cluster.data_workers", self.data_workers, "use 0 or more")
+        ways = ("auto", "device", "stream")
+        _require(self.data in ways, "cluster.data", self.data, f"use one of {', '.join(ways)}")
+        _require(self.data_memory >= 0, "cluster.data_memory", self.data_memory, "use 0 or more")
 
 
 @dataclass(frozen=True)

@@ -91,10 +91,14 @@ def size(model: str, config: Config) -> str:
 
 def _train(job: TrainJob, config: Config, device: str) -> None:
     if device:
+        import torch
+
         from ced.training.context import PlainContext
         from ced.training.loop import train
 
-        train(job, PlainContext(device))
+        if config.cluster.threads_per_worker:
+            torch.set_num_threads(config.cluster.threads_per_worker)
+        train(job, PlainContext(device, cluster=config.cluster))
     else:
         from ced.adapters import ray_train
 

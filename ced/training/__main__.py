@@ -4,6 +4,10 @@ import argparse
 import json
 import sys
 
+import torch
+
+from ced import config
+from ced.config import Config
 from ced.errors import CedError
 from ced.training import job as jobs
 from ced.training.context import PlainContext
@@ -15,10 +19,17 @@ def main() -> int:
     """Train one job; its reports are printed as they come, one JSON line each."""
     parser = argparse.ArgumentParser(prog="python -m ced.training", description=__doc__)
     parser.add_argument("--job", required=True, help="the job as written by TrainJob.to_json")
-    path = parser.parse_args().job
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="cluster.key=value", help="how much of the machine to use"
+    )
+    arguments = parser.parse_args()
+    path = arguments.job
     try:
+        cluster = config.override(Config(), arguments.set).cluster
         job = TrainJob.from_json(jobs.read(path).decode("utf-8", "replace"), path)
-        with PlainContext.launched(tell=lambda report: print(json.dumps(report), flush=True)) as context:
+        if cluster.threads_per_worker:
+            torch.set_num_threads(cluster.threads_per_worker)
+        with PlainContext.launched(lambda report: print(json.dumps(report), flush=True), cluster) as context:
             train(job, context)
     except CedError as error:
         print(f"ced: {error}", file=sys.stderr)

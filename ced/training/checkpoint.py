@@ -12,7 +12,7 @@ from ced import files
 from ced.errors import FormatError
 
 NAME = "checkpoint.pt"
-VERSION = 1
+VERSION = 2
 
 # What torch.load raises for a file that is none of its own.
 _DAMAGE = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError, AttributeError, TypeError)

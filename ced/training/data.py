@@ -1,4 +1,4 @@
-"""Labelled examples in memory, and the photographs that are held out of training."""
+"""Labelled examples in their Parquet parts: what is there, any rows of it, and the photographs that are held out."""
 
 import contextlib
 import hashlib
@@ -18,26 +18,58 @@ from ced.core import columns, frequency
 from ced.errors import FormatError
 from ced.schema import VERSION
 
-
-class Examples(NamedTuple):
-    """Examples as stored: N of them, uint8, one row each in every tensor."""
-
-    planes: dict[str, Tensor]  # of the columns read: input, target (N, C, H, W); labels (N, 16, H/4, W/4)
-    sources: list[str]  # the photograph each comes from
+Rows = NDArray[np.int64]
+Planes = dict[str, Tensor]  # uint8: input, target (N, C, H, W); labels (N, 16, H/4, W/4)
 
 
 class Split(NamedTuple):
     """Row numbers."""
 
-    training: NDArray[np.int64]
-    validation: NDArray[np.int64]
+    training: Rows
+    validation: Rows
 
 
-def read(folder: str, wanted: Sequence[str], channels: int) -> Examples:
-    """Read the columns `wanted` (of input, target, labels) of all parts in `folder`, in the order of their names.
+class Examples(NamedTuple):
+    """The examples of a folder, not yet read: their rows are numbered through all parts, in the order of names."""
 
-    Raises FormatError where there are no parts, a part is no labelled example file of this version, or the
-    examples are not all of one size with `channels` planes.
+    paths: tuple[Path, ...]  # of the parts that have any
+    ends: Rows  # where each part's rows end
+    shapes: dict[str, tuple[int, ...]]  # of one example, by the columns wanted
+    sources: tuple[str, ...]  # the photograph each comes from
+    classes: int = 255  # labels are below this
+
+    @property
+    def bytes(self) -> int:
+        """What all of them take in memory."""
+        return len(self.sources) * sum(math.prod(shape) for shape in self.shapes.values())
+
+    def read(self, rows: Rows) -> Planes:
+        """The examples `rows`, in that order; each part is opened once, and only the parts that are needed.
+
+        Raises FormatError where they are not all of one size, or a label is beyond the classes.
+        """
+        # Allocated at once: the examples are most of the memory of a training, and need not be there twice.
+        planes = {name: torch.empty((len(rows), *shape), dtype=torch.uint8) for name, shape in self.shapes.items()}
+        parts = np.searchsorted(self.ends, rows, side="right")
+        for part in np.unique(parts):
+            places = np.flatnonzero(parts == part)
+            inside = rows[places] - (self.ends[part - 1] if part else 0)
+            for name, values in self._read_part(self.paths[part]).items():
+                planes[name][torch.from_numpy(places)] = values[torch.from_numpy(inside)]
+        return planes
+
+    def _read_part(self, path: Path) -> Planes:
+        table = _read(path, list(self.shapes))
+        planes = {name: _stack(table[name], shape, f"{path}: column {name!r}") for name, shape in self.shapes.items()}
+        if "labels" in planes:
+            _check_labels(planes["labels"], self.classes, path)
+        return planes
+
+
+def find(folder: str, wanted: Sequence[str], channels: int, classes: int = 255) -> Examples:
+    """The examples of all parts in `folder`, of which the columns `wanted` (of input, target, labels) are to be read.
+
+    Raises FormatError where there are no parts, or one is no labelled example file of this version.
     """
     paths = sorted(Path(folder).glob("part-*.parquet"))
     if not paths:
@@ -46,26 +78,9 @@ def read(folder: str, wanted: Sequence[str], channels: int) -> Examples:
     if not counts:
         raise FormatError(f"{folder}: no examples in its parts; give photographs that can be decoded")
     shapes = _shapes(next(iter(counts)), channels)
-    # Allocated at once: the examples are most of the memory of a training, and need not be there twice.
-    planes = {name: torch.empty((sum(counts.values()), *shapes[name]), dtype=torch.uint8) for name in wanted}
-    sources: list[str] = []
-    for path in counts:
-        table = _read_part(path, [*wanted, "source"])
-        for name in wanted:
-            rows = planes[name][len(sources) : len(sources) + len(table)]
-            rows.copy_(_stack(table[name], shapes[name], f"{path}: column {name!r}"))
-        sources += table["source"].to_pylist()
-    return Examples(planes, sources)
-
-
-def check_labels(labels: Tensor, classes: int, folder: str) -> None:
-    """Raises FormatError where a label is beyond the classes."""
-    highest = int(labels.max())
-    if highest >= classes:
-        raise FormatError(
-            f"{folder}: label {highest}, where classes.json has {classes} classes (0 to {classes - 1}); "
-            "label the examples again with these classes"
-        )
+    sources = tuple(name for path in counts for name in _read(path, ["source"])["source"].to_pylist())
+    ends = np.cumsum(list(counts.values()), dtype=np.int64)
+    return Examples(tuple(counts), ends, {name: shapes[name] for name in wanted}, sources, classes)
 
 
 def split(sources: Sequence[str], fraction: float) -> Split:
@@ -80,7 +95,7 @@ def split(sources: Sequence[str], fraction: float) -> Split:
     return Split(np.flatnonzero(~held), np.flatnonzero(held))
 
 
-def spread(indices: NDArray[np.int64], at_most: int) -> NDArray[np.int64]:
+def spread(indices: Rows, at_most: int) -> Rows:
     """At most `at_most` of the `indices`, evenly spread."""
     count = min(at_most, len(indices))
     return indices[np.arange(count) * len(indices) // max(count, 1)]
@@ -95,13 +110,13 @@ def _rows(path: Path, wanted: list[str]) -> int:
 
 def _shapes(path: Path, channels: int) -> dict[str, tuple[int, ...]]:
     """Shapes of an example's columns, from the first row of a part."""
-    table = _read_part(path, ["height", "width"])
+    table = _read(path, ["height", "width"])
     height, width = table["height"][0].as_py(), table["width"][0].as_py()
     plane, patches = (channels, height, width), (height // frequency.PATCH, width // frequency.PATCH)
     return {"input": plane, "target": plane, "labels": (frequency.CHANNELS, *patches)}
 
 
-def _read_part(path: Path, wanted: list[str]) -> pa.Table:
+def _read(path: Path, wanted: list[str]) -> pa.Table:
     with _opened(path) as file:
         return file.read(wanted)
 
@@ -123,6 +138,15 @@ def _check_schema(path: Path, schema: pa.Schema, wanted: list[str]) -> None:
     for name in wanted:
         if name not in schema.names:
             raise FormatError(f"{path}: no column {name!r}; give the folder of labelled examples")
+
+
+def _check_labels(labels: Tensor, classes: int, path: Path) -> None:
+    highest = int(labels.max()) if len(labels) else 0
+    if highest >= classes:
+        raise FormatError(
+            f"{path}: label {highest}, where classes.json has {classes} classes (0 to {classes - 1}); "
+            "label the examples again with these classes"
+        )
 
 
 def _stack(column: pa.ChunkedArray, shape: tuple[int, ...], where: str) -> Tensor:

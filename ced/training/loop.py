@@ -1,6 +1,7 @@
 """The training loop: plain torch, on one device or many, stopped and resumed at any step with the same outcome."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -9,16 +10,19 @@ from torch import Tensor, distributed, nn
 from ced import files
 from ced.errors import ConfigError, OutputError, TrainingError
 from ced.nets import weights
-from ced.training import checkpoint, metrics, order, schedule
+from ced.training import checkpoint, metrics, schedule, strips
 from ced.training.context import WorkerContext
+from ced.training.feed import Share
 from ced.training.interrupt import Interrupt
 from ced.training.job import TrainJob, fingerprint
 from ced.training.prepared import Prepared, prepare
 from ced.training.state import State
+from ced.training.tasks import Batch
 from ced.training.validation import autocast, validate
 
 WEIGHTS = "model.safetensors"
-_MEET_EVERY = 10  # steps after which several workers agree on whether to stop
+# Steps after which several workers agree on whether to stop. A GPU has to catch up with the program for it.
+_MEET_EVERY = {"cpu": 10, "cuda": 100}
 
 
 def train(job: TrainJob, context: WorkerContext) -> None:
@@ -28,14 +32,14 @@ def train(job: TrainJob, context: WorkerContext) -> None:
     it saves a checkpoint and leaves. Raises InputError, FormatError or ConfigError for inputs and settings that
     cannot be used, OutputError where `job.out` cannot be written, TrainingError where the loss is no number.
     """
-    if job.train.batch_size % context.world:
+    if job.train.batch_size < context.world:
         raise ConfigError(
-            f"{job.section}.batch_size = {job.train.batch_size}: use a multiple of the {context.world} workers"
+            f"{job.section}.batch_size = {job.train.batch_size}: use at least 1 for each of the {context.world} workers"
         )
     with torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False):
         trainer = Trainer(job, context)
         trainer.run()
-    if context.rank == 0:
+    if context.rank == 0 and trainer.done:
         files.write(Path(job.out, WEIGHTS), weights.encode(trainer.state.average))
 
 
@@ -47,46 +51,60 @@ class Trainer:
         files.make_folder(self.folder)
         self.fingerprint = fingerprint(job)
         torch.manual_seed(job.train.seed)
-        self.prepared: Prepared = prepare(job, context.device)
+        self.prepared: Prepared = prepare(job, context)
         self.state = State(self.prepared.network, job.train, context.device)
         # All workers read the checkpoint before any can pass `prepare`, where they meet; then rank 0 may write.
         stored = checkpoint.load(self.folder, self.fingerprint)
         if stored is not None:
             self.state.load(stored)
-        self.network: nn.Module = context.prepare(self.state.module)
+        network = context.prepare(self.state.module)
+        self.network: nn.Module = torch.compile(network) if context.cluster.compile else network  # type: ignore[assignment]
         self._check_same_step()
         if context.rank == 0:
             metrics.cut(self.folder, self.state.step)
+        # The mean over the workers counts each alike; one with more examples than another has to count for more.
+        share = Share(job.train.batch_size, context.rank, context.world)
+        self.weight = share.size * context.world / job.train.batch_size
         self._since = time.perf_counter(), self.state.step
+
+    @property
+    def done(self) -> bool:
+        """Whether the last step is made."""
+        return self.state.step == self.job.train.steps
 
     def run(self) -> None:
         """All steps that are left, with reports and checkpoints on their way."""
-        train, state = self.job.train, self.state
-        with Interrupt() as interrupt:
-            while state.step < train.steps:
-                self._step()
-                last = state.step == train.steps
-                if last or state.step % train.report_every == 0:
-                    self._report()
-                stopped = self._agreed(interrupt.signal != 0)
-                if last or stopped or state.step % train.checkpoint_every == 0:
-                    self._save()
-                if stopped and not last:
-                    interrupt.leave()
+        if self.done:
+            return
+        with self.prepared.batches(self.context, self.state.step) as batches, Interrupt() as interrupt:
+            self._since = time.perf_counter(), self.state.step
+            self._run(batches, interrupt)
 
-    def _step(self) -> None:
+    def _run(self, batches: Iterator[Batch], interrupt: Interrupt) -> None:
         train, state = self.job.train, self.state
-        examples = self.prepared.split.training
-        chosen = order.batch(len(examples), train.batch_size, state.step, train.seed)
-        mine = examples[order.share(chosen, self.context.rank, self.context.world)]
+        while not self.done:
+            self._step(next(batches))
+            if self.done or state.step % train.report_every == 0:
+                self._report()
+            stopped = self._agreed(interrupt)
+            if self.done or stopped or state.step % train.checkpoint_every == 0:
+                self._save()
+            if stopped and not self.done:
+                if interrupt.signal:
+                    interrupt.leave()
+                return
+
+    def _step(self, batch: Batch) -> None:
         with autocast(self.context.device):
-            loss, measures = self.prepared.task.step(self.network, self.prepared.batch(mine))
-        norm = state.update(loss)
-        state.measured.append(self._mean_over_workers(torch.cat([torch.stack([loss.detach(), norm]), measures])))
+            loss, measures = self.prepared.task.step(self.network, batch)
+        norm = self.state.update(loss if self.weight == 1 else loss * self.weight)
+        self.state.measured.append(
+            torch.cat([loss.detach().reshape(1) * self.weight, measures * self.weight, norm.reshape(1)])
+        )
 
     def _report(self) -> None:
         state, train = self.state, self.job.train
-        loss, norm, *measures = self._checked().mean(dim=0).tolist()
+        loss, *measures, norm = self._checked().mean(dim=0).tolist()
         now, seconds, steps = time.time(), time.perf_counter() - self._since[0], state.step - self._since[1]
         report = {
             "step": state.step,
@@ -101,20 +119,23 @@ class Trainer:
             **validate(self.prepared, state.average),
         }
         if self.context.rank == 0:
+            if strips.due(train, state.step):
+                strips.write(self.folder, state.step, self.prepared, state.average)
             metrics.append(self.folder, report)
         self.context.report(report)
-        state.measured.clear()
+        state.forget()
         self._since = time.perf_counter(), state.step
 
     def _save(self) -> None:
-        if self.state.measured:
-            self._checked()
+        self._checked()
         if self.context.rank == 0:
             checkpoint.save(self.folder, self.fingerprint, self.state.to_dict())
 
     def _checked(self) -> Tensor:
         """What was measured since the last report, (steps, 2 + M) float64; TrainingError where it is not finite."""
-        measured = torch.stack(self.state.measured).double().cpu()
+        if self.state.measured:
+            self.state.agree(self._mean_over_workers(torch.stack(self.state.measured)))
+        measured = self.state.agreed
         bad = (~torch.isfinite(measured).all(dim=1)).nonzero()
         if len(bad):
             step = self.state.step - len(measured) + int(bad[0]) + 1
@@ -140,10 +161,11 @@ class Trainer:
         if last != -first:
             raise OutputError(f"{self.folder}: the workers see different checkpoints; name a folder that they share")
 
-    def _agreed(self, stop: bool) -> bool:
+    def _agreed(self, interrupt: Interrupt) -> bool:
         """Whether any worker wishes to stop; several ask each other only now and then."""
+        wish = interrupt.signal != 0 or self.context.stopping()
         if self.context.world == 1:
-            return stop
-        if self.state.step % _MEET_EVERY:
+            return wish
+        if self.state.step % _MEET_EVERY[self.context.device.type]:
             return False
-        return bool(self._mean_over_workers(torch.tensor(float(stop), device=self.context.device)) > 0)
+        return bool(self._mean_over_workers(torch.tensor(float(wish), device=self.context.device)) > 0)

@@ -1,10 +1,11 @@
-"""A job made ready: its network, its task, and its examples in memory."""
+"""A job made ready: its network, its task, and its examples."""
 
+import contextlib
+import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ced.config import WITHOUT_CLASSES
@@ -14,10 +15,13 @@ from ced.nets import models, weights
 from ced.nets.classifier import Classifier
 from ced.nets.mapping import Mapping
 from ced.nets.weights import Network
-from ced.training import data
+from ced.training import data, feed
 from ced.training import job as jobs
-from ced.training.data import Split
+from ced.training.context import WorkerContext
+from ced.training.data import Examples, Planes, Rows, Split
+from ced.training.feed import Share
 from ced.training.job import TrainJob
+from ced.training.order import Order
 from ced.training.tasks import Batch, Classification, Reconstruction, Task, unit
 
 _VALIDATED = 64  # held-out examples at most
@@ -28,37 +32,57 @@ _ESTIMATED = 64  # examples a forward pass of C
 class Prepared:
     """What the loop trains, and on what."""
 
+    job: TrainJob
     network: Network
     task: Task
-    planes: dict[str, Tensor]  # (N, ...) uint8, on CPU
+    examples: Examples
     split: Split
-    device: torch.device
+    estimator: Classifier | None  # whose estimates take the labels' place (CED-EST), on the device
+    validation: Batch  # the held-out examples that a report judges by, on the device
 
-    def batch(self, indices: NDArray[np.int64]) -> Batch:
-        """The examples of `indices`, on the device."""
-        rows = torch.from_numpy(indices)
-        return {name: self.planes[name][rows].to(self.device, non_blocking=True) for name in self.task.columns}
+    @contextlib.contextmanager
+    def batches(self, context: WorkerContext, step: int) -> Iterator[Iterator[Batch]]:
+        """This worker's share of the batches from `step` to the last one, on the device.
 
-    @property
-    def validation(self) -> NDArray[np.int64]:
-        """The held-out examples that a report judges by."""
-        return data.spread(self.split.validation, _VALIDATED)
+        Raises FormatError where the examples cannot be used, also in the midst of it where they stream.
+        """
+        train = self.job.train
+        stream = Order(self.split.training, self.examples.ends, train.shuffle_window, train.seed)
+        share = Share(train.batch_size, context.rank, context.world)
+        if feed.fits(self.examples, context):
+            yield feed.resident(self.planes(self.split.training, context.device), stream, share, step)
+            return
+        with feed.streamed(self.examples, stream, share, context, range(step, train.steps)) as batches:
+            yield (self._estimated(batch) for batch in batches)
+
+    def planes(self, rows: Rows, device: torch.device) -> Planes:
+        """The examples `rows`, on the device."""
+        read = self.examples.read(rows)
+        return self._estimated({name: plane.to(device) for name, plane in read.items()})
+
+    def _estimated(self, planes: Planes) -> Planes:
+        """`planes` with C's estimates as their labels, where they are trained on these."""
+        if self.estimator is None:
+            return planes
+        return planes | {"labels": _estimate(self.estimator, planes["input"])}
 
 
-def prepare(job: TrainJob, device: torch.device) -> Prepared:
-    """Read what `job` names. The network's weights are drawn from torch's random numbers.
+def prepare(job: TrainJob, context: WorkerContext) -> Prepared:
+    """Find what `job` names. The network's weights are drawn from torch's random numbers.
 
     Raises InputError or FormatError for inputs that are missing or do not fit each other.
     """
     classes = None if job.model in WITHOUT_CLASSES else _classes(job.classes)
-    network, task = _assemble(job, classes, device)
+    network, task = _assemble(job, classes, context.device)
     stored = [name for name in task.columns if name != "labels" or job.model != "ced-est"]
-    planes, sources = data.read(job.labelled, stored, job.channels)
-    if "labels" in planes and classes is not None:
-        data.check_labels(planes["labels"], classes.count, job.labelled)
+    examples = data.find(job.labelled, stored, job.channels, classes.count if classes else 255)
+    split = data.split(examples.sources, job.train.validation_fraction)
+    estimator = None
     if job.model == "ced-est" and classes is not None:
-        planes["labels"] = _estimate(_classifier(job, classes), planes["input"], device)
-    return Prepared(network, task, planes, data.split(sources, job.train.validation_fraction), device)
+        estimator = _classifier(job, classes).to(context.device)
+    unjudged = Prepared(job, network, task, examples, split, estimator, {})
+    held = unjudged.planes(data.spread(split.validation, _VALIDATED), context.device)
+    return dataclasses.replace(unjudged, validation=held)
 
 
 def _assemble(job: TrainJob, classes: Classes | None, device: torch.device) -> tuple[Network, Task]:
@@ -90,8 +114,6 @@ def _classifier(job: TrainJob, classes: Classes) -> Classifier:
 
 
 @torch.no_grad()
-def _estimate(classifier: Classifier, inputs: Tensor, device: torch.device) -> Tensor:
-    """y-hat of every example (equation 4), once: C is frozen, so that it would never answer otherwise."""
-    classifier = classifier.to(device)
-    estimates = [classifier.classify(unit(some.to(device))).cpu() for some in torch.split(inputs, _ESTIMATED)]
-    return torch.cat(estimates)
+def _estimate(classifier: Classifier, inputs: Tensor) -> Tensor:
+    """y-hat of every example (equation 4): C is frozen, so that it would never answer otherwise."""
+    return torch.cat([classifier.classify(unit(some)) for some in torch.split(inputs, _ESTIMATED)])

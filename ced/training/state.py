@@ -24,7 +24,10 @@ class State:
         self.average: Network = copy.deepcopy(self.module).eval().requires_grad_(False)
         self.optimizer = torch.optim.Adam(self.module.parameters(), lr=train.learning_rate, fused=True)
         self.step = 0
-        self.measured: list[Tensor] = []  # of each step since the last report, averaged over the workers
+        # Of each step since the last report: first this worker's, (M,) each, on the device, so that a step waits for
+        # nothing; then, once the workers have met, the mean over all of them, (steps, M) float64 on CPU.
+        self.measured: list[Tensor] = []
+        self.agreed = torch.empty(0, 0, dtype=torch.float64)
 
     def update(self, loss: Tensor) -> Tensor:
         """One step down the gradient of `loss`. Returns the gradient's norm before clipping, a scalar."""
@@ -38,6 +41,15 @@ class State:
         self.step += 1
         return norm
 
+    def agree(self, measured: Tensor) -> None:
+        """`measured` of the latest steps, averaged over all workers: (steps, M), in the place of this worker's own."""
+        self.agreed = torch.cat([self.agreed.reshape(-1, measured.shape[1]), measured.double().cpu()])
+        self.measured.clear()
+
+    def forget(self) -> None:
+        """What was measured is reported."""
+        self.agreed = torch.empty(0, 0, dtype=torch.float64)
+
     def to_dict(self) -> dict[str, Any]:
         """Tensors and plain values, for a checkpoint."""
         return {
@@ -45,7 +57,7 @@ class State:
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
-            "measured": list(self.measured),
+            "agreed": self.agreed,
         }
 
     def load(self, stored: dict[str, Any]) -> None:
@@ -54,7 +66,7 @@ class State:
         self.average.load_state_dict(stored["average"])
         self.optimizer.load_state_dict(stored["optimizer"])
         self.step = stored["step"]
-        self.measured = [row.to(next(self.module.parameters()).device) for row in stored["measured"]]
+        self.agreed = stored["agreed"]
 
     @torch.no_grad()
     def _average(self) -> None:

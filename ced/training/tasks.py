@@ -68,15 +68,16 @@ class Reconstruction:
 
     def step(self, network: nn.Module, batch: Batch) -> Step:
         """Mean squared error (equation 6), and what that is in dB."""
-        loss = losses.reconstruction_loss(self._restore(network, batch), unit(batch["target"]))
+        loss = losses.reconstruction_loss(self.restore(network, batch), unit(batch["target"]))
         return Step(loss, -10 * loss.detach().clamp_min(1e-15).log10().reshape(1))
 
     def validate(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The PSNR of each example, rounded and clipped to 8 bits, and that of the JPEG image itself, in dB."""
-        restored = (self._restore(network, batch) * 255).round().clamp(0, 255)
+        restored = (self.restore(network, batch) * 255).round().clamp(0, 255)
         return {"psnr": psnr(restored, batch["target"]), "psnr_jpeg": psnr(batch["input"], batch["target"])}
 
-    def _restore(self, network: nn.Module, batch: Batch) -> Tensor:
+    def restore(self, network: nn.Module, batch: Batch) -> Tensor:
+        """I^R of the batch, (B, C, H, W) float32, 1 for white; not clipped."""
         x = unit(batch["input"])
         restored: Tensor = network(x) if self.mapping is None else network(x, self.mapping(batch["labels"]))
         return restored.float()

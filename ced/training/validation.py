@@ -1,9 +1,12 @@
 """How good the averaged weights are on photographs that were held out."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
 from ced.training.prepared import Prepared
+from ced.training.tasks import Batch
 
 _AT_ONCE = 16  # examples
 
@@ -19,11 +22,17 @@ def validate(prepared: Prepared, network: nn.Module) -> dict[str, float]:
 
     CED is judged with the q that it is trained with.
     """
-    chosen = prepared.validation
     totals: dict[str, Tensor] = {}
-    for start in range(0, len(chosen), _AT_ONCE):
-        with autocast(prepared.device):
-            measured = prepared.task.validate(network, prepared.batch(chosen[start : start + _AT_ONCE]))
+    count = 0
+    for batch in _batches(prepared.validation):
+        count += len(batch["input"])
+        with autocast(batch["input"].device):
+            measured = prepared.task.validate(network, batch)
         for name, values in measured.items():
-            totals[name] = totals.get(name, torch.zeros((), device=prepared.device)) + values.double().sum()
-    return {f"validation_{name}": total.item() / len(chosen) for name, total in totals.items()}
+            totals[name] = totals[name] + values.double().sum() if name in totals else values.double().sum()
+    return {f"validation_{name}": total.item() / count for name, total in totals.items()}
+
+
+def _batches(planes: Batch) -> Iterator[Batch]:
+    for start in range(0, len(planes["input"]), _AT_ONCE):
+        yield {name: plane[start : start + _AT_ONCE] for name, plane in planes.items()}

@@ -34,15 +34,15 @@ def test_outside_torchrun_the_process_is_alone() -> None:
 
 
 def test_under_torchrun_the_workers_find_each_other(job_of: Callable[..., TrainJob], start: Callable) -> None:
-    """Two workers, half a batch each, agree with one that has it whole; the sums differ in their last bits only."""
-    together = job_of(out="together")
+    """Two workers, with 3 and 2 examples, agree with one that has all; the sums differ in their last bits only."""
+    together = job_of(out="together", batch_size=5)
     process = start(together, workers=2)
     out, error = process.communicate(timeout=120)
     assert process.returncode == 0, error
     several = [json.loads(line) for line in out.splitlines()]
 
     alone: list[dict[str, float]] = []
-    train(job_of(out="alone"), PlainContext("cpu", tell=alone.append))
+    train(job_of(out="alone", batch_size=5), PlainContext("cpu", tell=alone.append))
 
     assert [report["step"] for report in several] == [report["step"] for report in alone] == [5, 10, 12]
     for mine, theirs in zip(several, alone, strict=True):

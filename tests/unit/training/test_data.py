@@ -1,11 +1,14 @@
 import hashlib
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +26,17 @@ def folder(data: Path, tmp_path: Path) -> Path:
     return tmp_path / "labelled"
 
 
+class Whole(NamedTuple):
+    planes: dict[str, torch.Tensor]
+    sources: list[str]
+
+
+def read(folder: Path, wanted: Sequence[str] = COLUMNS, channels: int = 1, classes: int = 7) -> Whole:
+    """All examples of a folder."""
+    examples = module.find(str(folder), wanted, channels, classes)
+    return Whole(examples.read(np.arange(len(examples.sources))), list(examples.sources))
+
+
 def rewrite(path: Path, change) -> None:
     table = pq.read_table(path)
     pq.write_table(change(table), path)
@@ -33,39 +47,39 @@ def replace(table: pa.Table, name: str, values: list) -> pa.Table:
 
 
 def test_every_row_of_every_part_in_order(data: Path) -> None:
-    read = module.read(str(data / "labelled"), COLUMNS, channels=1)
+    whole = read(data / "labelled", COLUMNS, channels=1)
     rows = [row for part in sorted((data / "labelled").glob("*.parquet")) for row in pq.read_table(part).to_pylist()]
-    assert read.sources == [row["source"] for row in rows]
+    assert whole.sources == [row["source"] for row in rows]
     for name, shape in (("input", (1, 32, 32)), ("target", (1, 32, 32)), ("labels", (16, 8, 8))):
         expected = np.stack([np.frombuffer(row[name], np.uint8).reshape(shape) for row in rows])
-        assert np.array_equal(read.planes[name], expected)
+        assert np.array_equal(whole.planes[name], expected)
 
 
 def test_the_labels_are_those_of_the_targets(data: Path) -> None:
     from ced.core.frequency import coefficients
 
-    read = module.read(str(data / "labelled"), COLUMNS, channels=1)
+    whole = read(data / "labelled", COLUMNS, channels=1)
     classes = Classes.from_json((data / "classes.json").read_text())
-    expected = classes.label(coefficients(read.planes["target"][:, 0].numpy()))
-    assert np.array_equal(read.planes["labels"], expected)
+    expected = classes.label(coefficients(whole.planes["target"][:, 0].numpy()))
+    assert np.array_equal(whole.planes["labels"], expected)
 
 
 def test_only_the_columns_wanted_are_read(folder: Path) -> None:
     for path in folder.glob("*.parquet"):
         rewrite(path, lambda table: table.drop_columns(["labels"]))
-    assert set(module.read(str(folder), ["input"], 1).planes) == {"input"}
+    assert set(read(folder, ["input"], 1).planes) == {"input"}
 
 
 def test_colour_planes(colour_data: Path) -> None:
-    read = module.read(str(colour_data / "labelled"), COLUMNS, channels=3)
-    assert read.planes["target"].shape[1:] == (3, 32, 32)
-    assert not np.array_equal(read.planes["target"][:, 0], read.planes["target"][:, 2])
+    whole = read(colour_data / "labelled", COLUMNS, channels=3)
+    assert whole.planes["target"].shape[1:] == (3, 32, 32)
+    assert not np.array_equal(whole.planes["target"][:, 0], whole.planes["target"][:, 2])
 
 
 def test_empty_parts_are_passed_over(folder: Path, data: Path) -> None:
     rewrite(folder / "part-00000.parquet", lambda table: table.slice(0, 0))
-    whole = module.read(str(data / "labelled"), ["input"], 1)
-    rest = module.read(str(folder), ["input"], 1)
+    whole = read(data / "labelled", ["input"], 1)
+    rest = read(folder, ["input"], 1)
     dropped = len(whole.sources) - len(rest.sources)
     assert dropped > 0
     assert np.array_equal(rest.planes["input"], whole.planes["input"][dropped:])
@@ -73,7 +87,7 @@ def test_empty_parts_are_passed_over(folder: Path, data: Path) -> None:
 
 def test_other_files_are_passed_over(folder: Path) -> None:
     (folder / "notes.parquet").write_text("nothing")
-    assert len(module.read(str(folder), ["input"], 1).sources) == 32
+    assert len(read(folder, ["input"], 1).sources) == 32
 
 
 @pytest.mark.parametrize("made", [True, False])
@@ -82,33 +96,33 @@ def test_a_folder_without_parts(tmp_path: Path, made: bool) -> None:
     if made:
         folder.mkdir()
     with pytest.raises(FormatError, match=r"empty: no part-\*\.parquet in it"):
-        module.read(str(folder), COLUMNS, 1)
+        read(folder, COLUMNS, 1)
 
 
 def test_parts_without_examples(folder: Path) -> None:
     for path in folder.glob("*.parquet"):
         rewrite(path, lambda table: table.slice(0, 0))
     with pytest.raises(FormatError, match="no examples in its parts"):
-        module.read(str(folder), COLUMNS, 1)
+        read(folder, COLUMNS, 1)
 
 
 def test_examples_that_are_not_labelled(folder: Path) -> None:
     rewrite(folder / "part-00001.parquet", lambda table: table.drop_columns(["labels"]))
     with pytest.raises(FormatError, match=r"part-00001\.parquet: no column 'labels'"):
-        module.read(str(folder), COLUMNS, 1)
+        read(folder, COLUMNS, 1)
 
 
 def test_another_schema_version(folder: Path) -> None:
     rewrite(folder / "part-00001.parquet", lambda table: table.replace_schema_metadata({"ced.schema": "99"}))
     with pytest.raises(FormatError, match=r"part-00001\.parquet: schema version 99, where 1 is read"):
-        module.read(str(folder), COLUMNS, 1)
+        read(folder, COLUMNS, 1)
 
 
 @pytest.mark.parametrize("damage", [b"", b"PAR1", b"not Parquet at all, whatever its name says"])
 def test_a_part_that_is_no_parquet(folder: Path, damage: bytes) -> None:
     (folder / "part-00002.parquet").write_bytes(damage)
     with pytest.raises(FormatError, match=r"part-00002\.parquet: cannot be read as Parquet") as caught:
-        module.read(str(folder), COLUMNS, 1)
+        read(folder, COLUMNS, 1)
     assert "\n" not in str(caught.value)
 
 
@@ -116,7 +130,7 @@ def test_a_part_cut_short(folder: Path) -> None:
     path = folder / "part-00000.parquet"
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(FormatError, match="cannot be read as Parquet"):
-        module.read(str(folder), COLUMNS, 1)
+        read(folder, COLUMNS, 1)
 
 
 @pytest.mark.parametrize("column", COLUMNS)
@@ -127,19 +141,42 @@ def test_examples_of_several_sizes(folder: Path, column: str) -> None:
 
     rewrite(folder / "part-00002.parquet", shorten)
     with pytest.raises(FormatError, match=rf"part-00002\.parquet: column '{column}'.* give examples of one size"):
-        module.read(str(folder), COLUMNS, 1)
+        read(folder, COLUMNS, 1)
 
 
 def test_colour_where_luminance_is_wanted(colour_data: Path) -> None:
     with pytest.raises(FormatError, match="1 x 32 x 32 is wanted"):
-        module.read(str(colour_data / "labelled"), COLUMNS, channels=1)
+        read(colour_data / "labelled", COLUMNS, channels=1)
 
 
 def test_labels_beyond_the_classes(data: Path) -> None:
-    labels = module.read(str(data / "labelled"), COLUMNS, 1).planes["labels"]
-    module.check_labels(labels, 7, "there")
-    with pytest.raises(FormatError, match=r"there: label 6, where classes\.json has 5 classes \(0 to 4\)"):
-        module.check_labels(labels, 5, "there")
+    read(data / "labelled", classes=7)
+    with pytest.raises(
+        FormatError, match=r"part-\d+\.parquet: label [56], where classes\.json has 5 classes \(0 to 4\)"
+    ):
+        read(data / "labelled", classes=5)
+
+
+def test_any_rows_in_any_order(data: Path) -> None:
+    whole, examples = read(data / "labelled"), module.find(str(data / "labelled"), COLUMNS, 1)
+    rows = np.array([31, 0, 11, 10, 11, 22, 0])  # of all three parts
+    for name, planes in examples.read(rows).items():
+        assert np.array_equal(planes, whole.planes[name][rows])
+    assert all(len(planes) == 0 for planes in examples.read(rows[:0]).values())
+
+
+def test_only_parts_that_are_needed_are_opened(folder: Path, data: Path) -> None:
+    examples = module.find(str(folder), COLUMNS, 1)
+    (folder / "part-00001.parquet").unlink()
+    first, last = int(examples.ends[0]), int(examples.ends[1])
+    assert len(examples.read(np.array([first - 1, last]))["input"]) == 2
+    with pytest.raises(FormatError, match=r"part-00001\.parquet: cannot be read"):
+        examples.read(np.array([first]))
+
+
+def test_how_much_memory_they_would_take(data: Path) -> None:
+    examples = module.find(str(data / "labelled"), COLUMNS, 1)
+    assert examples.bytes == sum(planes.nbytes for planes in read(data / "labelled").planes.values())
 
 
 names = st.lists(st.text(max_size=3), min_size=1, max_size=30)

@@ -93,11 +93,11 @@ def test_a_loaded_state_goes_on_to_the_same_bytes(tmp_path) -> None:
         through.update(loss_of(through, step))
     for step in range(5):
         first.update(loss_of(first, step))
-    first.measured.append(torch.ones(2))
+    first.agree(torch.ones(1, 2))
     save(tmp_path, "f", first.to_dict())
     resumed = state()
     resumed.load(load(tmp_path, "f"))
-    assert resumed.step == 5 and torch.equal(resumed.measured[0], torch.ones(2))
+    assert resumed.step == 5 and torch.equal(resumed.agreed, torch.ones(1, 2, dtype=torch.float64))
     for step in range(5, 8):
         resumed.update(loss_of(resumed, step))
     for name in ("module", "average"):
