@@ -45,14 +45,14 @@ def folder(source: str, pattern: str) -> list[Photograph]:
         raise _unreadable(error.filename, error)
 
     top = os.fspath(check(source))
-    files, found = 0, []
+    files, found, own = 0, [], title(top)
     for place, _, names in os.walk(top, onerror=fail):
         below = os.path.relpath(place, top)
         for name in names:
             files += 1
             within = tidy(os.path.join(below, name))
             if wanted(within, pattern):
-                found.append(photograph(f"{title(top)}/{within}", os.path.join(place, name)))
+                found.append(photograph(f"{own}/{within}", os.path.join(place, name)))
     if not found:
         raise nothing(source, files, pattern)
     return sorted(found)
