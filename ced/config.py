@@ -7,6 +7,7 @@ fingerprint changes only with what it depends on.
 import contextlib
 import dataclasses
 import difflib
+import functools
 import hashlib
 import json
 import math
@@ -73,7 +74,7 @@ class PrepareConfig:
             "use 1 or more",
         )
 
-    @property
+    @functools.cached_property
     def qualities(self) -> tuple[int, ...]:
         """The quality factors that examples are drawn from, with equal chances; none where `quality` is not valid."""
         if re.fullmatch(r"\d{1,3}(,\d{1,3})*", self.quality):

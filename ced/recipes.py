@@ -54,7 +54,7 @@ def paper() -> Config:
         report_every=500, checkpoint_every=2000,
     )  # fmt: skip
     return Config(
-        prepare=PrepareConfig(mode="resize", size=96),
+        prepare=PrepareConfig(mode="resize", size=96, photographs_per_part=256),
         network=NetworkConfig(width=256, width_half=128, width_full=64, blocks=12, blocks_half=2, blocks_full=1),
         classifier=train,
         autoencoder=train,
