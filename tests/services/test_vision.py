@@ -38,14 +38,19 @@ def sources(tiny_voc: Path, tiny_detector: Path, tiny_segmenter: Path) -> Source
     return Sources(str(tiny_voc), "", str(tiny_detector), str(tiny_segmenter))
 
 
+def network(offset: float) -> AutoEncoder:
+    """One that adds `offset` to every pixel."""
+    made = AutoEncoder(NetworkConfig(width=4, width_half=4, width_full=4, blocks=1), 1, conditioned=False)
+    torch.nn.init.zeros_(made.decoder.last.weight)
+    torch.nn.init.constant_(made.decoder.last.bias, offset)
+    return made
+
+
 @pytest.fixture(scope="module")
 def dark(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Output]:
     """A luminance restorer that makes everything black: nothing can be seen any more."""
-    network = AutoEncoder(NetworkConfig(width=4, width_half=4, width_full=4, blocks=1), 1, conditioned=False)
-    torch.nn.init.zeros_(network.decoder.last.weight)
-    torch.nn.init.constant_(network.decoder.last.bias, -2)
     folder = tmp_path_factory.mktemp("dark")
-    for name, content in restore.files("ed", weights.encode(network)).items():
+    for name, content in restore.files("ed", weights.encode(network(-2))).items():
         (folder / name).write_bytes(content)
     return {"dark": restorers.given("dark", folder)}
 
@@ -96,6 +101,11 @@ def test_finished_work_is_found_and_a_changed_model_is_not(
     onnx.save(model, other)
     changed = evaluate_vision.run(CONFIG, sources._replace(detector=str(other)), dark, store)
     assert not changed.reused and changed.path != made.path
+    copied = Path(shutil.copytree(dark["dark"].path, tmp_path / "restorer"))
+    assert evaluate_vision.run(CONFIG, sources, {"dark": restorers.given("dark", copied)}, store).reused
+    darker = network(-3)
+    (copied / restore.AUTOENCODER).write_bytes(weights.encode(darker))
+    assert not evaluate_vision.run(CONFIG, sources, {"dark": restorers.given("dark", copied)}, store).reused
 
 
 def test_a_bad_image_is_named_and_the_others_are_kept(sources: Sources, tmp_path: Path) -> None:
