@@ -69,7 +69,7 @@ def test_large_images_come_back_at_their_size(tmp_path: Path, fit: str) -> None:
 def test_loading_says_nothing() -> None:
     """In a process of its own: LiteRT speaks only the first time."""
     path = REAL / "models" / "deeplabv3_mnv2_pascal_quant.tflite"
-    script = f"from pathlib import Path; from ced.adapters.vision import tflite; tflite.Segmenter(Path({str(path)!r}), 'native')"
+    script = f"from ced.adapters import vision; vision.load_segmenter({str(path)!r})"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert (done.stdout, done.stderr) == (b"", b"")
 
