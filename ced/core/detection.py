@@ -1,6 +1,6 @@
 """Mean average precision as Pascal VOC defines it: overlap of at least one half, difficult objects left out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -88,7 +88,7 @@ def _judge(truth: Objects, found: Detections, number: int) -> tuple[np.ndarray, 
         return scores, verdicts
     pairs = overlaps(found.boxes[mine], truth.boxes[there])
     taken = np.zeros(len(difficult), bool)
-    for place in _surest_first(scores, found.boxes[mine]):
+    for place in np.argsort(-scores, kind="stable"):
         nearest = pairs[place].argmax()
         if pairs[place, nearest] < OVERLAP:
             continue
@@ -97,12 +97,6 @@ def _judge(truth: Objects, found: Detections, number: int) -> tuple[np.ndarray, 
         elif not taken[nearest]:
             verdicts[place], taken[nearest] = _RIGHT, True
     return scores, verdicts
-
-
-def _surest_first(scores: np.ndarray, boxes: np.ndarray) -> Iterable[int]:
-    """Falling scores, equal ones by their boxes: the order in which they were found plays no part."""
-    order: Iterable[int] = np.lexsort((*boxes.T, -scores))
-    return order
 
 
 def _best_from_here(one: Curve) -> np.ndarray:

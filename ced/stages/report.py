@@ -103,10 +103,10 @@ def _check_crop(shown_ones: Sequence[Picture], chosen: FiguresConfig) -> None:
             )
 
 
-def versions() -> dict[str, str]:
-    """Versions of ced, Python and the packages under it."""
+def versions(*others: str) -> dict[str, str]:
+    """Versions of ced, Python and the packages under it, and of the `others` that are installed."""
     found = {"ced": __version__, "python": platform.python_version()}
-    for name in _PACKAGES:
+    for name in (*_PACKAGES, *others):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

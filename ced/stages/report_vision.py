@@ -21,6 +21,7 @@ from ced.stages.evaluate_vision import PICTURES, Sources
 from ced.stages.report import versions
 
 RESULTS = "results.json"
+_PACKAGES = ("onnxruntime", "ai-edge-litert", "torchvision")
 _NUMBERS = {name: number for number, name in enumerate(CLASSES)}
 
 
@@ -87,7 +88,11 @@ def _produce(sources: Sources, evaluated: Output, making: Making) -> None:
 def _results(evaluated: Output, rows: tuple[VisionRow, ...], looked: Models) -> str:
     """Strict JSON: null where a class is not there to be found."""
     config = {**evaluated.manifest.config, **looked._asdict(), "inputs": evaluated.manifest.inputs}
-    found = {"versions": versions(), "config": config, "rows": [_finite(dataclasses.asdict(row)) for row in rows]}
+    found = {
+        "versions": versions(*_PACKAGES),
+        "config": config,
+        "rows": [_finite(dataclasses.asdict(row)) for row in rows],
+    }
     return json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 

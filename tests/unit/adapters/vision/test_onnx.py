@@ -71,6 +71,12 @@ def test_pixels_get_their_class(tiny_segmenter: Path, fit: str) -> None:
     assert np.array_equal(labels, expected)
 
 
+def test_values_are_normalised_as_imagenets(tiny_segmenter: Path) -> None:
+    """The tiny model says person where 10 (R - 0.485) / 0.229 is more than 0.8, G and B being 0: above 128.3 of 255."""
+    labels = onnx.Segmenter(tiny_segmenter, "native").segment(picture((0, 0, (127, 0, 0)), (16, 0, (130, 0, 0))))
+    assert (labels[:16, :16] == 0).all() and (labels[:16, 16:32] == 15).all()
+
+
 def test_an_image_larger_than_the_input_is_scaled(tiny_segmenter: Path) -> None:
     rgb = np.asarray(Image.fromarray(picture((16, 16, RED))).resize((256, 192), Image.Resampling.NEAREST))
     labels = onnx.Segmenter(tiny_segmenter, "native").segment(rgb)

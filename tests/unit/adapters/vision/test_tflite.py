@@ -1,5 +1,7 @@
 """TFLite models, really run: a tiny one whose answers are known, and the real segmenter where it is there."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -63,9 +65,13 @@ def test_large_images_come_back_at_their_size(tmp_path: Path, fit: str) -> None:
     assert (labels[:46] == 0).all() and (labels[54:] == 1).all()
 
 
-def test_loading_says_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    tflite.Segmenter(brightest_channel(tmp_path / "m.tflite"), "native")
-    assert capfd.readouterr() == ("", "")
+@pytest.mark.skipif(not REAL.is_dir(), reason="the models are not on this machine")
+def test_loading_says_nothing() -> None:
+    """In a process of its own: LiteRT speaks only the first time."""
+    path = REAL / "models" / "deeplabv3_mnv2_pascal_quant.tflite"
+    script = f"from ced.adapters import vision; vision.load_segmenter({str(path)!r})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"", b"")
 
 
 def test_other_inputs_are_one_clear_line(tmp_path: Path) -> None:
@@ -81,15 +87,15 @@ def test_a_file_that_is_no_model_is_one_clear_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the models are not on this machine")
-def test_the_real_segmenter_sees_real_monitors() -> None:
+def test_the_real_segmenter_sees_a_real_train() -> None:
     segmenter = tflite.Segmenter(REAL / "models" / "deeplabv3_mnv2_pascal_quant.tflite", "native")
-    with Image.open(REAL / "voc2007-val" / "JPEGImages" / "2007_000039.jpg") as image:
+    with Image.open(REAL / "voc2007-val" / "JPEGImages" / "2007_000123.jpg") as image:
         labels = segmenter.segment(np.asarray(image))
-    with Image.open(REAL / "voc2007-val" / "SegmentationClass" / "2007_000039.png") as image:
+    with Image.open(REAL / "voc2007-val" / "SegmentationClass" / "2007_000123.png") as image:
         mask = np.asarray(image)
-    monitor = SEGMENTS.index("tvmonitor")
+    train = SEGMENTS.index("train")
     shared, either = (
-        ((labels == monitor) & (mask == monitor)),
-        ((labels == monitor) | (mask == monitor)) & (mask != 255),
+        ((labels == train) & (mask == train)),
+        ((labels == train) | (mask == train)) & (mask != 255),
     )
     assert shared.sum() / either.sum() > 0.8
