@@ -119,6 +119,7 @@ def test_without_one_usable_image_the_reasons_are_told(ray_session: None, tmp_pa
 DRIVER = """
 import sys, json
 from pathlib import Path
+from ced.adapters import ray_cluster
 from ced.adapters.storage import Store
 from ced.config import EvaluateConfig
 from ced.stages import evaluate
