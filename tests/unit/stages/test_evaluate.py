@@ -91,10 +91,10 @@ def test_an_evaluation_that_was_killed_while_tidying_is_only_tidied(tmp_path: Pa
     rows = [{"dataset": "d", "colour": "y", "height": 16, "width": 16, "quality": 10, "image_id": "a"}]
     rows = [row | {"method": "jpeg", "reason": "", "message": ""} for row in rows]
     write_table(tmp_path / evaluate.FILE, pa.Table.from_pylist(rows, schema.PER_IMAGE))
-    scratch = tmp_path / ".parts" / "rows" / "part-00000.parquet"
+    scratch = tmp_path / ".parts" / "rows" / "part-00000-q010.parquet"
     write_table(scratch, pa.Table.from_pylist(rows, schema.PER_IMAGE))
     making = Making(tmp_path)
-    task = evaluate.Task("d", str(tmp_path), "y", (10,), (), 0)
-    evaluate._produce(task, [], 0, making)
+    task = evaluate.Task("d", str(tmp_path), "y", (), 0)
+    evaluate._produce(task, (10,), [], 0, making)
     assert making.counts["images"] == 1
     assert not scratch.exists()

@@ -46,7 +46,7 @@ def figures(folder: Path) -> dict[tuple[int, str], tuple[float, float]]:
 def test_it_is_the_spectrum_of_all_images_in_any_order(tmp_path: Path) -> None:
     paths = parts(tmp_path / "parts")
     for name, order in (("one", paths), ("two", paths[::-1])):
-        pool.pool(tmp_path / name, order, [10], ["jpeg", "copy"])
+        pool.pool(tmp_path / name, {10: order}, ["jpeg", "copy"])
     files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.*"))
     assert [path.as_posix() for path in files] == [
         "pooled.parquet",
@@ -63,7 +63,7 @@ def test_it_is_the_spectrum_of_all_images_in_any_order(tmp_path: Path) -> None:
 
 
 def test_a_method_that_failed_is_compared_with_the_same_images(tmp_path: Path) -> None:
-    pool.pool(tmp_path, parts(tmp_path / "parts", failed=(1,)), [10], ["jpeg", "copy"])
+    pool.pool(tmp_path, {10: parts(tmp_path / "parts", failed=(1,))}, ["jpeg", "copy"])
     kept = [PLANES[0], PLANES[2]]
     found = figures(tmp_path)
     assert found[10, "copy"] == likeness(spectrum(*kept), spectrum(*map(damaged, kept)))
@@ -71,6 +71,6 @@ def test_a_method_that_failed_is_compared_with_the_same_images(tmp_path: Path) -
 
 
 def test_a_method_that_restored_nothing_has_no_figures(tmp_path: Path) -> None:
-    pool.pool(tmp_path, parts(tmp_path / "parts", failed=(0, 1, 2)), [10], ["copy"])
+    pool.pool(tmp_path, {10: parts(tmp_path / "parts", failed=(0, 1, 2))}, ["copy"])
     assert figures(tmp_path)[10, "copy"] == pytest.approx((np.nan, np.nan), nan_ok=True)
     assert not pool.spectrum_file(tmp_path, 10, "copy").exists()
