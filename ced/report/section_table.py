@@ -14,6 +14,7 @@ _ARROWS = {
     "lower": ("↓", "lower is better"),
     "higher": ("↑", "higher is better"),
     "one": ("→1", "nearest to 1 is best"),
+    "none": ("", "shown, not compared"),
 }
 _SCROLL = '<div class="scroll" tabindex="0" role="region" aria-label="Table, wider than a narrow window">'
 _UNITS = {"psnr": "dB", "psnr_b": "dB"}
@@ -56,7 +57,8 @@ def _heads(columns: Iterable[Column]) -> str:
 def _head(column: Column) -> str:
     arrow, hint = _ARROWS[column.better]
     unit = f" <small>{_UNITS[column.field]}</small>" if column.field in _UNITS else ""
-    return f'<th scope="col"><abbr title="{hint}">{escape(column.heading)}{unit}&nbsp;{arrow}</abbr></th>'
+    pointer = f"&nbsp;{arrow}" if arrow else ""
+    return f'<th scope="col"><abbr title="{hint}">{escape(column.heading)}{unit}{pointer}</abbr></th>'
 
 
 def _body(group: Group, columns: Sequence[Column]) -> str:
