@@ -35,6 +35,8 @@ CLASSIFIER = "classifier.safetensors"
 CLASSES = "classes.json"
 FILES = (DESCRIPTION, AUTOENCODER, CLASSIFIER, CLASSES)
 
+RELEASED = Path(__file__).parent / "released" / "y"  # the restorer that comes with ced (docs/model-card.md)
+
 TILE_PIXELS = 1 << 21  # larger images are restored in bands of about this many pixels
 GRID = 4  # sides the networks take are multiples of this
 

@@ -208,8 +208,10 @@ def _report(parser: argparse.ArgumentParser) -> None:
 def _restore(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("inputs", nargs="+", metavar="IN", help="image files, or folders of them")
     parser.add_argument("-o", "--out", required=True, metavar="OUT", help="a PNG file, or a folder for many")
-    parser.add_argument("--model", metavar="MODEL", help="a restorer's folder or an MLflow URI; default: the champion")
-    parser.add_argument("--store", metavar="DIR", help="where the champion is looked up (CED_STORE, .ced)")
+    parser.add_argument(
+        "--model", metavar="MODEL", help="a restorer's folder or an MLflow URI; default: the one that comes with ced"
+    )
+    parser.add_argument("--store", metavar="DIR", help="restore with the champion of this store")
     parser.add_argument(
         "--read-off",
         default="argmax",

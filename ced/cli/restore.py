@@ -87,14 +87,20 @@ def _check(work: list[tuple[photographs.Photograph, Path]]) -> None:
 
 
 def _model(arguments: argparse.Namespace) -> Path:
-    """The folder of the restorer: the one that is named, else the registry's champion."""
+    """The folder of the restorer: the one that is named, the champion of a store that is, else the released one."""
     if arguments.model and "://" not in arguments.model and ":/" not in arguments.model:
         return Path(arguments.model)
+    if not arguments.model and not arguments.store:
+        from ced.restore import RELEASED
+
+        return RELEASED
     from ced.adapters import mlflow_tracking
 
     settings.quiet()
     from_environment = settings.load()
     store = Path(arguments.store or from_environment.store).resolve()
+    if not store.is_dir() and not from_environment.mlflow_uri:
+        raise InputError(f"{store}: no such store; make it with `ced run`, or leave --store out")
     uri = from_environment.mlflow_uri or mlflow_tracking.local_uri(store)
     mlflow_tracking.check(uri)
     if arguments.model:

@@ -11,7 +11,10 @@ from skimage import data
 from ced import restore
 from ced.cli.main import main
 from ced.config import NetworkConfig
+from ced.core import metrics
 from ced.core.classes import Classes
+from ced.core.colour import luminance
+from ced.core.spectrum import Spectrum, likeness
 from ced.nets import weights
 from ced.nets.autoencoder import AutoEncoder
 from ced.nets.classifier import Classifier
@@ -167,3 +170,24 @@ def test_a_model_of_another_format(
     assert len(lines) == 1
     assert str(other) in lines[0] or "safetensors" in lines[0]
     assert not (tmp_path / "cat.png").exists()
+
+
+def test_without_a_model_the_released_one_restores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is trained first: blocks go, detail comes (the released one trades PSNR for it), colour stays."""
+    original = data.coffee()[:200, :304]
+    Image.fromarray(original).save(tmp_path / "cup.jpg", quality=20)
+    assert run(tmp_path / "cup.jpg", "-o", tmp_path / "cup.png") == 0
+    luma = luminance(original)
+    with Image.open(tmp_path / "cup.jpg") as damaged, Image.open(tmp_path / "cup.png") as restored:
+        before, after = (luminance(np.asarray(image.convert("RGB"))) for image in (damaged, restored))
+    first, second = metrics.measure(luma, before), metrics.measure(luma, after)
+    assert second.psnr_b > first.psnr_b + 0.5
+    assert second.bef < first.bef / 4
+    spectra = [Spectrum.empty().update(plane) for plane in (luma, before, after)]
+    assert likeness(spectra[0], spectra[2]).w1 < 0.6 * likeness(spectra[0], spectra[1]).w1
+
+
+def test_a_store_that_is_not_there_is_named(cat: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(cat, "-o", tmp_path / "cat.png", "--store", tmp_path / "gone") == 2
+    assert f"{tmp_path / 'gone'}: no such store" in capsys.readouterr().err
+    assert not (tmp_path / "gone").exists()
