@@ -14,8 +14,7 @@ from ced.config import (
 )
 from ced.errors import ConfigError
 
-
-# Of the gradient of L_r, whose norm is about 1e-3: without a limit near it CED-GT leaps away now and then (docs/log.md).
+# Of the gradient of L_r, whose norm is about 1e-3: limited far above it, CED-GT leaps away now and then (docs/log.md).
 _CLIP = 0.02
 
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageFilter
 from skimage import data
 
+from ced.adapters.photographs import Photograph
 from ced.adapters.storage import Folder, Making, Output, Store, make, write_table, write_text
 from ced.config import ClassesConfig, EvaluateConfig, PrepareConfig, as_dict
 from ced.core import classes
@@ -38,8 +39,8 @@ def build(root: Path, colour: str = "y") -> dict[str, Output]:
 
     def examples(making: Making) -> None:
         for part, names in enumerate((["cat.png", "text.jpg"], ["cup.png", "man.png"])):
-            listed = json.dumps([(name, str(photographs / name), "") for name in names])
-            prepare.prepare_part(config, config.crops, str(making.folder), {"part": part, "photographs": listed})
+            listed = [Photograph(name, str(photographs / name), "") for name in names]
+            prepare.prepare_part(config, config.crops, str(making.folder), {"part": part, "photographs": listed})()
         making.counts.update({"photographs": 4, "prepared": 3, "quarantined": 1, "examples": 12})
         making.counts["quarantined: not an image"] = 1
 
@@ -59,7 +60,7 @@ def build(root: Path, colour: str = "y") -> dict[str, Output]:
 
     def labelled(making: Making) -> None:
         for part in parts:
-            label.label_part(edges.load(found), str(making.folder), {"part": str(part)})
+            label.label_part(edges.load(found), str(making.folder), {"part": str(part)})()
         making.counts["examples"] = 12
 
     inputs = made_from | {"classes": found.manifest.content}
@@ -91,7 +92,6 @@ def coloured(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def edit() -> Callable[[Path, Callable[[dict], None]], None]:
     """Change an output's manifest."""
-    import json
 
     def change(folder: Path, how: Callable[[dict], None]) -> None:
         path = folder / "manifest.json"
@@ -123,14 +123,17 @@ def evaluate_small(root: Path) -> Output:
     methods = tuple(prepare_method(parse(text), config, root) for text in config.methods)
 
     def produce(making: Making) -> None:
-        task = measure.Task("set", str(making.folder), "y", (10, 20), methods, pictures=2)
+        task = measure.Task("set", str(making.folder), "y", methods, pictures=2)
+        parts = {quality: [measure.part_name(number, quality) for number in range(2)] for quality in (10, 20)}
         for number, name in enumerate(files):
             photograph = (f"set/{name}", str(root / "images" / name), "")
             row = {"number": number, "name": f"set/{name}", "photograph": photograph}
-            assert measure.evaluate_image(task, row)["reason"] == ""
-        parts = [prepare.part_name(number) for number in range(2)]
-        pool.pool(making.folder, [making.folder / measure.SPECTRA / p for p in parts], (10, 20), config.names)
-        tables = [pq.read_table(making.folder / measure.PARTS / part) for part in parts]
+            for quality in parts:
+                assert measure.evaluate_image(task, row | {"quality": quality})["reason"] == ""
+        spectra = {q: [making.folder / measure.SPECTRA / name for name in names] for q, names in parts.items()}
+        pool.pool(making.folder, spectra, config.names)
+        of_an_image = zip(*parts.values(), strict=True)
+        tables = [pq.read_table(making.folder / measure.PARTS / part) for pair in of_an_image for part in pair]
         write_table(making.folder / evaluate.FILE, pa.concat_tables(tables))
         making.counts.update(images=2, rows=8)
 
