@@ -4,7 +4,7 @@ import functools
 from pathlib import Path
 from typing import NamedTuple
 
-from ced import restore, settings
+from ced import settings
 from ced.adapters import photographs
 from ced.adapters.storage import sha256, write_bytes
 from ced.config import EvaluateConfig, fingerprint
@@ -55,6 +55,8 @@ def restorer(name: str, folder: Path, colour: str, content: str = "") -> Prepare
 
 def digest(folder: Path) -> str:
     """A digest of a restorer's files. Raises FormatError where it is none."""
+    from ced import restore
+
     restore.Restorer.load(folder)
     return fingerprint({path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name in restore.FILES})
 
@@ -63,6 +65,8 @@ def digest(folder: Path) -> str:
 def open_method(prepared: Prepared) -> Method:
     """The method, ready to restore; loaded once a process."""
     if prepared.kind == spec.RESTORER:
+        from ced import restore  # and with it torch: jpeg, folders and commands do without
+
         return Network(prepared.name, restore.Restorer.load(prepared.target))
     if prepared.kind == spec.FOLDER:
         return Folder(prepared.name, Path(prepared.target))
@@ -95,6 +99,7 @@ def _command(asked: Spec, config: EvaluateConfig) -> Prepared:
 
 def _fetched(uri: str, store: Path) -> Path:
     """The restorer of an MLflow model, in the store, where all machines of a job see it."""
+    from ced import restore
     from ced.adapters import mlflow_tracking
 
     tracking = settings.load().mlflow_uri or mlflow_tracking.local_uri(store)

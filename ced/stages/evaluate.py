@@ -27,7 +27,7 @@ logger = logging.getLogger("ced")
 
 FILE, QUARANTINE = "per_image.parquet", "quarantine.parquet"
 _FORM = 2  # of what is measured; another number measures again
-_TOLD = 5  # failures that are told one by one
+_TOLD, _LENGTH = 3, 120  # failures that are told one by one, and characters of each reason
 
 
 def check(config: Config) -> None:
@@ -162,5 +162,5 @@ def _tell(output: Output) -> None:
 
 
 def _list(rows: list[dict[str, Any]], name: str) -> str:
-    told = "; ".join(f"{row[name]} ({row['reason']}: {row['message']})" for row in rows[:_TOLD])
+    told = "; ".join(f"{row[name]} ({row['reason']}: {row['message'][:_LENGTH]})" for row in rows[:_TOLD])
     return told + (f"; and {len(rows) - _TOLD} more in {FILE}" if len(rows) > _TOLD else "")

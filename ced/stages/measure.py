@@ -38,6 +38,15 @@ class Task:
     lpips: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class _Original:
+    """An image, with what all its versions are compared with."""
+
+    image: np.ndarray  # as it is coded: (H, W) luminance or (H, W, 3) RGB
+    reference: metrics.Reference
+    spectrum: bytes
+
+
 @dataclass(frozen=True)
 class _Found:
     """What was found out about one image so far."""
@@ -51,13 +60,10 @@ def evaluate_image(task: Task, row: ray_data.Row) -> ray_data.Row:
     """Measure all methods on one image at one quality factor. The answer says why where that cannot be done."""
     answer = {"name": row["name"], "reason": "", "message": ""}
     try:
-        rgb = decode_rgb(photographs.read(Photograph(*row["photograph"])))
-        if min(rgb.shape[:2]) < metrics.SMALLEST:
-            least = f"the measures take {metrics.SMALLEST}x{metrics.SMALLEST} and more"
-            raise Rejected("too small", f"{rgb.shape[1]}x{rgb.shape[0]} pixels, {least}")
+        original = _opened(Photograph(*row["photograph"]), task.colour)
     except Rejected as error:
         return answer | {"reason": error.reason, "message": error.message}
-    found = _measure_all(task, row["name"], rgb, row["quality"])
+    found = _measure_all(task, row["name"], original, row["quality"])
     if row["number"] < task.pictures:
         for key, image in found.pictures.items():
             write_bytes(Path(task.folder, PICTURES, f"{row['number']:05d}-{key}.png"), _png(image))
@@ -84,14 +90,23 @@ def picture_name(number: int, quality: int, method: str) -> str:
     return f"{number:05d}-{version(quality, method)}.png"
 
 
-def _measure_all(task: Task, name: str, rgb: np.ndarray, quality: int) -> _Found:
+@functools.lru_cache(maxsize=1)  # often the next task is the same image at another quality factor
+def _opened(photograph: Photograph, colour: str) -> _Original:
+    """Raises Rejected."""
+    rgb = decode_rgb(photographs.read(photograph))
+    if min(rgb.shape[:2]) < metrics.SMALLEST:
+        least = f"the measures take {metrics.SMALLEST}x{metrics.SMALLEST} and more"
+        raise Rejected("too small", f"{rgb.shape[1]}x{rgb.shape[0]} pixels, {least}")
     luma = luminance(rgb)
-    original = luma if task.colour == "y" else rgb
-    reference = metrics.Reference.of(luma)
-    found = _Found([], {ORIGINAL: _spectrum(luma)}, {ORIGINAL: original})
+    return _Original(luma if colour == "y" else rgb, metrics.Reference.of(luma), _spectrum(luma))
+
+
+def _measure_all(task: Task, name: str, original: _Original, quality: int) -> _Found:
+    found = _Found([], {ORIGINAL: original.spectrum}, {ORIGINAL: original.image})
+    height, width = original.image.shape[:2]
     facts = {"dataset": task.dataset, "image_id": name, "colour": task.colour, "quality": quality}
-    facts |= {"height": rgb.shape[0], "width": rgb.shape[1], "reason": "", "message": ""}
-    damaged = Damaged.of(name, quality, original)
+    facts |= {"height": height, "width": width, "reason": "", "message": ""}
+    damaged = Damaged.of(name, quality, original.image)
     for prepared in task.methods:
         method = open_method(prepared)  # loading is not restoring
         told = {**facts, "method": method.name}
@@ -101,9 +116,9 @@ def _measure_all(task: Task, name: str, rgb: np.ndarray, quality: int) -> _Found
             found.rows.append(told | {"reason": error.reason, "message": error.message})
             continue
         plane = restored if task.colour == "y" else luminance(restored)
-        measured = reference.measure(plane)._asdict()
+        measured = original.reference.measure(plane)._asdict()
         if task.lpips:
-            measured["lpips"] = _perceptual().distance(luma, plane)
+            measured["lpips"] = _perceptual().distance(original.reference.plane, plane)
         found.rows.append({**told, **measured, "seconds": seconds})
         key = version(quality, method.name)
         found.spectra[key], found.pictures[key] = _spectrum(plane), restored

@@ -1,6 +1,8 @@
 """What is found out about methods before a job, and that they open afterwards."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -91,3 +93,8 @@ def test_a_colour_model_is_for_colour(colour_model: Path, colour: Damaged, tmp_p
         prepare(asked, TWO, tmp_path)
     prepared = prepare(asked, EvaluateConfig(colour="rgb"), tmp_path)
     assert checked(open_method(prepared), colour).shape == colour.image.shape
+
+
+def test_methods_without_a_network_need_no_torch() -> None:
+    code = "import sys, ced.stages.measure, ced.stages.evaluate; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
