@@ -8,6 +8,7 @@ import torch
 
 from ced.config import NetworkConfig, as_dict
 from ced.errors import ConfigError, FormatError
+from ced.nets import tensors
 from ced.nets.autoencoder import AutoEncoder
 from ced.nets.baselines import ARCNN, Galteri
 from ced.nets.blocks import to_channels_last
@@ -23,10 +24,7 @@ FORMAT, VERSION = "ced.weights", 1
 
 def encode(module: Network) -> bytes:
     """The weights of `module` and what is needed to rebuild it. Equal weights give equal bytes."""
-    from safetensors.torch import save
-
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
-    return save(tensors, {"ced": json.dumps(_header(module), sort_keys=True)})
+    return tensors.save(module.state_dict(), {"ced": json.dumps(_header(module), sort_keys=True)})
 
 
 def decode(data: bytes) -> Network:
@@ -34,16 +32,13 @@ def decode(data: bytes) -> Network:
 
     Raises FormatError where `data` is something else, or was cut short.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
     header = _read_header(data)
     # Built without memory or random numbers: the shapes are checked before anything is allocated for them.
     with torch.device("meta"):
         module = _build(header)
     try:
-        module.load_state_dict(load(data), assign=True)
-    except (SafetensorError, RuntimeError) as error:
+        module.load_state_dict(tensors.load(data), assign=True)
+    except (ValueError, RuntimeError) as error:
         raise FormatError(f"the weights do not fit their own header; make the model again ({_line(error)})") from None
     to_channels_last(module)
     module.eval()
