@@ -68,10 +68,15 @@ def _start(entry: Any) -> int:
 
 def _checked(name: str, entry: dict[str, Any]) -> tuple[list[int], int, int]:
     """Shape, start and end of a tensor whose entry is sound."""
-    kind, shape, offsets = entry.get("dtype"), entry.get("shape"), entry["data_offsets"]
-    numbers = [*shape, *offsets] if isinstance(shape, list) and isinstance(offsets, list) and len(offsets) == 2 else None
-    if kind != _KIND or numbers is None or any(type(number) is not int or number < 0 for number in numbers):
-        raise ValueError(f"{name}: {kind} of shape {shape}, where float32 is read")
+    kind, shape, offsets = entry.get("dtype"), _counts(entry.get("shape")), _counts(entry["data_offsets"])
+    if kind != _KIND or shape is None or offsets is None or len(offsets) != 2:
+        raise ValueError(f"{name}: {kind} of shape {entry.get('shape')}, where float32 is read")
     if offsets[1] - offsets[0] != _SIZE * math.prod(shape):
         raise ValueError(f"{name}: {offsets[1] - offsets[0]} bytes for the shape {shape}")
     return shape, offsets[0], offsets[1]
+
+
+def _counts(values: Any) -> list[int] | None:
+    """`values` where they are a list of whole numbers, none below zero."""
+    sound = isinstance(values, list) and all(type(number) is int and number >= 0 for number in values)
+    return values if sound else None
