@@ -23,9 +23,9 @@ class Perceptual:
         """Raises ConfigError where the package is not installed, ServiceError where its weights cannot be had."""
         try:
             import lpips
-        except ImportError as error:
+        except (ImportError, OSError, RuntimeError) as error:  # a torchvision of another torch raises the latter two
             raise ConfigError(
-                f"LPIPS: {_line(error)}; `pip install lpips torchvision` beside this torch, or leave out --lpips"
+                f"LPIPS: {_line(error)}; `pip install lpips` with the torchvision of this torch, or leave out --lpips"
             ) from None
         try:
             return cls(answer_of(lambda: lpips.LPIPS(net=_NETWORK, verbose=False).eval(), _PATIENCE))

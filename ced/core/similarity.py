@@ -101,16 +101,14 @@ def _sums(plane: np.ndarray) -> np.ndarray:
 
 def _smooth(plane: np.ndarray) -> np.ndarray:
     """Means over all valid Gaussian windows. Shape: (H, W) float64 -> (H-10, W-10) float64."""
-    down = _weighted([plane[k : len(plane) - GAUSSIAN + 1 + k] for k in range(GAUSSIAN)])
-    return _weighted([down[:, k : down.shape[1] - GAUSSIAN + 1 + k] for k in range(GAUSSIAN)])
-
-
-def _weighted(shifted: list[np.ndarray]) -> np.ndarray:
+    rows, width = len(plane) - GAUSSIAN + 1, plane.shape[1]
     middle = GAUSSIAN // 2
-    total: np.ndarray = shifted[middle] * _TAPS[middle]
-    pair = np.empty_like(total)
+    down: np.ndarray = plane[middle : middle + rows] * _TAPS[middle]
+    pair = np.empty_like(down)
     for k in range(middle):  # the window is symmetric
-        np.add(shifted[k], shifted[-1 - k], out=pair)
+        np.add(plane[k : k + rows], plane[GAUSSIAN - 1 - k :][:rows], out=pair)
         pair *= _TAPS[k]
-        total += pair
-    return total
+        down += pair
+    # Along the rows as one long line: what straddles two rows is left out of the view.
+    line = np.correlate(down.ravel(), _TAPS, "valid")
+    return np.lib.stride_tricks.as_strided(line, (rows, width - GAUSSIAN + 1), (width * line.itemsize, line.itemsize))

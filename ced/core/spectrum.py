@@ -23,6 +23,7 @@ _SIDE = (_OCTAVES[1] - _OCTAVES[0]) * _PER_OCTAVE  # bins of one sign
 _ZERO = _SIDE  # the bin of zero: negative ones before it, positive ones behind
 _BINS = 2 * _SIDE + 1
 _FIRST = (127 + _OCTAVES[0]) * _PER_OCTAVE  # upper 16 bits of 2^-10
+_AT_ONCE, _COUNT = 1 << 17, 34
 
 
 class Likeness(NamedTuple):
@@ -61,17 +62,11 @@ class Spectrum:
             raise ValueError(f"a plane must be (H, W) uint8, not {plane.shape} {plane.dtype}")
         if min(plane.shape) < BLOCK:
             raise ValueError(f"an image of {plane.shape[1]}x{plane.shape[0]} has no block of {BLOCK}x{BLOCK}")
-        bits = dct8x8(laplacian(plane)).view(np.uint32)
-        bins = ((bits >> np.uint32(16)) & np.uint32(0x7FFF)).astype(np.int32)
-        bins -= _FIRST - 1
-        np.maximum(bins, 0, out=bins)
-        low = np.where(bins > 0, bits & np.uint32(0xFFFF), np.uint32(0))
-        np.negative(bins, out=bins, where=bits >> np.uint32(31) > 0)
-        bins += (np.arange(CHANNELS, dtype=np.int32) * _BINS + _ZERO)[:, None]
-        size = CHANNELS * _BINS
-        # float64 holds sums of lower bits exactly up to 2^37 values, more than a plane has.
-        self.counts.ravel()[:] += np.bincount(bins.ravel(), minlength=size)
-        self.lower.ravel()[:] += np.bincount(bins.ravel(), low.ravel(), minlength=size).astype(np.int64)
+        for channel, row in enumerate(dct8x8(laplacian(plane)).view(np.uint32)):
+            for start in range(0, len(row), _AT_ONCE):
+                counts, lower = _histogram(row[start : start + _AT_ONCE])
+                self.counts[channel] += counts
+                self.lower[channel] += lower
         return self
 
     def merge(self, other: Self) -> Self:
@@ -167,6 +162,22 @@ def _channel(original: Spectrum, restored: Spectrum, u: int, v: int) -> tuple[fl
     if scale > 0:
         return distance / scale, width / scale
     return (0.0, 1.0) if distance == 0 else (float("inf"), float("inf"))
+
+
+def _histogram(bits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many of some float32, given as their bits, lie in each bin, and the sum of their lower 16 bits."""
+    bins = ((bits >> np.uint32(16)) & np.uint32(0x7FFF)).astype(np.int64)
+    bins -= _FIRST - 1
+    np.maximum(bins, 0, out=bins)
+    bins *= (bits.view(np.int32) >> 31) | 1  # the sign
+    bins += _ZERO
+    # A float64 holds both sums apart, and exactly: 2^17 counts of 2^34, and below them 2^17 lower bits of 2^16.
+    weights = (bits & np.uint32(0xFFFF)).astype(np.float64)
+    weights += 1 << _COUNT
+    both = np.bincount(bins, weights, minlength=_BINS).astype(np.int64)
+    counts, lower = both >> _COUNT, both & ((1 << _COUNT) - 1)
+    lower[_ZERO] = 0
+    return counts, lower
 
 
 def _npz(arrays: dict[str, np.ndarray], packed: bool) -> bytes:

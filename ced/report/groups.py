@@ -28,7 +28,7 @@ class Column:
     field: str
     heading: str
     decimals: int
-    better: Literal["lower", "higher", "one"]
+    better: Literal["lower", "higher", "one", "none"]  # "none": shown, but no contest
 
     def text(self, value: float) -> str:
         """The value as the paper prints it; "∞" for a perfect restoration, "–" where there is no value."""
@@ -55,7 +55,7 @@ MORE = (
     Column("energy", "Energy", 3, "one"),
     Column("bef_mse", "BEF/MSE", 3, "lower"),
     Column("lpips", "LPIPS", 3, "lower"),
-    Column("seconds_per_megapixel", "s/Mpixel", 2, "lower"),
+    Column("seconds_per_megapixel", "s/Mpixel", 2, "none"),
 )
 
 
@@ -89,7 +89,7 @@ class Group:
         value = _printed(row, column)
         others = [_printed(r, column) for r in self.rows if r is not row and not r.failures]
         others = [o for o in others if not math.isnan(o)]
-        if row.failures:
+        if row.failures or column.better == "none":
             return False
         if math.isnan(value) or not others:
             return False

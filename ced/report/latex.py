@@ -10,7 +10,7 @@ from ced.report.model import Row
 _MORE = tuple(column for column in EXTRA if column.field in ("ssim_gaussian", "w1", "energy"))
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "<": r"\textless{}", ">": r"\textgreater{}",
 }  # fmt: skip
 _FIGURES = {"∞": r"$\infty$", "−∞": r"$-\infty$", "–": "--"}
 

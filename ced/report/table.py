@@ -54,7 +54,8 @@ def terminal(rows: Iterable[Row], width: int | None = None, styled: bool = False
     console.print(table)
     notes = [_NOTES["star"]] * (not styled and _has_best(found)) + [_NOTES["paper"]] * with_paper
     notes += [_NOTES["dagger"]] * any(group.differs for group in found)
-    console.print(" " + "; ".join(notes), style="dim", highlight=False)
+    if notes:
+        console.print(" " + "; ".join(notes), style="dim", highlight=False)
     more = _columns(found)
     if more:
         _second(console, found, more, styled)

@@ -20,15 +20,14 @@ from ced.errors import ConfigError, InputError
 from ced.methods import Prepared, parse, prepare
 from ced.methods.open import restorer
 from ced.stages import pool
-from ced.stages.measure import PARTS, PICTURES, SPECTRA, Task, evaluate_image, picture_name
-from ced.stages.prepare import part_name
+from ced.stages.measure import PARTS, PICTURES, SPECTRA, Task, evaluate_image, part_name, picture_name
 from ced.stages.progress import Progress
 
 logger = logging.getLogger("ced")
 
 FILE, QUARANTINE = "per_image.parquet", "quarantine.parquet"
 _FORM = 2  # of what is measured; another number measures again
-_TOLD = 5  # failures that are told one by one
+_TOLD, _LENGTH = 3, 120  # failures that are told one by one, and characters of each reason
 
 
 def check(config: Config) -> None:
@@ -57,8 +56,8 @@ def run(config: EvaluateConfig, images: str, restorers: dict[str, Output], place
 
     def produce(making: Making) -> None:
         folder = str(making.folder)
-        task = Task(dataset, folder, config.colour, config.qualities, methods, config.pictures, config.lpips)
-        _produce(task, found, workers, making)
+        task = Task(dataset, folder, config.colour, methods, config.pictures, config.lpips)
+        _produce(task, config.qualities, found, workers, making)
 
     output = make(place, "evaluate", described, inputs, produce)
     _tell(output)
@@ -98,39 +97,46 @@ def _prepared(text: str, config: EvaluateConfig, restorers: dict[str, Output], p
     return prepare(asked, config, place.root)
 
 
-def _produce(task: Task, found: list[Photograph], workers: int, making: Making) -> None:
+def _produce(task: Task, qualities: tuple[int, ...], found: list[Photograph], workers: int, making: Making) -> None:
     folder = making.folder
     if not (folder / FILE).exists():  # written last: with it there only tidying is left
-        set_aside = _measure(task, found, workers, folder)
-        names = [part_name(number) for number in range(len(found)) if (folder / PARTS / part_name(number)).exists()]
-        if not names:
-            reasons = ", ".join(sorted({row["reason"] for row in set_aside}))
+        set_aside = _measure(task, qualities, found, workers)
+        numbers = [number for number, photograph in enumerate(found) if photograph.name not in set_aside]
+        if not numbers:
+            reasons = ", ".join(sorted({row["reason"] for row in set_aside.values()}))
             raise InputError(f"none of the {len(found)} test images can be measured ({reasons}); give other ones")
         if set_aside:
-            rows = sorted(set_aside, key=lambda row: row["source"])
+            rows = [set_aside[source] for source in sorted(set_aside)]
             write_table(folder / QUARANTINE, pa.Table.from_pylist(rows, schema.QUARANTINE))
-        methods = [method.name for method in task.methods]
-        pool.pool(folder, [folder / SPECTRA / name for name in names], task.qualities, methods)
-        write_table(folder / FILE, pa.concat_tables([pq.read_table(folder / PARTS / name) for name in names]))
+        parts = {
+            quality: [folder / SPECTRA / part_name(number, quality) for number in numbers] for quality in qualities
+        }
+        pool.pool(folder, parts, [method.name for method in task.methods])
+        rows_of = [folder / PARTS / part_name(number, quality) for number in numbers for quality in qualities]
+        write_table(folder / FILE, pa.concat_tables([pq.read_table(part) for part in rows_of]))
     making.counts.update(_counts(folder))
     for scratch in (PARTS, SPECTRA):
         shutil.rmtree(folder / scratch, ignore_errors=True)
 
 
-def _measure(task: Task, found: list[Photograph], workers: int, folder: Path) -> list[dict[str, str]]:
-    """Write what parts are missing; the images that were set aside."""
-    progress = Progress("evaluate", len(found), "images")
+def _measure(
+    task: Task, qualities: tuple[int, ...], found: list[Photograph], workers: int
+) -> dict[str, dict[str, str]]:
+    """Write what parts are missing; the images that were set aside, by name."""
+    progress = Progress("evaluate", len(found) * len(qualities), "damaged images")
     rows = []
     for number, photograph in enumerate(found):
-        if (folder / PARTS / part_name(number)).exists():
-            progress.skip(1)
-        else:
-            rows.append({"number": number, "name": photograph.name, "photograph": tuple(photograph)})
-    set_aside = []
+        for quality in qualities:
+            if Path(task.folder, PARTS, part_name(number, quality)).exists():
+                progress.skip(1)
+            else:
+                facts = {"number": number, "quality": quality}
+                rows.append({**facts, "name": photograph.name, "photograph": tuple(photograph)})
+    set_aside = {}
     for row in ray_data.run_tasks(partial(evaluate_image, task), rows, workers):
         progress.advance()
         if row["reason"]:
-            set_aside.append({"source": row["name"], "reason": row["reason"], "message": row["message"]})
+            set_aside[row["name"]] = {"source": row["name"], "reason": row["reason"], "message": row["message"]}
     return set_aside
 
 
@@ -155,5 +161,5 @@ def _tell(output: Output) -> None:
 
 
 def _list(rows: list[dict[str, Any]], name: str) -> str:
-    told = "; ".join(f"{row[name]} ({row['reason']}: {row['message']})" for row in rows[:_TOLD])
+    told = "; ".join(f"{row[name]} ({row['reason']}: {row['message'][:_LENGTH]})" for row in rows[:_TOLD])
     return told + (f"; and {len(rows) - _TOLD} more in {FILE}" if len(rows) > _TOLD else "")

@@ -20,7 +20,7 @@ def row(key: tuple[str, int, str, str], ones: Sequence[dict[str, Any]], pooled: 
     """
     done = [one for one in ones if not one["reason"]]
     measures = [name for name in _MEASURES if done and done[0][name] is not None]
-    values = np.array([[one[name] for name in measures] for one in done], np.float64).reshape(len(done), -1)
+    values = np.array([[one[name] for name in measures] for one in done], np.float64).reshape(len(done), len(measures))
     means = dict(zip(measures, map(float, values.mean(axis=0)), strict=True)) if done else {}
     psnr, psnr_b, ssim, ssim_gaussian, bef_mse, lpips = (means.get(name, math.nan) for name in _MEASURES)
     w1, energy = pooled

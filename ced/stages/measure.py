@@ -1,4 +1,4 @@
-"""The work of one evaluation task: one image, every quality factor and method -> one part, and its spectra."""
+"""The work of one evaluation task: one image at one quality factor, every method -> one part, and its spectra."""
 
 import functools
 import io
@@ -20,24 +20,31 @@ from ced.core.colour import luminance
 from ced.core.images import Rejected, decode_rgb
 from ced.core.spectrum import Spectrum
 from ced.methods import Damaged, Failed, Method, Prepared, checked, open_method
-from ced.stages.prepare import part_name
 
-PARTS, SPECTRA = ".parts/rows", ".parts/spectra"  # scratch: of each image
+PARTS, SPECTRA = ".parts/rows", ".parts/spectra"  # scratch: of each image and quality factor
 PICTURES = "pictures"
 ORIGINAL = "original"
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a worker needs to evaluate one image."""
+    """What a worker needs to evaluate an image."""
 
     dataset: str
     folder: str
     colour: str
-    qualities: tuple[int, ...]
     methods: tuple[Prepared, ...]
     pictures: int  # images whose restorations are kept as PNG
     lpips: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class _Original:
+    """An image, with what all its versions are compared with."""
+
+    image: np.ndarray  # as it is coded: (H, W) luminance or (H, W, 3) RGB
+    reference: metrics.Reference
+    spectrum: bytes
 
 
 @dataclass(frozen=True)
@@ -50,25 +57,27 @@ class _Found:
 
 
 def evaluate_image(task: Task, row: ray_data.Row) -> ray_data.Row:
-    """Measure all methods on one image. The answer says why where that cannot be done, and how many methods failed."""
-    answer = {"name": row["name"], "reason": "", "message": "", "failures": 0}
+    """Measure all methods on one image at one quality factor. The answer says why where that cannot be done."""
+    answer = {"name": row["name"], "reason": "", "message": ""}
     try:
-        rgb = decode_rgb(photographs.read(Photograph(*row["photograph"])))
-        if min(rgb.shape[:2]) < metrics.SMALLEST:
-            least = f"the measures take {metrics.SMALLEST}x{metrics.SMALLEST} and more"
-            raise Rejected("too small", f"{rgb.shape[1]}x{rgb.shape[0]} pixels, {least}")
+        original = _opened(Photograph(*row["photograph"]), task.colour)
     except Rejected as error:
         return answer | {"reason": error.reason, "message": error.message}
-    found = _measure_all(task, row["name"], rgb)
+    found = _measure_all(task, row["name"], original, row["quality"])
     if row["number"] < task.pictures:
         for key, image in found.pictures.items():
             write_bytes(Path(task.folder, PICTURES, f"{row['number']:05d}-{key}.png"), _png(image))
-    name = part_name(row["number"])
+    name = part_name(row["number"], row["quality"])
     # One column a version: each is read alone.
     write_table(Path(task.folder, SPECTRA, name), pa.table({key: [data] for key, data in found.spectra.items()}))
     # The rows come last: a part of rows is a finished part.
     write_table(Path(task.folder, PARTS, name), pa.Table.from_pylist(found.rows, schema.PER_IMAGE))
-    return answer | {"failures": sum(bool(one["reason"]) for one in found.rows)}
+    return answer
+
+
+def part_name(number: int, quality: int) -> str:
+    """The part of image `number` at a quality factor."""
+    return f"part-{number:05d}-q{quality:03d}.parquet"
 
 
 def version(quality: int, method: str) -> str:
@@ -81,30 +90,38 @@ def picture_name(number: int, quality: int, method: str) -> str:
     return f"{number:05d}-{version(quality, method)}.png"
 
 
-def _measure_all(task: Task, name: str, rgb: np.ndarray) -> _Found:
+@functools.lru_cache(maxsize=1)  # often the next task is the same image at another quality factor
+def _opened(photograph: Photograph, colour: str) -> _Original:
+    """Raises Rejected."""
+    rgb = decode_rgb(photographs.read(photograph))
+    if min(rgb.shape[:2]) < metrics.SMALLEST:
+        least = f"the measures take {metrics.SMALLEST}x{metrics.SMALLEST} and more"
+        raise Rejected("too small", f"{rgb.shape[1]}x{rgb.shape[0]} pixels, {least}")
     luma = luminance(rgb)
-    original = luma if task.colour == "y" else rgb
-    reference = metrics.Reference.of(luma)
-    found = _Found([], {ORIGINAL: _spectrum(luma)}, {ORIGINAL: original})
-    facts = {"dataset": task.dataset, "image_id": name, "colour": task.colour}
-    facts |= {"height": rgb.shape[0], "width": rgb.shape[1]}
-    for quality in task.qualities:
-        damaged = Damaged.of(name, quality, original)
-        for prepared in task.methods:
-            method = open_method(prepared)  # loading is not restoring
-            told = {**facts, "method": method.name, "quality": quality, "reason": "", "message": ""}
-            try:
-                seconds, restored = _timed(method, damaged)
-            except Failed as error:
-                found.rows.append(told | {"reason": error.reason, "message": error.message})
-                continue
-            plane = restored if task.colour == "y" else luminance(restored)
-            measured = reference.measure(plane)._asdict()
-            if task.lpips:
-                measured["lpips"] = _perceptual().distance(luma, plane)
-            found.rows.append({**told, **measured, "seconds": seconds})
-            key = version(quality, method.name)
-            found.spectra[key], found.pictures[key] = _spectrum(plane), restored
+    return _Original(luma if colour == "y" else rgb, metrics.Reference.of(luma), _spectrum(luma))
+
+
+def _measure_all(task: Task, name: str, original: _Original, quality: int) -> _Found:
+    found = _Found([], {ORIGINAL: original.spectrum}, {ORIGINAL: original.image})
+    height, width = original.image.shape[:2]
+    facts = {"dataset": task.dataset, "image_id": name, "colour": task.colour, "quality": quality}
+    facts |= {"height": height, "width": width, "reason": "", "message": ""}
+    damaged = Damaged.of(name, quality, original.image)
+    for prepared in task.methods:
+        method = open_method(prepared)  # loading is not restoring
+        told = {**facts, "method": method.name}
+        try:
+            seconds, restored = _timed(method, damaged)
+        except Failed as error:
+            found.rows.append(told | {"reason": error.reason, "message": error.message})
+            continue
+        plane = restored if task.colour == "y" else luminance(restored)
+        measured = original.reference.measure(plane)._asdict()
+        if task.lpips:
+            measured["lpips"] = _perceptual().distance(original.reference.plane, plane)
+        found.rows.append({**told, **measured, "seconds": seconds})
+        key = version(quality, method.name)
+        found.spectra[key], found.pictures[key] = _spectrum(plane), restored
     return found
 
 

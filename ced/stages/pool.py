@@ -1,6 +1,6 @@
 """The end of an evaluation: the spectra of its images, pooled by quality factor and method, and compared (figure 6)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +15,22 @@ from ced.stages.measure import ORIGINAL, version
 FILE, FOLDER = "pooled.parquet", "spectra"
 
 
-def pool(folder: Path, parts: Sequence[Path], qualities: Sequence[int], methods: Sequence[str]) -> None:
-    """Write spectra/*.npz and pooled.parquet from the spectra of each image.
+def pool(folder: Path, parts: Mapping[int, Sequence[Path]], methods: Sequence[str]) -> None:
+    """Write spectra/*.npz and pooled.parquet from the spectra of each image: its part at each quality factor.
 
     A method that failed on some images is compared with the originals of the others alone, and one that failed on all
     has no file and no figures.
     """
-    originals, images = _pooled(parts, 0, ORIGINAL)
+    originals, _ = _pooled(next(iter(parts.values())), 0, ORIGINAL)  # every part has its original
     write_bytes(spectrum_file(folder, 0, ORIGINAL), originals.to_bytes())
     rows: list[dict[str, Any]] = []
-    for quality in qualities:
+    for quality, images in parts.items():
         for method in methods:
-            restored, restored_images = _pooled(parts, quality, method)
+            restored, restored_images = _pooled(images, quality, method)
             row: dict[str, Any] = {"quality": quality, "method": method, "w1": None, "energy": None}
             if restored_images:
                 write_bytes(spectrum_file(folder, quality, method), restored.to_bytes())
-                same = originals if restored_images == images else _pooled(restored_images, 0, ORIGINAL)[0]
+                same = originals if len(restored_images) == len(images) else _pooled(restored_images, 0, ORIGINAL)[0]
                 row |= likeness(same, restored)._asdict()
             rows.append(row)
     write_table(folder / FILE, pa.Table.from_pylist(rows, schema.POOLED))

@@ -28,7 +28,7 @@ logger = logging.getLogger("ced")
 
 FILE = "publish.json"
 _FORM = 1  # of what is published; another number publishes again
-_FIGURES = ("psnr", "psnr_b", "ssim", "bef_mse_bound")
+_FIGURES = ("psnr", "psnr_b", "ssim", "bef_mse_bound", "bef_mse", "ssim_gaussian", "w1", "energy")
 _GATES = ("psnr", "psnr_b", "ssim")
 _NOT_MEASURES = ("methods", "pictures", "timeout", "lpips")  # settings that do not change a method's figures
 _EVALUATION, _METHOD, _REASON = "ced.evaluation", "ced.method", "ced.reason"  # tags of a version

@@ -123,14 +123,18 @@ def evaluate_small(root: Path) -> Output:
     methods = tuple(prepare_method(parse(text), config, root) for text in config.methods)
 
     def produce(making: Making) -> None:
-        task = measure.Task("set", str(making.folder), "y", (10, 20), methods, pictures=2)
+        task = measure.Task("set", str(making.folder), "y", methods, pictures=2)
+        parts: dict[int, list[str]] = {10: [], 20: []}
         for number, name in enumerate(files):
             photograph = (f"set/{name}", str(root / "images" / name), "")
-            row = {"number": number, "name": f"set/{name}", "photograph": photograph}
-            assert measure.evaluate_image(task, row)["reason"] == ""
-        parts = [prepare.part_name(number) for number in range(2)]
-        pool.pool(making.folder, [making.folder / measure.SPECTRA / p for p in parts], (10, 20), config.names)
-        tables = [pq.read_table(making.folder / measure.PARTS / part) for part in parts]
+            for quality, names in parts.items():
+                row = {"number": number, "quality": quality, "name": f"set/{name}", "photograph": photograph}
+                assert measure.evaluate_image(task, row)["reason"] == ""
+                names.append(measure.part_name(number, quality))
+        folder = making.folder / measure.SPECTRA
+        pool.pool(making.folder, {q: [folder / name for name in names] for q, names in parts.items()}, config.names)
+        names = [name for pair in zip(*parts.values(), strict=True) for name in pair]
+        tables = [pq.read_table(making.folder / measure.PARTS / name) for name in names]
         write_table(making.folder / evaluate.FILE, pa.concat_tables(tables))
         making.counts.update(images=2, rows=8)
 

@@ -142,6 +142,32 @@ def test_a_spectrum_with_other_bins_is_refused() -> None:
         Spectrum.from_bytes(stream.getvalue())
 
 
+def test_a_large_plane_is_counted_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Spectrum.empty().update(data.camera())
+    monkeypatch.setattr("ced.core.spectrum._AT_ONCE", 1000)
+    assert same(Spectrum.empty().update(data.camera()), whole)
+
+
+def test_every_value_is_in_the_bin_of_its_own_bits() -> None:
+    """A loop over the definition in docs/evaluation.md."""
+    plane, summary = data.camera()[:24, :32], Spectrum.empty().update(data.camera()[:24, :32])
+    for row, values in enumerate(dct8x8(laplacian(plane))):
+        counts, lower = np.zeros(6145, int), np.zeros(6145, int)
+        for value in values:
+            size = abs(float(value))
+            if size < 2.0**-10:
+                counts[3072] += 1
+                continue
+            octave = int(np.floor(np.log2(size)))
+            place = (size / 2.0**octave - 1) * 128
+            bin_ = 3073 + (octave + 10) * 128 + int(place)
+            bin_ = bin_ if value > 0 else 6144 - bin_
+            counts[bin_] += 1
+            lower[bin_] += round((place % 1) * 65536)
+        assert np.array_equal(summary.counts[row], counts)
+        assert np.array_equal(summary.lower[row], lower)
+
+
 def test_its_size_does_not_grow_with_the_number_of_planes() -> None:
     one, many = Spectrum.empty().update(data.camera()), Spectrum.empty()
     for _ in range(5):

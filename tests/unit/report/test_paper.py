@@ -67,3 +67,10 @@ def test_the_other_works_are_not_ours() -> None:
     assert [line.method for line in others(JPEG)] == ["*AR-CNN", "Galteri-MSE", "*Galteri-MSE", "*Galteri-GAN"]
     assert others(replace(JPEG, dataset="holiday")) == ()
     assert len(table(JPEG)) == 8
+
+
+def test_our_retrained_networks_stand_beside_the_papers_figures_of_the_same_works() -> None:
+    line = printed(replace(JPEG, method="arcnn"))
+    assert line is not None and (line.method, line.psnr) == ("*AR-CNN", 29.13)
+    line = printed(replace(JPEG, method="galteri-mse"))
+    assert line is not None and (line.method, line.psnr) == ("Galteri-MSE", 29.41)
