@@ -124,16 +124,17 @@ def evaluate_small(root: Path) -> Output:
 
     def produce(making: Making) -> None:
         task = measure.Task("set", str(making.folder), "y", methods, pictures=2)
-        parts = {quality: [measure.part_name(number, quality) for number in range(2)] for quality in (10, 20)}
+        parts: dict[int, list[str]] = {10: [], 20: []}
         for number, name in enumerate(files):
             photograph = (f"set/{name}", str(root / "images" / name), "")
-            row = {"number": number, "name": f"set/{name}", "photograph": photograph}
-            for quality in parts:
-                assert measure.evaluate_image(task, row | {"quality": quality})["reason"] == ""
-        spectra = {q: [making.folder / measure.SPECTRA / name for name in names] for q, names in parts.items()}
-        pool.pool(making.folder, spectra, config.names)
-        of_an_image = zip(*parts.values(), strict=True)
-        tables = [pq.read_table(making.folder / measure.PARTS / part) for pair in of_an_image for part in pair]
+            for quality, names in parts.items():
+                row = {"number": number, "quality": quality, "name": f"set/{name}", "photograph": photograph}
+                assert measure.evaluate_image(task, row)["reason"] == ""
+                names.append(measure.part_name(number, quality))
+        folder = making.folder / measure.SPECTRA
+        pool.pool(making.folder, {q: [folder / name for name in names] for q, names in parts.items()}, config.names)
+        names = [name for pair in zip(*parts.values(), strict=True) for name in pair]
+        tables = [pq.read_table(making.folder / measure.PARTS / name) for name in names]
         write_table(making.folder / evaluate.FILE, pa.concat_tables(tables))
         making.counts.update(images=2, rows=8)
 
