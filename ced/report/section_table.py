@@ -11,10 +11,10 @@ from ced.report.groups import COLUMNS, MORE, Column, Group, colour_name, display
 from ced.report.model import Row
 
 _ARROWS = {
-    "lower": ("↓", "lower is better"),
-    "higher": ("↑", "higher is better"),
-    "one": ("→1", "nearest to 1 is best"),
-    "none": ("", "shown, not compared"),
+    "lower": ("\N{NO-BREAK SPACE}↓", "lower is better"),
+    "higher": ("\N{NO-BREAK SPACE}↑", "higher is better"),
+    "one": ("\N{NO-BREAK SPACE}→1", "nearest to 1 is best"),
+    "none": ("", "no contest"),
 }
 _SCROLL = '<div class="scroll" tabindex="0" role="region" aria-label="Table, wider than a narrow window">'
 _UNITS = {"psnr": "dB", "psnr_b": "dB"}
@@ -57,8 +57,7 @@ def _heads(columns: Iterable[Column]) -> str:
 def _head(column: Column) -> str:
     arrow, hint = _ARROWS[column.better]
     unit = f" <small>{_UNITS[column.field]}</small>" if column.field in _UNITS else ""
-    pointer = f"&nbsp;{arrow}" if arrow else ""
-    return f'<th scope="col"><abbr title="{hint}">{escape(column.heading)}{unit}{pointer}</abbr></th>'
+    return f'<th scope="col"><abbr title="{hint}">{escape(column.heading)}{unit}{arrow}</abbr></th>'
 
 
 def _body(group: Group, columns: Sequence[Column]) -> str:
