@@ -15,6 +15,7 @@ from ced.stages import edges, label, report, restorers
 from ced.stages import evaluate as evaluation
 from ced.stages import prepare as preparation
 from ced.stages import train as training
+from ced.stages.live import Live
 from ced.stages.session import session
 
 
@@ -37,15 +38,16 @@ def train(arguments: argparse.Namespace) -> None:
     with session(arguments.store, arguments.ray_address) as running:
         data = _given(Path(arguments.data)) if arguments.data else _labelled(config, running.store)
         place: Place = Folder(Path(arguments.out).resolve()) if arguments.out else running.store
+        live = Live(running.tracking_uri)
         if arguments.model == "ed":
-            _print_model("ed", training.run("ed", config, data, place, device), data, place)
+            _print_model("ed", training.run("ed", config, data, place, device, live), data, place)
             return
-        classifier = training.run("classifier", config, data, place, device)
+        classifier = training.run("classifier", config, data, place, device, live)
         if arguments.model == "classifier":
             print(f"weights: {classifier.path / training.WEIGHTS}")
             return
         data = dataclasses.replace(data, classifier=classifier)
-        _print_model(arguments.model, training.run(arguments.model, config, data, place, device), data, place)
+        _print_model(arguments.model, training.run(arguments.model, config, data, place, device, live), data, place)
 
 
 def evaluate(arguments: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ weights are nothing else here.
 
 import json
 import math
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
@@ -69,9 +69,12 @@ def _start(entry: Any) -> int:
 def _checked(name: str, entry: dict[str, Any]) -> tuple[list[int], int, int]:
     """Shape, start and end of a tensor whose entry is sound."""
     kind, shape, offsets = entry.get("dtype"), entry.get("shape"), entry["data_offsets"]
-    numbers = [*shape, *offsets] if isinstance(shape, list) and isinstance(offsets, list) and len(offsets) == 2 else None
-    if kind != _KIND or numbers is None or any(type(number) is not int or number < 0 for number in numbers):
+    if kind != _KIND or not _counts(shape) or not _counts(offsets) or len(offsets) != 2:
         raise ValueError(f"{name}: {kind} of shape {shape}, where float32 is read")
     if offsets[1] - offsets[0] != _SIZE * math.prod(shape):
         raise ValueError(f"{name}: {offsets[1] - offsets[0]} bytes for the shape {shape}")
     return shape, offsets[0], offsets[1]
+
+
+def _counts(values: Any) -> TypeGuard[list[int]]:
+    return isinstance(values, list) and all(type(value) is int and value >= 0 for value in values)

@@ -23,7 +23,9 @@ from ced.training.job import TrainJob
 pytestmark = pytest.mark.usefixtures("ray_session")
 
 NETWORK = NetworkConfig(width=8, width_half=4, width_full=4, blocks=1, stage_blocks=1)
-TRAIN = TrainConfig(steps=20, batch_size=4, report_every=5, checkpoint_every=5, validation_fraction=0.2, shuffle_window=9)
+TRAIN = TrainConfig(
+    steps=20, batch_size=4, report_every=5, checkpoint_every=5, validation_fraction=0.2, shuffle_window=9
+)
 CONFIG = Config(network=NETWORK, classifier=TRAIN, autoencoder=TRAIN)
 ONE = ClusterConfig(train_workers=1, threads_per_worker=1)
 TWO = ClusterConfig(train_workers=2, threads_per_worker=1)
