@@ -7,6 +7,7 @@ fingerprint changes only with what it depends on.
 import contextlib
 import dataclasses
 import difflib
+import functools
 import hashlib
 import json
 import math
@@ -17,9 +18,12 @@ from dataclasses import dataclass, field
 
 from ced.errors import ConfigError
 
-METHODS = ("jpeg", "ed", "ced-est", "ced-gt")
 AUTOENCODERS = ("ed", "ced-est", "ced-gt")
-MODELS = ("classifier", *AUTOENCODERS)
+BASELINES = ("arcnn", "galteri-mse")  # networks of other authors, of a shape of their own
+WITHOUT_CLASSES = (*BASELINES, "ed")  # what needs no classifier, neither in training nor after
+METHODS = ("jpeg", *BASELINES, *AUTOENCODERS)  # in the order of Table 2
+MODELS = ("classifier", *AUTOENCODERS, *BASELINES)
+METHOD_NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}"  # it becomes part of file names
 
 
 def _require(holds: bool, setting: str, value: object, cure: str) -> None:
@@ -70,7 +74,7 @@ class PrepareConfig:
             "use 1 or more",
         )
 
-    @property
+    @functools.cached_property
     def qualities(self) -> tuple[int, ...]:
         """The quality factors that examples are drawn from, with equal chances; none where `quality` is not valid."""
         if re.fullmatch(r"\d{1,3}(,\d{1,3})*", self.quality):
@@ -161,21 +165,93 @@ class TrainConfig:
 class EvaluateConfig:
     """Which methods on which degradation (section 4.3)."""
 
-    methods: tuple[str, ...] = METHODS
+    methods: tuple[str, ...] = ("jpeg", *AUTOENCODERS)  # names of trained ones, or NAME=WHERE (ced.methods.spec)
     qualities: tuple[int, ...] = (10,)
+    colour: str = "y"  # "y": the plane of luminance is coded; "rgb": the colour image, measured on its luminance
+    name: str = ""  # of the data set; "" = the folder's
     pictures: int = 4  # test images shown in the report
+    lpips: bool = False  # measure LPIPS too; its package and weights are extra
+    timeout: float = 600.0  # seconds that a command may take for one image
 
     def __post_init__(self) -> None:
-        for method in self.methods:
-            if method not in METHODS:
+        for method, name in zip(self.methods, self.names, strict=True):
+            if "=" not in method and method not in METHODS:
                 raise ConfigError(f"evaluate.methods: {unknown('method', method, METHODS)}")
-        _require(
-            len(set(self.methods)) == len(self.methods), "evaluate.methods", self.methods, "a method is named twice"
-        )
+            _require(
+                bool(re.fullmatch(METHOD_NAME, name)), "evaluate.methods", method, "name it with letters and digits"
+            )
+        _require(len(set(self.names)) == len(self.names), "evaluate.methods", self.methods, "a method is named twice")
         _require(len(self.methods) > 0, "evaluate.methods", self.methods, "name at least one")
         _require(len(self.qualities) > 0, "evaluate.qualities", self.qualities, "name at least one")
         for quality in self.qualities:
             _require(1 <= quality <= 100, "evaluate.qualities", quality, "use 1 to 100")
+        _require(
+            len(set(self.qualities)) == len(self.qualities), "evaluate.qualities", self.qualities, "one is named twice"
+        )
+        _require(self.colour in ("y", "rgb"), "evaluate.colour", self.colour, "use y or rgb")
+        _require(self.timeout > 0, "evaluate.timeout", self.timeout, "use more than 0")
+        _require(self.pictures >= 0, "evaluate.pictures", self.pictures, "use 0 or more")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the methods are called."""
+        return tuple(method.partition("=")[0].strip() for method in self.methods)
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """The methods that this project trains: neither the damaged image nor one that lies elsewhere."""
+        return tuple(method for method in self.methods if method != "jpeg" and "=" not in method)
+
+
+@dataclass(frozen=True)
+class FiguresConfig:
+    """What the report's figures show."""
+
+    images: tuple[str, ...] = ()  # numbers, from 1, or names of the pictures that are shown; none = all that were kept
+    crop: str = ""  # "left,top,width,height" in pixels, of figures 1, 4 and 5; "" = where most detail is
+    channels: tuple[str, ...] = ("1-1", "1-2", "2-2", "4-4", "8-8")  # of figure 6: row and column, from 1
+
+    def __post_init__(self) -> None:
+        for channel in self.channels:
+            _require(
+                bool(re.fullmatch("[1-8]-[1-8]", channel)),
+                "figures.channels",
+                channel,
+                "use 1-1 to 8-8",
+            )
+        right = re.fullmatch(r"|\d{1,6},\d{1,6},[1-9]\d{0,5},[1-9]\d{0,5}", self.crop)
+        _require(bool(right), "figures.crop", self.crop, "write it as left,top,width,height in pixels")
+
+    @property
+    def box(self) -> tuple[int, int, int, int] | None:
+        """The region as left, top, right and bottom; None where it is to be found."""
+        if not self.crop:
+            return None
+        left, top, width, height = map(int, self.crop.split(","))
+        return left, top, left + width, top + height
+
+
+@dataclass(frozen=True)
+class VisionConfig:
+    """Which methods on which degradation, seen by a detector and a segmenter (section 4.4)."""
+
+    methods: tuple[str, ...] = ("original", "jpeg")  # and names of restorers
+    qualities: tuple[int, ...] = (10,)
+    colours: tuple[str, ...] = ("rgb",)  # "rgb"; "y": luminance, shown to the models as three equal channels
+    through: str = ""  # how RGB is restored: "rgb", "ycbcr", "luma"; "" = as the restorer was trained: rgb or ycbcr
+    fit: str = "native"  # how images lie in the segmenter's input: "native" size, or "scaled" to fill it
+    pictures: int = 4  # images whose boxes and masks are drawn
+
+    def __post_init__(self) -> None:
+        for name, values in (("methods", self.methods), ("quality", self.qualities), ("colour", self.colours)):
+            _require(bool(values) and len(set(values)) == len(values), f"--{name}", values, "name some, each once")
+        for quality in self.qualities:
+            _require(1 <= quality <= 100, "--quality", quality, "use 1 to 100")
+        for colour in self.colours:
+            _require(colour in ("rgb", "y"), "--colour", colour, "use rgb or y")
+        _require(self.through in ("", "rgb", "ycbcr", "luma"), "--through", self.through, "use rgb, ycbcr or luma")
+        _require(self.fit in ("native", "scaled"), "--fit", self.fit, "use native or scaled")
+        _require(self.pictures >= 0, "--pictures", self.pictures, "use 0 or more")
 
 
 @dataclass(frozen=True)
@@ -189,7 +265,8 @@ class PublishConfig:
     experiment: str = "ced"
 
     def __post_init__(self) -> None:
-        _require(self.method in AUTOENCODERS, "publish.method", self.method, f"use one of {', '.join(AUTOENCODERS)}")
+        restoring = METHODS[1:]
+        _require(self.method in restoring, "publish.method", self.method, f"use one of {', '.join(restoring)}")
         gates = ("psnr", "psnr_b", "ssim")
         _require(self.gate in gates, "publish.gate", self.gate, f"use one of {', '.join(gates)}")
 
@@ -233,6 +310,7 @@ class Config:
     classifier: TrainConfig = field(default_factory=TrainConfig)
     autoencoder: TrainConfig = field(default_factory=TrainConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    figures: FiguresConfig = field(default_factory=FiguresConfig)
     publish: PublishConfig = field(default_factory=PublishConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
 

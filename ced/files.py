@@ -6,9 +6,10 @@ from pathlib import Path
 from ced.errors import OutputError
 
 
-def write(path: Path, data: bytes | memoryview) -> None:
+def write(path: Path, data: bytes | memoryview, settled: bool = True) -> None:
     """Put `data` at `path` in one step: whatever happens meanwhile, the former file or the new one is there.
 
+    With `settled` the new one is there for good; without, a power cut may bring the former one back, until `settle`.
     Raises OutputError where it cannot be written (a full disk, say); the former file is then intact.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -21,7 +22,8 @@ def write(path: Path, data: bytes | memoryview) -> None:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        if settled:
+            settle(path.parent)
     except OSError as error:
         raise _unwritable(path, error) from None
 
@@ -45,8 +47,8 @@ def make_folder(path: Path) -> None:
         raise _unwritable(path, error) from None
 
 
-def _sync_folder(folder: Path) -> None:
-    """The rename itself is on disk only once its folder is."""
+def settle(folder: Path) -> None:
+    """Bring the names in a folder to the disk: a rename is there only once its folder is."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -4,14 +4,14 @@
           |                                  +--> D --> I^R        (equation 2)
           +--> C --> argmax --> M --> q-hat -+
 
-ED has no C: its decoder takes E's output alone.
+ED has no C: its decoder takes E's output alone. The networks of other authors take the image as it is.
 """
 
 import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -20,48 +20,58 @@ from PIL import Image
 from ced.core import images
 from ced.core.classes import Classes
 from ced.errors import FormatError
-from ced.nets import weights
+from ced.nets import inference, weights
 from ced.nets.autoencoder import AutoEncoder
 from ced.nets.classifier import Classifier
 from ced.nets.mapping import Mapping
-from ced.nets.size import receptive_radius
+from ced.nets.size import radius, receptive_radius
+from ced.nets.weights import Network, Restoring
 
 FORMAT = "ced-restorer"
 VERSION = 1
 DESCRIPTION = "restorer.json"
-AUTOENCODER = "autoencoder.safetensors"
+AUTOENCODER = "autoencoder.safetensors"  # the network that restores, of whichever kind
 CLASSIFIER = "classifier.safetensors"
 CLASSES = "classes.json"
 FILES = (DESCRIPTION, AUTOENCODER, CLASSIFIER, CLASSES)
 
+RELEASED = Path(__file__).parent / "released" / "y"  # the restorer that comes with ced (docs/model-card.md)
+
 TILE_PIXELS = 1 << 21  # larger images are restored in bands of about this many pixels
 GRID = 4  # sides the networks take are multiples of this
-
-N = TypeVar("N", AutoEncoder, Classifier)
 
 
 @dataclass(frozen=True, eq=False)
 class Restorer:
-    """A trained method. `classifier` and `mapping` are None for ED."""
+    """A trained method. `classifier` and `mapping` are there for CED alone.
+
+    `temperature` says how q-hat is read off p-hat: 0, the paper's way, is the most probable class; up to 1, the mean
+    under p-hat, restorations become more faithful to the pixels and less sharp (`Mapping.read`).
+    """
 
     method: str
-    autoencoder: AutoEncoder
+    autoencoder: Restoring
     classifier: Classifier | None = None
     mapping: Mapping | None = None
+    temperature: float = 0.0
 
     @classmethod
-    def load(cls, folder: str | Path, device: str = "cpu") -> Self:
+    def load(cls, folder: str | Path, device: str = "cpu", temperature: float = 0.0) -> Self:
         """The restorer in `folder` (restorer.json and its weights). Raises FormatError."""
         folder = Path(folder)
         described = _description(folder / DESCRIPTION)
-        autoencoder = _network(folder / AUTOENCODER, AutoEncoder).to(device)
+        path = folder / AUTOENCODER
+        autoencoder = _network(path).to(device)
+        if isinstance(autoencoder, Classifier):
+            raise FormatError(f"{path}: holds a classifier, which restores nothing; train it again")
         if not autoencoder.conditioned:
             return cls(described["method"], autoencoder)
-        path = folder / CLASSES
-        table = Classes.from_json(_read(path).decode("utf-8", "replace"), str(path))
-        classifier = _network(folder / CLASSIFIER, Classifier).to(device)
+        table = Classes.from_json(_read(folder / CLASSES).decode("utf-8", "replace"), str(folder / CLASSES))
+        classifier = _network(folder / CLASSIFIER).to(device)
+        if not isinstance(classifier, Classifier):
+            raise FormatError(f"{folder / CLASSIFIER}: holds no classifier; train it again")
         mapping = Mapping(table.representatives, table.deviations).to(device)
-        return cls(described["method"], autoencoder, classifier, mapping)
+        return cls(described["method"], autoencoder, classifier, mapping, temperature)
 
     @property
     def channels(self) -> int:
@@ -110,26 +120,33 @@ class Restorer:
         return restored[:, top - start : bottom - start]
 
     def _margin(self) -> int:
-        network = self.autoencoder.network
-        radius = receptive_radius(network, self.autoencoder.conditioned)
-        if self.classifier is not None and self.classifier.network != network:
-            radius += receptive_radius(self.classifier.network)  # wider than need be, but never too narrow
-        return -(-radius // GRID) * GRID
+        reach = radius(self.autoencoder)
+        if self.classifier is not None and self.classifier.network != getattr(self.autoencoder, "network", None):
+            reach += receptive_radius(self.classifier.network)  # wider than need be, but never too narrow
+        return -(-reach // GRID) * GRID
 
     @torch.inference_mode()
     def _forward(self, planes: np.ndarray) -> np.ndarray:
         device = next(self.autoencoder.parameters()).device
         x = torch.from_numpy(np.ascontiguousarray(planes)).to(device).unsqueeze(0).float().div_(255)
+        restored = self._restored(x)[0]
+        planes_out: np.ndarray = restored.mul_(255).round_().clamp_(0, 255).to(torch.uint8).cpu().numpy()
+        return planes_out
+
+    def _restored(self, x: torch.Tensor) -> torch.Tensor:
+        on_cpu = x.device.type == "cpu"
         q = None
         if self.classifier is not None and self.mapping is not None:
-            q = self.mapping(self.classifier(x)[-1].argmax(dim=2))
-        restored = self.autoencoder(x, q)[0]
-        planes_out: np.ndarray = restored.mul(255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
-        return planes_out
+            logits = inference.estimate(self.classifier, x) if on_cpu else self.classifier(x)[-1]
+            q = self.mapping.read(logits, self.temperature)
+        if on_cpu and isinstance(self.autoencoder, AutoEncoder):
+            return inference.restore(self.autoencoder, x, q)
+        restored: torch.Tensor = self.autoencoder(x, q)
+        return restored
 
 
 def files(method: str, autoencoder: bytes, classifier: bytes = b"", classes: str = "") -> dict[str, bytes]:
-    """The files of a restorer's folder, by name."""
+    """The files of a restorer's folder, by name; `autoencoder` holds the weights of the network that restores."""
     described = {"format": FORMAT, "version": VERSION, "method": method}
     contents = {DESCRIPTION: (json.dumps(described) + "\n").encode(), AUTOENCODER: autoencoder}
     if classifier:
@@ -165,11 +182,8 @@ def _read(path: Path) -> bytes:
         raise FormatError(f"{path}: {error.strerror}; give the folder of a restorer that ced made") from error
 
 
-def _network(path: Path, kind: type[N]) -> N:
+def _network(path: Path) -> Network:
     try:
-        network = weights.decode(_read(path))
+        return weights.decode(_read(path))
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
-    if not isinstance(network, kind):
-        raise FormatError(f"{path}: holds a {type(network).__name__}, not a {kind.__name__}; train it again")
-    return network

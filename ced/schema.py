@@ -32,6 +32,7 @@ QUARANTINE = pa.schema(
     metadata=_METADATA,
 )
 
+# One row an image, quality factor and method. Measures are null where the method failed, and `reason` says why.
 PER_IMAGE = pa.schema(
     [
         pa.field("dataset", pa.string(), nullable=False),
@@ -41,12 +42,51 @@ PER_IMAGE = pa.schema(
         pa.field("colour", pa.string(), nullable=False),
         pa.field("height", pa.uint32(), nullable=False),
         pa.field("width", pa.uint32(), nullable=False),
-        pa.field("mse", pa.float64(), nullable=False),
-        pa.field("bef", pa.float64(), nullable=False),
-        pa.field("psnr", pa.float64(), nullable=False),  # dB
-        pa.field("psnr_b", pa.float64(), nullable=False),  # dB
-        pa.field("ssim", pa.float64(), nullable=False),
-        pa.field("seconds", pa.float64(), nullable=False),  # spent in the method itself
+        pa.field("mse", pa.float64()),
+        pa.field("bef", pa.float64()),
+        pa.field("bef_mse", pa.float64()),
+        pa.field("psnr", pa.float64()),  # dB
+        pa.field("psnr_b", pa.float64()),  # dB
+        pa.field("ssim", pa.float64()),
+        pa.field("ssim_gaussian", pa.float64()),
+        pa.field("lpips", pa.float64()),  # null where it was not asked for
+        pa.field("seconds", pa.float64()),  # spent in the method itself; null where it was only read from a file
+        pa.field("reason", pa.string(), nullable=False),  # "" where the method did its work
+        pa.field("message", pa.string(), nullable=False),
+    ],
+    metadata=_METADATA,
+)
+
+# What is pooled over the images of a data set, one row a quality factor and method.
+POOLED = pa.schema(
+    [
+        pa.field("quality", pa.uint8(), nullable=False),
+        pa.field("method", pa.string(), nullable=False),
+        pa.field("w1", pa.float64()),
+        pa.field("energy", pa.float64()),
+    ],
+    metadata=_METADATA,
+)
+
+_BOXES = pa.list_(pa.list_(pa.float32(), 4))  # x1, y1, x2, y2: 0-based and half open, in pixels
+_CLASSES = pa.list_(pa.string())  # one of ced.core.voc.CLASSES for each box
+
+VISION = pa.schema(
+    [
+        pa.field("dataset", pa.string(), nullable=False),
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("method", pa.string(), nullable=False),
+        pa.field("quality", pa.uint8(), nullable=False),  # 0 for the original
+        pa.field("colour", pa.string(), nullable=False),
+        pa.field("height", pa.uint32(), nullable=False),
+        pa.field("width", pa.uint32(), nullable=False),
+        pa.field("boxes", _BOXES, nullable=False),  # what the detector found, the surest first
+        pa.field("scores", pa.list_(pa.float32()), nullable=False),
+        pa.field("classes", _CLASSES, nullable=False),
+        pa.field("true_boxes", _BOXES, nullable=False),  # what is labelled
+        pa.field("true_classes", _CLASSES, nullable=False),
+        pa.field("true_difficult", pa.list_(pa.bool_()), nullable=False),
+        pa.field("confusion", pa.binary(), nullable=False),  # int64, 21 true x 21 predicted classes: pixels
     ],
     metadata=_METADATA,
 )

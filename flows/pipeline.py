@@ -75,8 +75,7 @@ def make_all(config: Config, running: Session) -> publish.Made:
     followed = live.of_pipeline(config, place, running.tracking_uri)  # in MLflow, while they train
     classifier = train_task("classifier", config, train.Data(labelled, classes), place, live=followed)
     data = train.Data(labelled, classes, classifier)
-    wanted = [method for method in config.evaluate.methods if method != "jpeg"]
-    trained = {method: train_task(method, config, data, place, live=followed) for method in wanted}
+    trained = {method: train_task(method, config, data, place, live=followed) for method in config.evaluate.trained}
     complete = {
         method: restorer_task(method, autoencoder, classifier, classes, place)
         for method, autoencoder in trained.items()

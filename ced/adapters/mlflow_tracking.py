@@ -102,13 +102,17 @@ def load_champion(tracking_uri: str, model: str = "ced", alias: str = "champion"
 
 
 def resolve(tracking_uri: str, uri: str) -> Path:
-    """The folder of the restorer at models:/NAME@ALIAS, models:/NAME/VERSION or models:/MODEL_ID.
+    """The folder of the restorer at models:/NAME@ALIAS, models:/NAME/VERSION, models:/MODEL_ID or runs:/RUN_ID/MODEL.
 
     Raises InputError where there is no such model, ServiceError.
     """
     kind, _, name = uri.partition(":/")
+    if kind == "runs" and re.fullmatch(r"[^/@]+/[^@]+", name.strip("/")):
+        kind, name = "models", _logged(tracking_uri, uri, *name.strip("/").split("/", 1))
     if kind != "models" or not re.fullmatch(r"[^/@]+(@[^/@]+|/\d+)?", name.strip("/")):
-        raise InputError(f"{uri}: write it as models:/NAME@ALIAS or models:/NAME/VERSION, or give a folder")
+        raise InputError(
+            f"{uri}: write it as models:/NAME@ALIAS, models:/NAME/VERSION or runs:/RUN_ID/MODEL, or give a folder"
+        )
     folder = _restorer(tracking_uri, name.strip("/"))
     if folder is None:
         raise InputError(f"{uri}: no such model in {plain(tracking_uri)}; `ced run` makes one")
@@ -139,6 +143,19 @@ def _restorer(tracking_uri: str, name: str) -> Path | None:
         client = connect(tracking_uri)
         location = or_none(lambda: _location(client, name))
         return None if location is None else download(f"{location}/{RESTORER}", tracking_uri)
+
+
+def _logged(tracking_uri: str, uri: str, run_id: str, name: str) -> str:
+    """The id of the model that a run has logged under a name. Raises InputError."""
+    file = database(tracking_uri)
+    if file is None or file.exists():
+        with told(tracking_uri):
+            client = connect(tracking_uri)
+            run = or_none(lambda: client.get_run(run_id))
+            for one in run.outputs.model_outputs if run is not None and run.outputs else []:
+                if client.get_logged_model(one.model_id).name == name:
+                    return str(one.model_id)
+    raise InputError(f"{uri}: no such run or model in {plain(tracking_uri)}; `ced run` makes one")
 
 
 def _location(client: "MlflowClient", name: str) -> str:

@@ -32,6 +32,20 @@ def session(address: str) -> Iterator[None]:
         disconnect()
 
 
+def knock(address: str) -> None:
+    """Open the port once, so that an address where nobody listens is found out at once. Raises ServiceError."""
+    if address in (LOCAL, "auto"):
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit() or not host:
+        raise ServiceError(f"Ray address {address!r}: write it as HOST:PORT or ray://HOST:PORT")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ServiceError(f"no Ray cluster at {address} ({reason}); check --ray-address or leave it out") from error
+
+
 def ensure() -> None:
     """Connect where not connected yet."""
     import ray
@@ -72,25 +86,11 @@ def _handlers_kept() -> Iterator[None]:
 
 def _connect_in_time(address: str) -> None:
     """Connect: a driver whose token the cluster refuses waits for ever."""
-    _knock(address)
+    knock(address)
     try:
         answer_of(lambda: _connect(address), PATIENCE)
     except Silence:
         raise ServiceError(f"Ray at {address} does not let us in; is RAY_AUTH_TOKEN the cluster's?") from None
     except (Exception, SystemExit) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ServiceError(f"no Ray cluster at {address} ({reason}); check --ray-address or leave it out") from error
-
-
-def _knock(address: str) -> None:
-    """Open the port once, so that an address where nobody listens is found out at once."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not port.isdigit() or not host:
-        if address == "auto":
-            return
-        raise ServiceError(f"Ray address {address!r}: write it as HOST:PORT or ray://HOST:PORT")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
-    except OSError as error:
-        reason = error.strerror or str(error)
         raise ServiceError(f"no Ray cluster at {address} ({reason}); check --ray-address or leave it out") from error

@@ -4,22 +4,27 @@ Nothing large travels through the object store: a row goes in (which photographs
 reads, computes and publishes its part, and a row of counts comes out.
 """
 
-import math
+import pickle
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
+
+import pyarrow as pa
 
 from ced.adapters import ray_cluster
 
 Row = dict[str, Any]
+Later = Callable[[], Row]  # waits for what was begun, and tells
 
-_SHARES = 16  # tasks of each worker at least
+_SHARES = 4  # tasks of each worker that what is left is divided into: the last ones end together
 _ROWS_AT_MOST = 8  # of a task
 
 
-def run_tasks(function: Callable[[Row], Row], rows: list[Row], workers: int = 0) -> Iterator[Row]:
+def run_tasks(function: Callable[[Row], Row | Later], rows: list[Row], workers: int = 0) -> Iterator[Row]:
     """`function` of each row, on the whole cluster, as they finish (in no particular order).
 
-    `workers` limits the tasks at a time; 0 means one per core. An exception in a task ends the job.
+    A function that returns a `Later` is begun with the next row before the last one is waited for. `workers` limits
+    the tasks at a time; 0 means one per core. An exception in a task ends the job.
     """
     if not rows:
         return
@@ -33,10 +38,36 @@ def run_tasks(function: Callable[[Row], Row], rows: list[Row], workers: int = 0)
     context.op_resource_reservation_enabled = False
     cores = int(ray.cluster_resources().get("CPU", 1))
     fewer = workers if 0 < workers < cores else None  # a limit, even one above the cores, keeps cores waiting
-    dataset = ray.data.from_items(rows, override_num_blocks=_blocks(len(rows), fewer or cores))
-    yield from dataset.map(function, concurrency=fewer, num_cpus=1).iter_rows()
+    blocks = [_table(rows[some]) for some in divided(len(rows), fewer or cores)]
+    told = ray.data.from_arrow(blocks).map_batches(
+        partial(_task, function), batch_size=None, batch_format="pyarrow", concurrency=fewer, num_cpus=1
+    )
+    for row in told.iter_rows():
+        yield pickle.loads(row["row"])
 
 
-def _blocks(rows: int, workers: int) -> int:
-    """How many tasks: starting one costs milliseconds, but the last ones should end together."""
-    return min(rows, max(_SHARES * workers, math.ceil(rows / _ROWS_AT_MOST)))
+def divided(rows: int, workers: int) -> Iterator[slice]:
+    """Which rows make a task: many at first, since starting one costs milliseconds, and single ones at the end."""
+    start = 0
+    while start < rows:
+        count = min(max((rows - start) // (_SHARES * workers), 1), _ROWS_AT_MOST)
+        yield slice(start, start + count)
+        start += count
+
+
+def _task(function: Callable[[Row], Row | Later], block: pa.Table) -> Iterator[pa.Table]:
+    begun: list[Row | Later] = []
+    for row in block["row"].to_pylist():
+        begun.append(function(pickle.loads(row)))
+        if len(begun) > 1:
+            yield _table([_told(begun.pop(0))])
+    yield _table([_told(one) for one in begun])
+
+
+def _told(row: Row | Later) -> Row:
+    return row() if callable(row) else row
+
+
+def _table(rows: list[Row]) -> pa.Table:
+    """Rows of any types as one binary column."""
+    return pa.table({"row": pa.array([pickle.dumps(row) for row in rows], pa.binary())})

@@ -6,11 +6,14 @@ last. A folder with a manifest is finished; one without is continued: the parts 
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import json
 import logging
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -102,11 +105,37 @@ def write_text(path: Path, text: str) -> None:
 
 def write_table(path: Path, table: pa.Table) -> str:
     """Publish a Parquet file whole; its SHA-256. The same table gives the same bytes."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", use_dictionary=False, write_statistics=False)
-    data = memoryview(sink.getvalue())
+    data = _encode(table)
     write_bytes(path, data)
     return hashlib.sha256(data).hexdigest()
+
+
+def write_table_later(path: Path, table: pa.Table) -> Future[str]:
+    """`write_table` in a thread of this process, where the waiting for the disk holds up nobody.
+
+    Files appear in the order of the calls. Their names are settled with the output that they belong to (`make`).
+    """
+    return _writer(os.getpid()).submit(_write_part, path, _encode(table))
+
+
+def _encode(table: pa.Table) -> memoryview:
+    plain = {"target", "jpeg"}  # photographs and streams hardly shrink: compressing them took longer than writing them
+    codecs = {name: "none" if name in plain else "zstd" for name in table.column_names}
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression=codecs, use_dictionary=False, write_statistics=False)
+    return memoryview(sink.getvalue())
+
+
+def _write_part(path: Path, data: memoryview) -> str:
+    files.make_folder(path.parent)
+    files.write(path, data, settled=False)
+    return hashlib.sha256(data).hexdigest()
+
+
+@functools.cache
+def _writer(process: int) -> ThreadPoolExecutor:
+    """One thread for all files of a process; `process` is there for forks."""
+    return ThreadPoolExecutor(1, "writer")
 
 
 def sha256(path: Path) -> str:
@@ -166,6 +195,7 @@ def make(
         seconds = round(time.monotonic() - started, 3)
         manifest = Manifest(stage, wanted, config, inputs, making.counts, _digests(making), seconds)
         stored = {"format": _FORMAT, "version": _VERSION, **vars(manifest)}
+        _settle(folder, manifest.parts)
         write_text(folder / MANIFEST, json.dumps(stored, indent=1) + "\n")
     counts = ", ".join(f"{n:,} {name}" for name, n in manifest.counts.items())
     logger.info("%s: done in %.1f s%s", stage, seconds, f" ({counts})" if counts else "")
@@ -202,6 +232,12 @@ def _digests(making: Making) -> dict[str, str]:
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     visible = [name for name in names if not _hidden(name) and name != MANIFEST]
     return {name: making.parts.get(name) or sha256(folder / name) for name in visible}
+
+
+def _settle(folder: Path, names: Iterable[str]) -> None:
+    """The manifest speaks of parts whose names are on the disk."""
+    for place in sorted({folder, *((folder / name).parent for name in names)}, reverse=True):
+        files.settle(place)
 
 
 def _hidden(name: str) -> bool:

@@ -3,20 +3,25 @@
 import argparse
 import dataclasses
 
-from ced.config import Config
+from ced.config import MODELS, Config
 from ced.errors import ConfigError
 from ced.recipes import RECIPES, configure
 
 
 def recipes(arguments: argparse.Namespace) -> None:
-    """List the recipes, or print one in the form that --set takes."""
+    """List the recipes, or print one in the form that --set takes and what its networks cost."""
     if arguments.action is None:
         for name, recipe in RECIPES.items():
             print(f"{name:12} {(recipe.__doc__ or '').strip()}")
     elif arguments.name is None:
         raise ConfigError(f"recipes show: name one of {', '.join(RECIPES)}")
     else:
-        print("\n".join(_lines(configure(arguments.name))))
+        from ced.stages import train
+
+        config = configure(arguments.name, settings=arguments.settings)
+        print("\n".join(_lines(config)))
+
+        print("\n".join(f"network of {model} = {train.size(model, config)}" for model in MODELS))
 
 
 def _lines(config: Config) -> list[str]:

@@ -1,6 +1,7 @@
 """`ced restore`: bad JPEGs in, restored PNGs out."""
 
 import argparse
+import contextlib
 import logging
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from ced import settings
 from ced.adapters import photographs
 from ced.adapters.storage import write_bytes
 from ced.core.images import Rejected
-from ced.errors import InputError, OutputError
+from ced.errors import ConfigError, InputError, OutputError
 from ced.stages.progress import Progress
 
 logger = logging.getLogger("ced")
@@ -16,10 +17,15 @@ logger = logging.getLogger("ced")
 
 def restore(arguments: argparse.Namespace) -> None:
     """Restore each image; what cannot be read is named and left out, and then the exit code is 2."""
+    temperature = _temperature(arguments.read_off)
     work = _plan(arguments.inputs, Path(arguments.out))
     from ced.restore import Restorer
 
-    restorer = Restorer.load(_model(arguments))
+    restorer = Restorer.load(_model(arguments), temperature=temperature)
+    if temperature and restorer.classifier is None:
+        raise ConfigError(
+            f"--read-off {arguments.read_off}: {restorer.method} has no classifier to read off; leave it out"
+        )
     progress = Progress("restore", len(work), "images")
     failed = 0
     for source, target in work:
@@ -32,6 +38,16 @@ def restore(arguments: argparse.Namespace) -> None:
     logger.info("restored %d of %d images to %s", len(work) - failed, len(work), arguments.out)
     if failed:
         raise InputError(f"{failed} of {len(work)} images could not be restored; see the lines above")
+
+
+def _temperature(text: str) -> float:
+    """Of `--read-off`. Raises ConfigError."""
+    named = {"argmax": 0.0, "mean": 1.0}
+    with contextlib.suppress(ValueError):
+        temperature = named[text] if text in named else float(text)
+        if 0 <= temperature <= 1:
+            return temperature
+    raise ConfigError(f"--read-off {text}: use argmax, mean, or a temperature from 0 to 1")
 
 
 def _plan(inputs: list[str], out: Path) -> list[tuple[photographs.Photograph, Path]]:
@@ -71,14 +87,20 @@ def _check(work: list[tuple[photographs.Photograph, Path]]) -> None:
 
 
 def _model(arguments: argparse.Namespace) -> Path:
-    """The folder of the restorer: the one that is named, else the registry's champion."""
+    """The folder of the restorer: the one that is named, the champion of a store that is, else the released one."""
     if arguments.model and "://" not in arguments.model and ":/" not in arguments.model:
         return Path(arguments.model)
+    if not arguments.model and not arguments.store:
+        from ced.restore import RELEASED
+
+        return RELEASED
     from ced.adapters import mlflow_tracking
 
     settings.quiet()
     from_environment = settings.load()
     store = Path(arguments.store or from_environment.store).resolve()
+    if not store.is_dir() and not from_environment.mlflow_uri:
+        raise InputError(f"{store}: no such store; make it with `ced run`, or leave --store out")
     uri = from_environment.mlflow_uri or mlflow_tracking.local_uri(store)
     mlflow_tracking.check(uri)
     if arguments.model:

@@ -12,14 +12,16 @@ from typing import Any
 from ced import settings
 from ced.recipes import configure
 from ced.stages import evaluate
-from ced.stages.session import open_store
+from ced.stages.session import check, open_store
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the pipeline and print its table and where things are."""
     # Mistakes are found before a server is started for them.
     evaluate.check(configure(arguments.recipe, arguments.images, arguments.test_images, arguments.settings))
-    store = open_store(arguments.store).root
+    opened = open_store(arguments.store)
+    check(opened, arguments.ray_address)
+    store = opened.root
     with _prefect(store):
         from flows.pipeline import pipeline
 
@@ -39,7 +41,8 @@ def run(arguments: argparse.Namespace) -> None:
 def _prefect(store: Path) -> Iterator[None]:
     """Prefect's server: the one of PREFECT_API_URL, else one of this run's own, with its database in the store."""
     settings.quiet()
-    settings.set_default("PREFECT_LOGGING_LEVEL", "CRITICAL")  # our own lines say it; tracebacks are no messages
+    for level in ("PREFECT_LOGGING_LEVEL", "PREFECT_LOGGING_INTERNAL_LEVEL"):
+        settings.set_default(level, "CRITICAL")  # our own lines say it; tracebacks are no messages
     if settings.load().prefect_api:
         yield
         return

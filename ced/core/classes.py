@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from ced.core import quantiles
+from ced.core.frequency import MIRROR
 from ced.core.quantiles import Coarse, Fine
 from ced.errors import FormatError
 
@@ -50,6 +51,22 @@ class Classes:
         for k in range(self.count - 1):
             labels += q > self.edges[:, k, None, None]
         return labels
+
+    def label_mirrored(self, q: np.ndarray) -> np.ndarray:
+        """The labels of each plane and of its horizontal mirror after it, from the plane's coefficients alone.
+
+        Shape: (N, 16, h, w) float32 -> (2 N, 16, h, w) uint8.
+        """
+        count, *shape = q.shape
+        labels = np.empty((count, 2, *shape), np.uint8)
+        labels[:, 0] = self.label(q)
+        labels[:, 1] = labels[:, 0, :, :, ::-1]
+        for channel in np.flatnonzero(MIRROR < 0):
+            negated = np.zeros((count, *shape[1:]), np.uint8)
+            for edge in self.edges[channel]:
+                negated += q[:, channel] < -edge
+            labels[:, 1, channel] = negated[..., ::-1]
+        return labels.reshape(2 * count, *shape)
 
     def coefficients(self, labels: np.ndarray) -> np.ndarray:
         """M(y). Shape: (..., 16, h, w) integers below K -> the same in float32."""

@@ -75,7 +75,7 @@ def _generator(seed: int, name: str) -> np.random.Generator:
 def _example(name: str, flip: bool, image: np.ndarray, config: PrepareConfig) -> Example:
     quality = _quality(name, flip, config)
     stream = jpeg.encode(image, quality)
-    return Example(name, flip, quality, _planes(image), _planes(jpeg.decode(stream)), stream)
+    return Example(name, flip, quality, _planes(image), _planes(jpeg.decode_own(stream, image.shape)), stream)
 
 
 def _quality(name: str, flip: bool, config: PrepareConfig) -> int:

@@ -1,12 +1,15 @@
 """Fidelity and block-effect measures, as pinned in the paper's protocol: per image, peak 255, no border cut."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import numpy as np
 
+from ced.core import similarity
+
 PEAK = 255.0
 BLOCK = 8
-WINDOW = 8
+SMALLEST = similarity.GAUSSIAN  # pixels: the largest window
 
 
 class Quality(NamedTuple):
@@ -14,23 +17,47 @@ class Quality(NamedTuple):
 
     mse: float
     bef: float
+    bef_mse: float  # BEF/MSE
     psnr: float  # dB
     psnr_b: float  # dB
     ssim: float
+    ssim_gaussian: float
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """An original, with what all comparisons with it share. Shape: plane (H, W) uint8."""
+
+    plane: np.ndarray
+    uniform: similarity.Uniform
+    gaussian: similarity.Gaussian
+
+    @classmethod
+    def of(cls, original: np.ndarray) -> Self:
+        """Shape: (H, W) uint8, at least 11x11. Raises ValueError."""
+        _check(original)
+        return cls(original, similarity.Uniform.of(original), similarity.Gaussian.of(original))
+
+    def measure(self, restored: np.ndarray) -> Quality:
+        """All measures of a restored plane of the same size. Raises ValueError."""
+        _check(restored)
+        if self.plane.shape != restored.shape:
+            raise ValueError(f"planes of different size: {_size(self.plane)} and {_size(restored)}")
+        mse = mean_squared_error(self.plane, restored)
+        bef = blocking_effect_factor(restored)
+        similar = self.uniform.ssim(restored), self.gaussian.ssim(restored)
+        return Quality(mse, bef, relative(bef, mse), decibels(mse), decibels(mse + bef), *similar)
 
 
 def measure(original: np.ndarray, restored: np.ndarray) -> Quality:
-    """All measures of a restored plane. Shape: both (H, W) uint8, at least 9x9. Raises ValueError."""
-    _check(original, restored)
-    mse = mean_squared_error(original, restored)
-    bef = blocking_effect_factor(restored)
-    return Quality(mse, bef, decibels(mse), decibels(mse + bef), ssim(original, restored))
+    """All measures of a restored plane. Shape: both (H, W) uint8, at least 11x11. Raises ValueError."""
+    return Reference.of(original).measure(restored)
 
 
 def mean_squared_error(original: np.ndarray, restored: np.ndarray) -> float:
     """MSE of two planes. Shape: both (H, W) uint8."""
-    difference = original.astype(np.int64) - restored.astype(np.int64)
-    return float((difference * difference).sum() / difference.size)
+    difference = original.astype(np.int32) - restored
+    return float((difference * difference).sum(dtype=np.int64) / difference.size)
 
 
 def decibels(mse: float) -> float:
@@ -45,11 +72,12 @@ def blocking_effect_factor(plane: np.ndarray) -> float:
     neighbours; the numbers of pairs use H/8 and W/8 unrounded. Shape: (H, W) uint8, at least 9x9.
     """
     height, width = plane.shape
-    wide = plane.astype(np.int64)
-    horizontal = np.diff(wide, axis=1) ** 2
-    vertical = np.diff(wide, axis=0) ** 2
-    at_borders = horizontal[:, BLOCK - 1 :: BLOCK].sum() + vertical[BLOCK - 1 :: BLOCK].sum()
-    elsewhere = horizontal.sum() + vertical.sum() - at_borders
+    wide = plane.astype(np.int32)
+    horizontal, vertical = np.diff(wide, axis=1), np.diff(wide, axis=0)
+    horizontal *= horizontal
+    vertical *= vertical
+    at_borders = _sum(horizontal[:, BLOCK - 1 :: BLOCK]) + _sum(vertical[BLOCK - 1 :: BLOCK])
+    elsewhere = _sum(horizontal) + _sum(vertical) - at_borders
     border_pairs = height * (width / BLOCK - 1) + width * (height / BLOCK - 1)
     other_pairs = height * (width - 1) + width * (height - 1) - border_pairs
     d_b, d_bc = at_borders / border_pairs, elsewhere / other_pairs
@@ -57,23 +85,27 @@ def blocking_effect_factor(plane: np.ndarray) -> float:
     return float(eta * (d_b - d_bc))
 
 
+def relative(bef: float, mse: float) -> float:
+    """BEF/MSE; 0 where there is no block effect, and inf where there is one without any error."""
+    if bef == 0:
+        return 0.0
+    return bef / mse if mse > 0 else float("inf")
+
+
 def ssim(original: np.ndarray, restored: np.ndarray) -> float:
     """Mean SSIM with an 8x8 uniform window at valid positions, K = (0.01, 0.03), population variances.
 
     Shape: both (H, W) uint8, at least 8x8.
     """
-    x, y = original.astype(np.int64), restored.astype(np.int64)
-    n = WINDOW * WINDOW
-    sum_x, sum_y, sum_xx, sum_yy, sum_xy = (_window_sums(p) for p in (x, y, x * x, y * y, x * y))
-    mean_x, mean_y = sum_x / n, sum_y / n
-    # Integer sums up to here: a flat window has a variance of exactly zero.
-    variance_x = (n * sum_xx - sum_x * sum_x) / (n * n)
-    variance_y = (n * sum_yy - sum_y * sum_y) / (n * n)
-    covariance = (n * sum_xy - sum_x * sum_y) / (n * n)
-    c1, c2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
-    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
-    structure = (2 * covariance + c2) / (variance_x + variance_y + c2)
-    return float((luminance * structure).mean())
+    return similarity.Uniform.of(original).ssim(restored)
+
+
+def ssim_gaussian(original: np.ndarray, restored: np.ndarray) -> float:
+    """Mean SSIM with the 11x11 Gaussian window of sigma 1.5 (Wang et al. 2004), at valid positions.
+
+    Shape: both (H, W) uint8, at least 11x11.
+    """
+    return similarity.Gaussian.of(original).ssim(restored)
 
 
 def bef_mse_bound(mean_psnr: float, mean_psnr_b: float) -> float:
@@ -87,18 +119,16 @@ def bef_mse_bound(mean_psnr: float, mean_psnr_b: float) -> float:
     return float(10 ** ((round(mean_psnr, 2) - round(mean_psnr_b, 2)) / 10) - 1)
 
 
-def _window_sums(plane: np.ndarray) -> np.ndarray:
-    """Sums over all valid WINDOW x WINDOW positions. Shape: (H, W) int64 -> (H-7, W-7) int64."""
-    table = np.zeros((plane.shape[0] + 1, plane.shape[1] + 1), np.int64)
-    table[1:, 1:] = plane.cumsum(axis=0).cumsum(axis=1)
-    w = WINDOW
-    return table[w:, w:] - table[:-w, w:] - table[w:, :-w] + table[:-w, :-w]
+def _sum(squares: np.ndarray) -> int:
+    return int(squares.sum(dtype=np.int64))
 
 
-def _check(original: np.ndarray, restored: np.ndarray) -> None:
-    if original.shape != restored.shape:
-        raise ValueError(f"planes of different size: {original.shape} and {restored.shape}")
-    if original.ndim != 2 or original.dtype != np.uint8 or restored.dtype != np.uint8:
-        raise ValueError(f"planes must be (H, W) uint8, not {original.shape} {original.dtype} and {restored.dtype}")
-    if min(original.shape) <= BLOCK:
-        raise ValueError(f"an image of {original.shape[1]}x{original.shape[0]} is too small: use at least 9x9")
+def _check(plane: np.ndarray) -> None:
+    if plane.ndim != 2 or plane.dtype != np.uint8:
+        raise ValueError(f"a plane must be (H, W) uint8, not {plane.shape} {plane.dtype}")
+    if min(plane.shape) < SMALLEST:
+        raise ValueError(f"an image of {_size(plane)} is too small: the measures take {SMALLEST}x{SMALLEST} and more")
+
+
+def _size(plane: np.ndarray) -> str:
+    return f"{plane.shape[1]}x{plane.shape[0]}"

@@ -27,3 +27,23 @@ class Mapping(nn.Module):
         """q (B, 16, h, w) float32 of the classes `labels` (B, 16, h, w), any integer type, below K."""
         frequency = torch.arange(len(self.table), device=labels.device).view(1, -1, 1, 1)
         return self.table[frequency, labels.long()]
+
+    def read(self, logits: Tensor, temperature: float) -> Tensor:
+        """q-hat (B, 16, h, w) as it is read off p-hat, whose logits are given: (B, 16, K, h, w).
+
+        At temperature 0 the coefficient of the most probable class (equation 4 and M, the paper's way), at 1 the mean
+        coefficient under p-hat, in between the mean under p-hat sharpened: its logits divided by the temperature.
+        """
+        if temperature == 0:
+            q: Tensor = self(_most_probable(logits))
+            return q
+        p = (logits / temperature).softmax(dim=2)
+        return torch.einsum("bckhw,ck->bchw", p, self.table)
+
+
+def _most_probable(logits: Tensor) -> Tensor:
+    """`logits.argmax(dim=2)`. Where each patch's logits lie together in memory it walks along them, as fast again."""
+    rows = logits.permute(0, 3, 4, 1, 2)
+    if rows.is_contiguous():
+        return rows.max(dim=4).indices.permute(0, 3, 1, 2)
+    return logits.argmax(dim=2)

@@ -10,8 +10,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ced.config import NetworkConfig
 from ced.nets.autoencoder import AutoEncoder
+from ced.nets.baselines import ARCNN, Galteri
 from ced.nets.classifier import FREQUENCIES
-from ced.nets.weights import Network
+from ced.nets.weights import Network, Restoring
 
 
 class Size(NamedTuple):
@@ -23,7 +24,7 @@ class Size(NamedTuple):
 
 def describe(module: Network) -> Size:
     """Count the parameters and the multiply-adds of `module`."""
-    side = 64  # pixels; without memory behind them, and the count does not depend on it
+    side = 1 << 20  # pixels, without memory behind them; so many that a network's own padding does not count
     shapes = copy.deepcopy(module).to("meta")
     x = torch.empty(1, module.channels, side, side, device="meta")
     inputs = [x]
@@ -46,7 +47,17 @@ def receptive_radius(network: NetworkConfig, conditioned: bool = True) -> int:
     return max(_reach(steps, pixel) for pixel in range(4))
 
 
-_DOWN, _CONVOLUTION, _UP = "stride-2 convolution", "convolution", "pixel shuffle"
+def radius(module: Restoring) -> int:
+    """`receptive_radius` of a network that restores; where it is conditioned, through a C of its own shape."""
+    if isinstance(module, AutoEncoder):
+        return receptive_radius(module.network, module.conditioned)
+    if isinstance(module, ARCNN):
+        return module.RADIUS
+    steps = [_CONVOLUTION, _DOWN] + [_CONVOLUTION] * (2 * Galteri.BLOCKS) + [_UP] + [_CONVOLUTION] * 2
+    return max(_reach(steps, pixel) for pixel in range(4))
+
+
+_DOWN, _CONVOLUTION, _UP = "stride-2 convolution", "convolution", "upsampling"
 
 
 def _path(network: NetworkConfig, conditioned: bool) -> Iterator[str]:

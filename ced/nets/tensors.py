@@ -8,7 +8,7 @@ weights are nothing else here.
 
 import json
 import math
-from typing import Any, TypeGuard
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -68,13 +68,15 @@ def _start(entry: Any) -> int:
 
 def _checked(name: str, entry: dict[str, Any]) -> tuple[list[int], int, int]:
     """Shape, start and end of a tensor whose entry is sound."""
-    kind, shape, offsets = entry.get("dtype"), entry.get("shape"), entry["data_offsets"]
-    if kind != _KIND or not _counts(shape) or not _counts(offsets) or len(offsets) != 2:
-        raise ValueError(f"{name}: {kind} of shape {shape}, where float32 is read")
+    kind, shape, offsets = entry.get("dtype"), _counts(entry.get("shape")), _counts(entry["data_offsets"])
+    if kind != _KIND or shape is None or offsets is None or len(offsets) != 2:
+        raise ValueError(f"{name}: {kind} of shape {entry.get('shape')}, where float32 is read")
     if offsets[1] - offsets[0] != _SIZE * math.prod(shape):
         raise ValueError(f"{name}: {offsets[1] - offsets[0]} bytes for the shape {shape}")
     return shape, offsets[0], offsets[1]
 
 
-def _counts(values: Any) -> TypeGuard[list[int]]:
-    return isinstance(values, list) and all(type(value) is int and value >= 0 for value in values)
+def _counts(values: Any) -> list[int] | None:
+    """`values` where they are a list of whole numbers, none below zero."""
+    sound = isinstance(values, list) and all(type(number) is int and number >= 0 for number in values)
+    return values if sound else None

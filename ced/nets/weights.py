@@ -10,10 +10,14 @@ from ced.config import NetworkConfig, as_dict
 from ced.errors import ConfigError, FormatError
 from ced.nets import tensors
 from ced.nets.autoencoder import AutoEncoder
+from ced.nets.baselines import ARCNN, Galteri
 from ced.nets.blocks import to_channels_last
 from ced.nets.classifier import Classifier
 
-Network = Classifier | AutoEncoder
+Restoring = AutoEncoder | ARCNN | Galteri  # what makes images of images
+Network = Classifier | Restoring
+
+_KINDS = {Classifier: "classifier", AutoEncoder: "autoencoder", ARCNN: "arcnn", Galteri: "galteri"}
 
 FORMAT, VERSION = "ced.weights", 1
 
@@ -42,12 +46,11 @@ def decode(data: bytes) -> Network:
 
 
 def _header(module: Network) -> dict[str, Any]:
-    classifier = isinstance(module, Classifier)
     return {
         "format": FORMAT,
         "version": VERSION,
-        "kind": "classifier" if classifier else "autoencoder",
-        "network": as_dict(module.network),
+        "kind": _KINDS[type(module)],
+        "network": as_dict(module.network) if isinstance(module, Classifier | AutoEncoder) else {},
         "channels": module.channels,
         "classes": module.classes if isinstance(module, Classifier) else 0,
         "conditioned": module.conditioned if isinstance(module, AutoEncoder) else False,
@@ -69,15 +72,25 @@ def _read_header(data: bytes) -> dict[str, Any]:
 
 def _build(header: dict[str, Any]) -> Network:
     try:
-        keys = {field.name for field in dataclasses.fields(NetworkConfig)}
-        if set(header["network"]) != keys:
-            raise KeyError(f"network keys {sorted(keys ^ set(header['network']))}")
-        network = NetworkConfig(**header["network"])
-        if header["kind"] == "classifier":
-            return Classifier(network, header["channels"], header["classes"])
-        return AutoEncoder(network, header["channels"], header["conditioned"])
+        kind, channels = header["kind"], header["channels"]
+        if kind == "classifier":
+            return Classifier(_network(header), channels, header["classes"])
+        if kind == "autoencoder":
+            return AutoEncoder(_network(header), channels, header["conditioned"])
+        if kind == "arcnn":
+            return ARCNN(channels)
+        if kind == "galteri":
+            return Galteri(channels)
+        raise KeyError(f"network of kind {kind!r}")
     except (KeyError, TypeError, RuntimeError, ConfigError) as error:
         raise FormatError(f"weights of another version of ced; train again ({_line(error)})") from None
+
+
+def _network(header: dict[str, Any]) -> NetworkConfig:
+    keys = {field.name for field in dataclasses.fields(NetworkConfig)}
+    if set(header["network"]) != keys:
+        raise KeyError(f"network keys {sorted(keys ^ set(header['network']))}")
+    return NetworkConfig(**header["network"])
 
 
 def _line(error: Exception) -> str:

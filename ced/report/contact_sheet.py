@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from ced.report import pictures
-from ced.report.pictures import PAPER
+from ced.report.pictures import PAPER, cut
 
 SCALE = 2  # a pixel of an example is a square of so many
 MARGIN, HEAD, CAPTION = 32, 92, 26  # pixels: around the sheet, its head, and above each example
@@ -85,16 +85,6 @@ def sheet(title: str, tiles: Sequence[Tile], classes: int) -> bytes:
         for step, panel in zip(steps, row, strict=True):
             canvas.paste(Image.fromarray(panel), (step, y + CAPTION))
     return pictures.png(np.asarray(canvas))
-
-
-def cut(text: str, width: int, size: int) -> str:
-    """The text on one line, its beginning cut off where it is wider than `width` pixels."""
-    flat = "".join(letter if letter.isprintable() else " " for letter in text)
-    if pictures.width(flat, size) <= width:
-        return flat
-    while flat and pictures.width(f"…{flat}", size) > width:
-        flat = flat[1:]
-    return f"…{flat}"
 
 
 def _panels(tile: Tile, colours: np.ndarray) -> list[np.ndarray]:

@@ -1,30 +1,23 @@
-"""Training curves as inline SVG: small multiples of loss, accuracy or PSNR, and learning rate.
+"""Training curves for the page: small multiples of loss, accuracy or PSNR, and learning rate."""
 
-The colours are CSS variables of the page (--series-1.., --muted, --rule), so that a chart follows the
-page from light to dark. The same curve gives the same text, byte for byte.
-"""
-
-import io
 import math
 import re
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING
 
+from ced.report import chart
+from ced.report.chart import Inks
 from ced.report.groups import display_name
 from ced.report.model import Curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _INCHES = (3.7, 2.2)
 _SLOTS = 4  # colours before they repeat
 _LOG_RATIO = 10.0  # a loss that falls further than this is drawn on a logarithmic axis
 _MARKERS_UP_TO = 3  # points: a line through fewer would hardly be seen
-# Stand-ins that matplotlib can take, replaced by the page's variables in the finished text.
-_COLOURS = {f"#01a0{n:02x}": f"var(--series-{n})" for n in range(1, _SLOTS + 1)}
-_MUTED, _RULE = "#01a0f1", "#01a0f2"
-_VARIABLES = {**_COLOURS, _MUTED: "var(--muted)", _RULE: "var(--rule)"}
 
 
 @dataclass(frozen=True)
@@ -58,6 +51,30 @@ def panels(curve: Curve) -> tuple[Panel, ...]:
     return tuple(found)
 
 
+def series_of(curve: Curve, key: str, label: str, slot: int, form: str = ".4f") -> Series | None:
+    """The finite values of `key` over the steps; None where there are none."""
+    points = [(point["step"], point[key]) for point in curve.points if _finite(point, key)]
+    if not points:
+        return None
+    steps, values = zip(*points, strict=True)
+    figure = max(values) if key.endswith("learning_rate") else values[-1]
+    return Series(label, slot, key.startswith("validation_"), steps, values, format(figure, form))
+
+
+def draw(axes: "Axes", line: Series, inks: Inks, solid: bool = False) -> None:
+    """A line of a panel: dashed for validation unless `solid`; few points have markers."""
+    axes.plot(
+        line.steps,
+        line.values,
+        color=inks.series[line.slot - 1],
+        linestyle=(0, (2.5, 1.6)) if line.validation and not solid else "-",
+        marker="o" if len(line.steps) <= _MARKERS_UP_TO else "",
+        markersize=4,
+        linewidth=1.5,
+        solid_capstyle="round",
+    )
+
+
 def _panels_of(curve: Curve) -> list[tuple[str, list[tuple[str, str]], str]]:
     # (title, [(name in metrics.jsonl, label)], format) of each possible panel.
     keys = {key for point in curve.points for key in point}
@@ -74,13 +91,9 @@ def _series(curve: Curve, names: list[tuple[str, str]], form: str) -> tuple[Seri
     found = []
     for number, (name, label) in enumerate(names):
         for key, validation in ((name, False), (f"validation_{name}", True)):
-            points = [(point["step"], point[key]) for point in curve.points if _finite(point, key)]
-            if not points:
-                continue
             shown = label if not validation else f"{label}, validation" if len(names) > 1 else "validation"
-            steps, values = zip(*points, strict=True)
-            figure = max(values) if name == "learning_rate" else values[-1]
-            found.append(Series(shown, 1 + number % _SLOTS, validation, steps, values, format(figure, form)))
+            series = series_of(curve, key, shown, 1 + number % _SLOTS, form)
+            found += [series] if series else []
     return tuple(found)
 
 
@@ -90,37 +103,17 @@ def _finite(point: dict[str, float], key: str) -> bool:
 
 
 def _svg(model: str, title: str, series: tuple[Series, ...]) -> str:
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    stream = io.StringIO()
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # a user's own matplotlibrc is not part of the report
-        matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": f"{model} {title}"})
-        figure = Figure(figsize=_INCHES)
+    def paint(figure: "Figure", inks: Inks) -> None:
         axes = figure.add_axes((0.13, 0.13, 0.84, 0.83))
         for line in series:
-            _draw(axes, line)
-        _style(axes, logarithmic=title == "Loss" and _spans_decades(series))
-        nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-        figure.savefig(stream, format="svg", transparent=True, metadata=nothing)
-    return _inline(stream.getvalue(), f"{title} of {display_name(model)} over {len(series[0].steps)} reports")
+            draw(axes, line, inks)
+        _style(axes, inks, logarithmic=title == "Loss" and _spans_decades(series))
+
+    label = f"{title} of {display_name(model)} over {len(series[0].steps)} reports"
+    return chart.inline(_INCHES, f"{model} {title}", label, paint)
 
 
-def _draw(axes: "Axes", line: Series) -> None:
-    axes.plot(
-        line.steps,
-        line.values,
-        color=list(_COLOURS)[line.slot - 1],
-        linestyle=(0, (2.5, 1.6)) if line.validation else "-",
-        marker="o" if len(line.steps) <= _MARKERS_UP_TO else "",
-        markersize=4,
-        linewidth=1.5,
-        solid_capstyle="round",
-    )
-
-
-def _style(axes: "Axes", logarithmic: bool) -> None:
+def _style(axes: "Axes", inks: Inks, logarithmic: bool) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
     if logarithmic:
@@ -129,36 +122,11 @@ def _style(axes: "Axes", logarithmic: bool) -> None:
     else:
         axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axes.xaxis.set_major_formatter(
-        FuncFormatter(lambda value, _: f"{value / 1000:g}k" if value >= 10_000 else f"{value:g}")
-    )
+    axes.xaxis.set_major_formatter(FuncFormatter(chart.steps))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
-    axes.tick_params(which="both", length=0, labelsize=8, labelcolor=_MUTED, pad=4)
-    axes.grid(axis="y", color=_RULE, linewidth=0.6)
-    axes.set_axisbelow(True)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(_RULE)
-
-
-def _steps(value: float, _: int | None) -> str:
-    return f"{value / 1000:g}k" if value >= 10_000 else f"{value:g}"
+    chart.style(axes, inks)
 
 
 def _spans_decades(series: tuple[Series, ...]) -> bool:
     values = [value for line in series for value in line.values]
     return min(values) > 0 and max(values) / min(values) > _LOG_RATIO
-
-
-def _inline(text: str, label: str) -> str:
-    # A stand-alone SVG file -> an element of the page: no prolog, no style for the whole page, no ids but those used.
-    text = text[text.index("<svg") :].strip()
-    text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)
-    text = re.sub(r"font-family: [^;\"]*;? ?", "", text)
-    used = set(re.findall(r"#([\w.-]+)", text))
-    text = re.sub(r' id="([^"]*)"', lambda m: m.group() if m.group(1) in used else "", text)
-    text = re.sub(r' width="[^"]*pt" height="[^"]*pt"', "", text, count=1)
-    text = text.replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1)
-    for stand_in, variable in _VARIABLES.items():
-        text = text.replace(stand_in, variable)
-    return text

@@ -14,6 +14,8 @@ _NAMES = {
     "ed": "ED",
     "ced-est": "CED-EST",
     "ced-gt": "CED-GT",
+    "arcnn": "AR-CNN",
+    "galteri-mse": "Galteri-MSE",
     "classifier": "Classifier",
 }
 _COLOURS = {"y": "luminance", "rgb": "RGB"}
@@ -23,10 +25,10 @@ _COLOURS = {"y": "luminance", "rgb": "RGB"}
 class Column:
     """A metric: its field in `Row`, the paper's heading and number of decimals, and which end is good."""
 
-    field: Literal["bef_mse_bound", "psnr", "psnr_b", "ssim"]
+    field: str
     heading: str
     decimals: int
-    better: Literal["lower", "higher"]
+    better: Literal["lower", "higher", "one", "none"]  # "none": shown, but no contest
 
     def text(self, value: float) -> str:
         """The value as the paper prints it; "∞" for a perfect restoration, "–" where there is no value."""
@@ -43,6 +45,17 @@ COLUMNS = (
     Column("psnr", "PSNR", 2, "higher"),
     Column("psnr_b", "PSNR-B", 2, "higher"),
     Column("ssim", "SSIM", 3, "higher"),
+)
+
+
+# What the paper does not print.
+MORE = (
+    Column("ssim_gaussian", "SSIM (G)", 4, "higher"),
+    Column("w1", "W1", 3, "lower"),
+    Column("energy", "Energy", 3, "one"),
+    Column("bef_mse", "BEF/MSE", 3, "lower"),
+    Column("lpips", "LPIPS", 3, "lower"),
+    Column("seconds_per_megapixel", "s/Mpixel", 2, "none"),
 )
 
 
@@ -63,13 +76,25 @@ class Group:
             return f"{least}–{most} images"
         return f"{most} image{'' if most == 1 else 's'}"
 
+    @property
+    def differs(self) -> bool:
+        """Whether some method failed on some images: its means are then over other images than the others'."""
+        return any(row.failures for row in self.rows)
+
     def is_best(self, row: Row, column: Column) -> bool:
-        """Whether no other row of the group prints a better figure (ties: all of them; one row alone: none)."""
+        """Whether no other row of the group prints a better figure (ties: all of them; one row alone: none).
+
+        A row with failures is a mean over other images: it is neither the best nor in the others' way.
+        """
         value = _printed(row, column)
-        others = [_printed(r, column) for r in self.rows if r is not row]
+        others = [_printed(r, column) for r in self.rows if r is not row and not r.failures]
         others = [o for o in others if not math.isnan(o)]
+        if row.failures or column.better == "none":
+            return False
         if math.isnan(value) or not others:
             return False
+        if column.better == "one":
+            value, others = -abs(value - 1), [-abs(other - 1) for other in others]
         best, worst = (min, max) if column.better == "lower" else (max, min)
         everything = [value, *others]
         return value == best(everything) != worst(everything)
@@ -86,6 +111,11 @@ def groups(rows: Iterable[Row]) -> tuple[Group, ...]:
 def display_name(name: str) -> str:
     """A method, model or version as the paper writes it: JPEG, ED, CED-EST, CED-GT."""
     return _NAMES.get(name, name)
+
+
+def images_of(row: Row) -> str:
+    """How many images a row's means are over: "29", or "27 of 29†" where the method failed on two."""
+    return f"{row.images} of {row.images + row.failures}†" if row.failures else str(row.images)
 
 
 def colour_name(colour: str) -> str:

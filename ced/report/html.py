@@ -1,25 +1,28 @@
 """The report as one HTML file that needs nothing else: no request leaves it, and images are embedded as PNG."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
 from string import Template
 
+from ced.report.figure import Figure, figures_section
 from ced.report.model import Report
 from ced.report.section_curves import curves_section
 from ced.report.section_pictures import pictures_section
 from ced.report.section_table import table_section
 
 
-def page(report: Report) -> str:
+def page(report: Report, figures: Sequence[Figure] = ()) -> str:
     """The whole page. Parts without content are left out. The same report gives the same text.
 
     It holds the table (with the paper's figures beside ours on the paper's test sets), the pictures with
-    a before/after divide and a lens that all versions share, the training curves and the facts of the run.
+    a before/after divide and a lens that all versions share, `figures` as they were drawn of the report, the
+    training curves and the facts of the run.
     """
     sections = [
         ("results", "Results", table_section(report.rows)),
         ("pictures", "Pictures", pictures_section(report.pictures)),
+        ("figures", "Figures", figures_section(figures)),
         ("training", "Training", curves_section(report.curves)),
     ]
     there = [section for section in sections if section[2]]

@@ -1,8 +1,11 @@
 """What a report shows, as plain values: rows of Table 2, training curves, pictures."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+
+from ced.core.spectrum import Spectrum
 
 
 @dataclass(frozen=True)
@@ -13,11 +16,23 @@ class Row:
     quality: int  # JPEG quality factor, 1 to 100
     colour: str  # "y": luminance; "rgb"
     method: str  # one of ced.config.METHODS, or the name of another method
-    images: int
+    images: int  # that the means are over: those that the method restored
     psnr: float  # dB; inf where every image is restored exactly
     psnr_b: float  # dB
     ssim: float
     bef_mse_bound: float  # 10^((mean PSNR - mean PSNR-B) / 10) - 1, the lower bound of the mean BEF/MSE
+    failures: int = 0  # images that the method did not restore
+    bef_mse: float = math.nan  # mean over the images
+    ssim_gaussian: float = math.nan
+    w1: float = math.nan  # pooled over the images, as is energy: ced.core.spectrum.Likeness
+    energy: float = math.nan
+    lpips: float = math.nan  # nan where it was not asked for
+    seconds_per_megapixel: float = math.nan  # of the method itself; nan where its images were only read
+    intervals: tuple[tuple[str, float, float], ...] = ()  # (field, low, high): 95 %, bootstrap over the images
+
+    def interval(self, field: str) -> tuple[float, float] | None:
+        """The confidence interval of one of the fields, None where it has none."""
+        return next(((low, high) for name, low, high in self.intervals if name == field), None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +87,15 @@ class Curve:
 
 
 @dataclass(frozen=True, eq=False)
+class Spectra:
+    """The coefficients behind figure 6: of the originals of a test set, and of what each method made of them."""
+
+    dataset: str
+    quality: int
+    versions: tuple[tuple[str, Spectrum], ...]  # "original" first
+
+
+@dataclass(frozen=True, eq=False)
 class Report:
     """Everything on the page."""
 
@@ -80,3 +104,6 @@ class Report:
     curves: tuple[Curve, ...] = ()
     pictures: tuple[Picture, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()  # (name, value): recipe, training time, versions
+    spectra: Spectra | None = None
+    channels: tuple[str, ...] = ()  # of figure 6: "1-1" to "8-8"
+    crop: tuple[int, int, int, int] | None = None  # left, top, right, bottom: the region of figures 1, 4 and 5

@@ -17,7 +17,7 @@ _COLUMN = 320  # pixels: a version's width in the strip, more or less
 _DETAIL = 80  # pixels of the original that the enlarged region spans
 _MARGIN, _GAP, _LABEL = 20, 12, 36  # pixels
 PAPER, INK = (255, 255, 255), (28, 27, 25)
-_ACCENT = (214, 73, 28)
+ACCENT = (214, 73, 28)
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -33,19 +33,25 @@ def busiest(pixels: np.ndarray, side: int) -> Box:
     The measure is the mean, over the blocks of the square, of the standard deviation inside a block: local
     variance at the scale at which JPEG loses it. One strong edge counts for little against texture.
     """
-    height, width = pixels.shape[:2]
-    rows, columns = height // BLOCK, width // BLOCK
-    n = min(max(side // BLOCK, 1), rows, columns)
-    if n == 0:  # not one whole block
-        return 0, 0, min(width, height), min(width, height)
-    luminance = pixels.reshape(height, width, -1).mean(axis=2)
+    least = min(pixels.shape[:2])
+    side = min(side, least // BLOCK * BLOCK or least)
+    return busiest_rectangle(pixels, side, side)
+
+
+def busiest_rectangle(pixels: np.ndarray, width: int, height: int) -> Box:
+    """The same for a region of about `width` x `height` pixels, cut to the picture where it is larger."""
+    rows, columns = (side // BLOCK for side in pixels.shape[:2])
+    down, across = min(max(height // BLOCK, 1), rows), min(max(width // BLOCK, 1), columns)
+    if not (down and across):  # not one whole block
+        return 0, 0, min(width, pixels.shape[1]), min(height, pixels.shape[0])
+    luminance = pixels.reshape(*pixels.shape[:2], -1).mean(axis=2)
     blocks = luminance[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns, BLOCK)
     sums = np.zeros((rows + 1, columns + 1))
     sums[1:, 1:] = blocks.std(axis=(1, 3)).round(3).cumsum(axis=0).cumsum(axis=1)
-    inside = sums[n:, n:] - sums[:-n, n:] - sums[n:, :-n] + sums[:-n, :-n]
+    inside = sums[down:, across:] - sums[:-down, across:] - sums[down:, :-across] + sums[:-down, :-across]
     row, column = np.unravel_index(int(inside.round(3).argmax()), inside.shape)
     left, top = int(column) * BLOCK, int(row) * BLOCK
-    return left, top, left + n * BLOCK, top + n * BLOCK
+    return left, top, left + across * BLOCK, top + down * BLOCK
 
 
 def detail_side(picture: Picture, most: int = _DETAIL) -> int:
@@ -96,6 +102,16 @@ def width(text: str, size: int = 20) -> int:
     return round(_font(size).getlength(text))
 
 
+def cut(text: str, room: int, size: int) -> str:
+    """The text on one line, its beginning cut off where it is wider than `room` pixels."""
+    flat = "".join(letter if letter.isprintable() else " " for letter in text)
+    if width(flat, size) <= room:
+        return flat
+    while flat and width(f"…{flat}", size) > room:
+        flat = flat[1:]
+    return f"…{flat}"
+
+
 @functools.cache
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
@@ -112,5 +128,5 @@ def _with_frame(image: Image.Image, size: tuple[int, int], box: Box) -> Image.Im
     left, top, right, bottom = (round(edge * scale) for edge in box)
     draw = ImageDraw.Draw(resized)
     draw.rectangle((left - 3, top - 3, right + 2, bottom + 2), outline=PAPER, width=1)
-    draw.rectangle((left - 2, top - 2, right + 1, bottom + 1), outline=_ACCENT, width=2)
+    draw.rectangle((left - 2, top - 2, right + 1, bottom + 1), outline=ACCENT, width=2)
     return resized

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
 from ced.errors import FormatError
@@ -21,7 +21,7 @@ class Results:
 
 def results_json(rows: Iterable[Row], versions: dict[str, Any], config: dict[str, Any]) -> str:
     """`rows` with the versions and configuration that made them; floats in full, inf and nan as null."""
-    whole = {"versions": versions, "config": config, "rows": [asdict(row) for row in rows]}
+    whole = {"versions": versions, "config": config, "rows": [_plain(row) for row in rows]}
     return json.dumps(_strict(whole), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -44,15 +44,34 @@ def parse_results(text: str) -> Results:
 
 def _row(number: int, item: object) -> Row:
     names = {field.name for field in fields(Row)}
-    if not isinstance(item, dict) or set(item) != names:
+    needed = {field.name for field in fields(Row) if field.default is MISSING}  # what older versions wrote too
+    if not isinstance(item, dict) or not needed <= set(item) <= names:
         raise FormatError(f"results.json: row {number} has not exactly the keys {', '.join(sorted(names))}")
-    for field in fields(Row):
+    for field in (field for field in fields(Row) if field.name in item):
         value = item[field.name]
-        if field.type is float and value is None:
+        if field.name == "intervals":
+            item = {**item, field.name: _intervals(number, value)}
+        elif field.type is float and value is None:
             item = {**item, field.name: math.nan}
         elif isinstance(value, bool) or not isinstance(value, _ACCEPTED[field.type]):
             raise FormatError(f"results.json: row {number}: {field.name} = {value!r} is not {_SAID[field.type]}")
     return Row(**item)
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    return {**asdict(row), "intervals": {field: [low, high] for field, low, high in row.intervals}}
+
+
+def _intervals(number: int, value: object) -> tuple[tuple[str, float, float], ...]:
+    if isinstance(value, dict):
+        ends = [(name, *pair) for name, pair in value.items() if isinstance(pair, list) and len(pair) == 2]
+        if len(ends) == len(value) and all(_is_number(end) for _, *pair in ends for end in pair):
+            return tuple((name, *(math.nan if end is None else end for end in pair)) for name, *pair in ends)
+    raise FormatError(f"results.json: row {number}: intervals is not an object of [low, high]")
+
+
+def _is_number(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 _ACCEPTED: dict[object, tuple[type, ...]] = {str: (str,), int: (int,), float: (int, float)}

@@ -26,7 +26,7 @@ from ced.stages.progress import Progress
 FILE = "classes.json"
 Summary = TypeVar("Summary", Coarse, Fine)
 _PARTS_PER_TASK = 8
-_EXAMPLES_AT_ONCE = 128
+_EXAMPLES_AT_ONCE = 512
 
 
 def run(config: ClassesConfig, prepared: Output, place: Place, workers: int = 0) -> Output:
@@ -74,13 +74,13 @@ def _summarise(row: ray_data.Row, summary: Coarse | Fine) -> ray_data.Row:
     for part in row["parts"]:
         for planes in target_planes(Path(part)):
             luma = luma_of(planes)
-            mirrored = _mirrored(luma)
-            q = coefficients(luma[::2] if mirrored else luma)
-            summary.update(by_channel(q), MIRROR if mirrored else None)
+            pairs = mirrored(luma)
+            q = coefficients(luma[::2] if pairs else luma)
+            summary.update(by_channel(q), MIRROR if pairs else None)
     return {"parts": len(row["parts"]), "summary": summary.to_bytes()}
 
 
-def _mirrored(luma: np.ndarray) -> bool:
+def mirrored(luma: np.ndarray) -> bool:
     """Whether every second plane is its predecessor's horizontal mirror: then the first ones tell all."""
     return len(luma) % 2 == 0 and np.array_equal(luma[::2, :, ::-1], luma[1::2])
 

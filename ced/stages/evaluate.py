@@ -1,10 +1,10 @@
-"""Stage 5: test images x methods x quality factors -> per_image.parquet (section 4.3)."""
+"""Stage 5: test images x methods x quality factors -> per_image.parquet, pooled.parquet, spectra (section 4.3)."""
 
-import functools
-import time
-from dataclasses import dataclass
+import logging
+import shutil
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,58 +12,57 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from ced import schema
-from ced.adapters import photographs, ray_data
+from ced.adapters import perceptual, photographs, ray_data
 from ced.adapters.photographs import Photograph
-from ced.adapters.storage import Making, Output, Place, make, write_bytes, write_table
+from ced.adapters.storage import Making, Output, Place, make, write_table
 from ced.config import Config, EvaluateConfig, as_dict
-from ced.core import jpeg, metrics
-from ced.core.colour import luminance
-from ced.core.images import Rejected, decode_rgb
 from ced.errors import ConfigError, InputError
-from ced.stages.prepare import part_name
+from ced.methods import Prepared, parse, prepare
+from ced.methods.open import restorer
+from ced.stages import pool
+from ced.stages.measure import PARTS, PICTURES, SPECTRA, Task, evaluate_image, part_name, picture_name
 from ced.stages.progress import Progress
 
-FILE = "per_image.parquet"
-_PARTS = ".parts"  # one an image, scratch
-_PICTURES = "pictures"
-_ORIGINAL = "original"
+logger = logging.getLogger("ced")
 
-
-@dataclass(frozen=True)
-class Task:
-    """What a worker needs to evaluate one image."""
-
-    dataset: str
-    folder: str
-    qualities: tuple[int, ...]
-    methods: tuple[tuple[str, str], ...]  # (method, folder of its restorer; "" for jpeg)
-    pictures: int  # images whose restorations are kept as PNG
+FILE, QUARANTINE = "per_image.parquet", "quarantine.parquet"
+_FORM = 2  # of what is measured; another number measures again
+_TOLD, _LENGTH = 3, 120  # failures that are told one by one, and characters of each reason
 
 
 def check(config: Config) -> None:
-    """Find out early what would only fail after training. Raises InputError or ConfigError."""
+    """Find out early what would only fail later, some of it after training. Raises InputError or ConfigError."""
+    photographs.check(config.images, config.prepare.pattern)
     photographs.find((config.test_images,) if config.test_images else ())
-    if config.publish.method not in config.evaluate.methods:
+    if config.publish.method not in config.evaluate.trained:
         raise ConfigError(f"publish.method {config.publish.method} is not evaluated; add it to evaluate.methods")
+    if config.evaluate.lpips:
+        perceptual.check()
 
 
 def run(config: EvaluateConfig, images: str, restorers: dict[str, Output], place: Place, workers: int = 0) -> Output:
     """Measure every method of `config` on every image of `images`, or find it measured.
 
-    `restorers` holds an output of `ced.stages.restorers` for each method but "jpeg". Raises InputError.
+    `restorers` holds an output of `ced.stages.restorers` for each method of `config.trained`. Raises CedError.
     """
+    if config.lpips:
+        perceptual.check()
+    methods = tuple(_prepared(text, config, restorers, place) for text in config.methods)
     found = photographs.find((images,), cache=place.root / "archives")
     inputs = {"images": photographs.content(found)}
-    inputs |= {name: restorers[name].manifest.content for name in config.methods if name != "jpeg"}
-    dataset = dataset_name(images)
-    described = {**as_dict(config), "dataset": dataset, "schema": schema.VERSION, "colour": "y"}
-    folders = tuple((name, str(restorers[name].path) if name != "jpeg" else "") for name in config.methods)
+    inputs |= {method.name: method.content for method in methods if method.content}
+    dataset = config.name or dataset_name(images)
+    described = {**as_dict(config), "methods": list(config.names), "dataset": dataset, "form": _FORM}
+    described |= {"name": "", "schema": schema.VERSION}
 
     def produce(making: Making) -> None:
-        task = Task(dataset, str(making.folder), config.qualities, folders, config.pictures)
-        _produce(task, found, workers, making)
+        folder = str(making.folder)
+        task = Task(dataset, folder, config.colour, methods, config.pictures, config.lpips)
+        _produce(task, config.qualities, found, workers, making)
 
-    return make(place, "evaluate", described, inputs, produce)
+    output = make(place, "evaluate", described, inputs, produce)
+    _tell(output)
+    return output
 
 
 def dataset_name(images: str) -> str:
@@ -73,90 +72,95 @@ def dataset_name(images: str) -> str:
     return known.get(name.lower(), name)
 
 
-def _produce(task: Task, found: list[Photograph], workers: int, making: Making) -> None:
-    parts = [making.folder / _PARTS / part_name(number) for number in range(len(found))]
-    progress = Progress("evaluate", len(found), "images")
-    rows = []
-    for number, (photograph, part) in enumerate(zip(found, parts, strict=True)):
-        if part.exists():
-            progress.skip(1)
-        else:
-            rows.append({"number": number, "name": photograph.name, "photograph": tuple(photograph)})
-    rejected = []
-    for row in ray_data.run_tasks(partial(evaluate_image, task), rows, workers):
-        progress.advance()
-        if row["reason"]:
-            rejected.append(f"{row['name']} ({row['reason']}: {row['message']})")
-    if rejected:
-        more = f" and {len(rejected) - 1} more" if len(rejected) > 1 else ""
-        raise InputError(f"test image {min(rejected)}{more} cannot be measured; take it out of the folder")
-    table = pa.concat_tables([pq.read_table(part) for part in parts])
-    write_table(making.folder / FILE, table)
-    making.counts.update(images=len(found), rows=table.num_rows)
+def per_image(output: Output) -> list[dict[str, Any]]:
+    """The rows of per_image.parquet, by image in the order of the source, quality factor and method."""
+    rows: list[dict[str, Any]] = pq.read_table(output.path / FILE).to_pylist()
+    return rows
 
 
-def evaluate_image(task: Task, row: ray_data.Row) -> ray_data.Row:
-    """Measure all methods on one image: one part. The row says why where it cannot be done."""
-    answer = {"name": row["name"], "reason": "", "message": ""}
-    try:
-        rgb = decode_rgb(photographs.read(Photograph(*row["photograph"])))
-        if min(rgb.shape[:2]) <= metrics.BLOCK:
-            raise Rejected("too small", f"{rgb.shape[1]}x{rgb.shape[0]} pixels, the measures take 9x9 and more")
-    except Rejected as error:
-        return answer | {"reason": error.reason, "message": error.message}
-    original = luminance(rgb)
-    keep = Path(task.folder, _PICTURES) if row["number"] < task.pictures else None
-    rows = []
-    for quality in task.qualities:
-        rows += _measure(task, row, original, quality, keep)
-    if keep:
-        _keep(keep, row["number"], 0, _ORIGINAL, original)
-    write_table(Path(task.folder, _PARTS, part_name(row["number"])), pa.Table.from_pylist(rows, schema.PER_IMAGE))
-    return answer
+def picture(output: Output, number: int, quality: int, version: str) -> np.ndarray | None:
+    """A kept picture of image `number`: "original", or what `version` made of it, None where that failed.
+
+    Shape: (H, W) or (H, W, 3) uint8.
+    """
+    path = output.path / PICTURES / picture_name(number, quality, version)
+    if not path.exists():
+        return None
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def _prepared(text: str, config: EvaluateConfig, restorers: dict[str, Output], place: Place) -> Prepared:
+    asked = parse(text)
+    if asked.name in restorers:
+        output = restorers[asked.name]
+        return restorer(asked.name, output.path, config.colour, output.manifest.content)
+    return prepare(asked, config, place.root)
+
+
+def _produce(task: Task, qualities: tuple[int, ...], found: list[Photograph], workers: int, making: Making) -> None:
+    folder = making.folder
+    if not (folder / FILE).exists():  # written last: with it there only tidying is left
+        set_aside = _measure(task, qualities, found, workers)
+        numbers = [number for number, photograph in enumerate(found) if photograph.name not in set_aside]
+        if not numbers:
+            reasons = ", ".join(sorted({row["reason"] for row in set_aside.values()}))
+            raise InputError(f"none of the {len(found)} test images can be measured ({reasons}); give other ones")
+        if set_aside:
+            rows = [set_aside[source] for source in sorted(set_aside)]
+            write_table(folder / QUARANTINE, pa.Table.from_pylist(rows, schema.QUARANTINE))
+        parts = {
+            quality: [folder / SPECTRA / part_name(number, quality) for number in numbers] for quality in qualities
+        }
+        pool.pool(folder, parts, [method.name for method in task.methods])
+        rows_of = [folder / PARTS / part_name(number, quality) for number in numbers for quality in qualities]
+        write_table(folder / FILE, pa.concat_tables([pq.read_table(part) for part in rows_of]))
+    making.counts.update(_counts(folder))
+    for scratch in (PARTS, SPECTRA):
+        shutil.rmtree(folder / scratch, ignore_errors=True)
 
 
 def _measure(
-    task: Task, row: ray_data.Row, original: np.ndarray, quality: int, keep: Path | None
-) -> list[dict[str, object]]:
-    damaged = jpeg.decode(jpeg.encode(original, quality))
-    rows: list[dict[str, object]] = []
-    for method, folder in task.methods:
-        restorer = _restorer(folder) if folder else None  # loading is not restoring
-        started = time.perf_counter()
-        restored = restorer.restore_planes(damaged[None])[0] if restorer else damaged
-        seconds = time.perf_counter() - started
-        facts = {"dataset": task.dataset, "image_id": row["name"], "method": method, "quality": quality}
-        size = {"height": original.shape[0], "width": original.shape[1]}
-        measured = metrics.measure(original, restored)._asdict()
-        rows.append({**facts, "colour": "y", **size, **measured, "seconds": seconds})
-        if keep:
-            _keep(keep, row["number"], quality, method, restored)
-    return rows
+    task: Task, qualities: tuple[int, ...], found: list[Photograph], workers: int
+) -> dict[str, dict[str, str]]:
+    """Write what parts are missing; the images that were set aside, by name."""
+    progress = Progress("evaluate", len(found) * len(qualities), "damaged images")
+    rows = []
+    for number, photograph in enumerate(found):
+        for quality in qualities:
+            if Path(task.folder, PARTS, part_name(number, quality)).exists():
+                progress.skip(1)
+            else:
+                facts = {"number": number, "quality": quality}
+                rows.append({**facts, "name": photograph.name, "photograph": tuple(photograph)})
+    set_aside = {}
+    for row in ray_data.run_tasks(partial(evaluate_image, task), rows, workers):
+        progress.advance()
+        if row["reason"]:
+            set_aside[row["name"]] = {"source": row["name"], "reason": row["reason"], "message": row["message"]}
+    return set_aside
 
 
-@functools.lru_cache(maxsize=8)
-def _restorer(folder: str):  # type: ignore[no-untyped-def]  # its type would import torch with this module
-    from ced.restore import Restorer
-
-    return Restorer.load(folder)
-
-
-def _keep(folder: Path, number: int, quality: int, version: str, plane: np.ndarray) -> None:
-    import io
-
-    stream = io.BytesIO()
-    Image.fromarray(plane).save(stream, "PNG")
-    write_bytes(folder / f"{number:05d}-q{quality:03d}-{version}.png", stream.getvalue())
+def _counts(folder: Path) -> dict[str, int]:
+    """The counts, read back from what was written."""
+    table = pq.read_table(folder / FILE, columns=["image_id", "reason"])
+    counts = {"images": len(set(table["image_id"].to_pylist())), "rows": table.num_rows}
+    counts["failures"] = sum(bool(reason) for reason in table["reason"].to_pylist())
+    path = folder / QUARANTINE
+    return counts | {"set aside": pq.read_metadata(path).num_rows if path.exists() else 0}
 
 
-def per_image(output: Output) -> list[dict[str, object]]:
-    """The rows of per_image.parquet."""
-    rows: list[dict[str, object]] = pq.read_table(output.path / FILE).to_pylist()
-    return rows
+def _tell(output: Output) -> None:
+    """Say which images were set aside, and which methods failed where."""
+    if output.manifest.counts.get("set aside"):
+        rows = pq.read_table(output.path / QUARANTINE).to_pylist()
+        logger.warning("evaluate: %d test images set aside: %s", len(rows), _list(rows, "source"))
+    failed = [row for row in per_image(output) if row["reason"]]
+    for method in dict.fromkeys(row["method"] for row in failed):
+        rows = [row for row in failed if row["method"] == method]
+        logger.warning("evaluate: %s failed %d times: %s", method, len(rows), _list(rows, "image_id"))
 
 
-def picture(output: Output, number: int, quality: int, version: str) -> np.ndarray:
-    """A kept plane of image `number`: "original", or what `version` made of it. Shape: (H, W) uint8."""
-    quality = 0 if version == _ORIGINAL else quality
-    with Image.open(output.path / _PICTURES / f"{number:05d}-q{quality:03d}-{version}.png") as image:
-        return np.asarray(image)
+def _list(rows: list[dict[str, Any]], name: str) -> str:
+    told = "; ".join(f"{row[name]} ({row['reason']}: {row['message'][:_LENGTH]})" for row in rows[:_TOLD])
+    return told + (f"; and {len(rows) - _TOLD} more in {FILE}" if len(rows) > _TOLD else "")

@@ -9,12 +9,12 @@ import pyarrow.parquet as pq
 
 from ced import schema
 from ced.adapters import ray_data
-from ced.adapters.storage import Making, Output, Place, make, write_table
+from ced.adapters.storage import Making, Output, Place, make, write_table_later
 from ced.core.classes import Classes
 from ced.core.columns import binary, luma_of
 from ced.core.frequency import coefficients
 from ced.stages import edges
-from ced.stages.edges import targets
+from ced.stages.edges import mirrored, targets
 from ced.stages.prepare import EXAMPLES
 from ced.stages.progress import Progress
 
@@ -38,15 +38,19 @@ def _produce(prepared: Output, classes: Classes, workers: int, making: Making) -
     making.counts["examples"] = sum(pq.read_metadata(making.folder / part.name).num_rows for part in parts)
 
 
-def label_part(classes: Classes, folder: str, row: ray_data.Row) -> ray_data.Row:
-    """Write one labelled part."""
+def label_part(classes: Classes, folder: str, row: ray_data.Row) -> ray_data.Later:
+    """Write one labelled part; waited for by calling what is returned."""
     part = Path(row["part"])
-    table = pq.read_table(part, use_threads=False)
+    table = pq.read_table(part, use_threads=False, memory_map=True)
     column = binary(label_maps(classes, table)) if table.num_rows else pa.array([], pa.binary())
     table = table.append_column(schema.LABELLED.field("labels"), column).cast(schema.LABELLED)
-    return {"name": part.name, "digest": write_table(Path(folder, part.name), table)}
+    digest = write_table_later(Path(folder, part.name), table)
+    return lambda: {"name": part.name, "digest": digest.result()}
 
 
 def label_maps(classes: Classes, table: pa.Table) -> np.ndarray:
     """The class maps y of a table's targets. Shape: (N, 16, H/4, W/4) uint8."""
-    return classes.label(coefficients(luma_of(targets(table))))
+    luma = luma_of(targets(table))
+    if mirrored(luma):
+        return classes.label_mirrored(coefficients(luma[::2]))
+    return classes.label(coefficients(luma))

@@ -1,8 +1,6 @@
 """Stage 1: photographs -> examples/*.parquet, and quarantine/*.parquet for what cannot be used (section 4.1)."""
 
 import collections
-import itertools
-import json
 import logging
 from functools import partial
 from pathlib import Path
@@ -14,7 +12,7 @@ import pyarrow.parquet as pq
 from ced import schema
 from ced.adapters import photographs, ray_data
 from ced.adapters.photographs import Photograph
-from ced.adapters.storage import Making, Output, Place, make, write_table
+from ced.adapters.storage import Making, Output, Place, make, write_table_later
 from ced.config import PrepareConfig, as_dict
 from ced.core.columns import binary
 from ced.core.examples import Example, examples
@@ -57,10 +55,10 @@ def _produce(config: PrepareConfig, crops: int, found: list[Photograph], workers
         if (making.folder / EXAMPLES / part_name(number)).exists():
             progress.skip(len(part))
         else:
-            rows.append({"part": number, "photographs": json.dumps(part)})
+            rows.append({"part": number, "photographs": part})
     task = partial(prepare_part, config, crops, str(making.folder))
     for done in ray_data.run_tasks(task, rows, workers):
-        making.parts.update(json.loads(done["digests"]))
+        making.parts.update(done["digests"])
         progress.advance(done["photographs"])
     making.counts.update(_count(making.folder, len(found)))
     if not making.counts["prepared"]:
@@ -68,24 +66,24 @@ def _produce(config: PrepareConfig, crops: int, found: list[Photograph], workers
         raise InputError(f"none of the {len(found)} photographs can be used ({reasons}); see {making.folder}")
 
 
-def prepare_part(config: PrepareConfig, crops: int, folder: str, row: ray_data.Row) -> ray_data.Row:
-    """Write one part: the quarantine first, the examples last, so that a part of examples is a finished part."""
+def prepare_part(config: PrepareConfig, crops: int, folder: str, row: ray_data.Row) -> ray_data.Later:
+    """Write one part, waited for by calling what is returned: the quarantine first, the examples last, so that a part
+    of examples is a finished part."""
     kept: list[tuple[str, Example]] = []
     rejected: list[dict[str, object]] = []
-    listed = json.loads(row["photographs"])
-    for photograph in itertools.starmap(Photograph, listed):
+    for photograph in row["photographs"]:
         try:
             image = decode(photographs.read(photograph, config.max_bytes), config.max_pixels)
             kept += [(photograph.name, example) for example in list(examples(image, photograph.name, config, crops))]
         except Rejected as error:
             rejected.append({"source": photograph.name, "reason": error.reason, "message": error.message})
-    name = part_name(row["part"])
-    digests = {}
+    tables = {EXAMPLES: _table(kept)}
     if rejected:
-        table = pa.Table.from_pylist(rejected, schema.QUARANTINE)
-        digests[f"{QUARANTINE}/{name}"] = write_table(Path(folder, QUARANTINE, name), table)
-    digests[f"{EXAMPLES}/{name}"] = write_table(Path(folder, EXAMPLES, name), _table(kept))
-    return {"photographs": len(listed), "digests": json.dumps(digests)}
+        tables = {QUARANTINE: pa.Table.from_pylist(rejected, schema.QUARANTINE)} | tables
+    name = part_name(row["part"])
+    digests = {f"{of}/{name}": write_table_later(Path(folder, of, name), table) for of, table in tables.items()}
+    count = len(row["photographs"])
+    return lambda: {"photographs": count, "digests": {path: digest.result() for path, digest in digests.items()}}
 
 
 def _table(kept: list[tuple[str, Example]]) -> pa.Table:

@@ -28,8 +28,9 @@ logger = logging.getLogger("ced")
 
 FILE = "publish.json"
 _FORM = 1  # of what is published; another number publishes again
-_FIGURES = ("psnr", "psnr_b", "ssim", "bef_mse_bound")
+_FIGURES = ("psnr", "psnr_b", "ssim", "bef_mse_bound", "bef_mse", "ssim_gaussian", "w1", "energy")
 _GATES = ("psnr", "psnr_b", "ssim")
+_NOT_MEASURES = ("methods", "pictures", "timeout", "lpips")  # settings that do not change a method's figures
 _EVALUATION, _METHOD, _REASON = "ced.evaluation", "ced.method", "ced.reason"  # tags of a version
 
 
@@ -146,7 +147,8 @@ def _log_parent(publication: Publication, run: Run) -> None:
     mlflow_runs.log_metrics(run, figures)
     pages = [made.reported.path / report.RESULTS, made.reported.path / report.PAGE]
     mlflow_runs.log_files(run, [*pages, made.classes.path / edges.FILE, made.evaluated.path / evaluate.FILE])
-    mlflow_runs.log_files(run, sorted((made.reported.path / "strips").glob("*.png")), "strips")
+    for folder in (report.STRIPS, report.FIGURES):
+        mlflow_runs.log_files(run, sorted((made.reported.path / folder).glob("*.*")), folder)
 
 
 def _log_child(publication: Publication, parent: Run, model: str, output: Output) -> None:
@@ -221,7 +223,7 @@ def _decision(publication: Publication, client: "MlflowClient", version: Version
 def evaluation_key(evaluated: Output) -> str:
     """A digest of what was measured on: data set, images and qualities, everything but the methods."""
     manifest = evaluated.manifest
-    described = {name: value for name, value in manifest.config.items() if name not in ("methods", "pictures")}
+    described = {name: value for name, value in manifest.config.items() if name not in _NOT_MEASURES}
     return fingerprint(described, manifest.inputs["images"])
 
 

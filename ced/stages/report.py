@@ -1,4 +1,4 @@
-"""The end of stage 5: per_image.parquet -> the table, results.json and report.html."""
+"""The end of stage 5: per_image.parquet -> the table, results.json, report.html and the paper's figures."""
 
 import dataclasses
 import platform
@@ -8,26 +8,39 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ced import __version__
 from ced.adapters import photographs
 from ced.adapters.storage import Making, Output, Place, make, write_bytes, write_text
-from ced.config import Config, as_dict
-from ced.core.metrics import bef_mse_bound
+from ced.config import Config, FiguresConfig, as_dict
+from ced.errors import ConfigError
 from ced.report import html, pictures, table
-from ced.report.model import Curve, Picture, Report, Row
-from ced.stages import evaluate, train
+from ced.report.figure import Figure
+from ced.report.figures import figures
+from ced.report.latex import latex
+from ced.report.model import Picture, Report, Row
+from ced.report.sheet import sheet
+from ced.stages import evaluate, means, pool, shown
 
-RESULTS, PAGE = "results.json", "report.html"
+RESULTS, PAGE, TABLE = "results.json", "report.html", "table"
+STRIPS, FIGURES = "strips", "figures"  # folders
+_FORM = 2  # of what is made; another number makes it again
 _PACKAGES = ("torch", "ray", "prefect", "mlflow", "pyarrow", "numpy", "pillow")
 
 
 def run(config: Config, evaluated: Output, trained: dict[str, Output], place: Place) -> Output:
-    """Make results.json, report.html and strips/*.png of an evaluation, or find them made."""
+    """Make results.json, report.html, figures/ and strips/ of an evaluation, or find them made. Raises ConfigError."""
+    return redraw(described(config), config.figures, evaluated, trained, place)
+
+
+def redraw(
+    told: dict[str, Any], chosen: FiguresConfig, evaluated: Output, trained: dict[str, Output], place: Place
+) -> Output:
+    """The same from what decided the results, as `described` tells it. Raises ConfigError for a picture or crop."""
+    told = {**told, "figures": as_dict(chosen)}
+    _check_crop(shown.pictures(evaluated, chosen.images), chosen)  # before anything is written
     inputs = {name: output.manifest.content for name, output in {"evaluate": evaluated, **trained}.items()}
-    produce = partial(_produce, config, evaluated, trained)
-    return make(place, "report", {"config": described(config), "version": __version__}, inputs, produce)
+    produce = partial(_produce, told, chosen, evaluated, trained)
+    return make(place, "report", {"config": told, "version": __version__, "form": _FORM}, inputs, produce)
 
 
 def described(config: Config) -> dict[str, Any]:
@@ -39,61 +52,61 @@ def described(config: Config) -> dict[str, Any]:
 
 def rows_of(evaluated: Output) -> tuple[Row, ...]:
     """The rows of Table 2: means over the images, by data set, quality factor and method in the order measured."""
-    groups: dict[tuple[str, int, str, str], list[dict[str, float]]] = {}
+    groups: dict[tuple[str, int, str, str], list[dict[str, Any]]] = {}
     for one in evaluate.per_image(evaluated):
         key = (one["dataset"], one["quality"], one["colour"], one["method"])
-        groups.setdefault(key, []).append(one)  # type: ignore[arg-type]
-    return tuple(_row(key, ones) for key, ones in groups.items())
+        groups.setdefault(key, []).append(one)
+    pooled = pool.figures(evaluated)
+    return tuple(means.row(key, ones, pooled[key[1], key[3]]) for key, ones in groups.items())
 
 
-def _row(key: tuple[str, int, str, str], ones: Sequence[dict[str, float]]) -> Row:
-    dataset, quality, colour, method = key
-    psnr, psnr_b, ssim = (float(np.mean([one[m] for one in ones])) for m in ("psnr", "psnr_b", "ssim"))
-    return Row(dataset, quality, colour, method, len(ones), psnr, psnr_b, ssim, bef_mse_bound(psnr, psnr_b))
-
-
-def _produce(config: Config, evaluated: Output, trained: dict[str, Output], making: Making) -> None:
+def _produce(
+    told: dict[str, Any], chosen: FiguresConfig, evaluated: Output, trained: dict[str, Output], making: Making
+) -> None:
     rows = rows_of(evaluated)
-    write_text(making.folder / RESULTS, table.results_json(rows, versions(), described(config)))
-    shown = _pictures(config, evaluated)
-    curves = tuple(Curve(model, tuple(train.curve(output))) for model, output in trained.items())
-    title = f"ced: {' and '.join(dict.fromkeys(row.dataset for row in rows))}"
-    write_text(making.folder / PAGE, html.page(Report(title, rows, curves, shown, _facts(config, evaluated, trained))))
-    for number, picture in enumerate(shown):
-        write_bytes(making.folder / "strips" / f"{number:02d}.png", pictures.strip(picture))
-    making.counts.update(rows=len(rows), pictures=len(shown))
+    write_text(making.folder / RESULTS, table.results_json(rows, versions(), told))
+    for suffix, text in (("md", table.markdown(rows)), ("tex", latex(rows)), ("csv", sheet(rows))):
+        write_text(making.folder / f"{TABLE}.{suffix}", text)
+    report = Report(
+        title=f"ced: {' and '.join(dict.fromkeys(row.dataset for row in rows))}",
+        rows=rows,
+        curves=shown.curves(trained),
+        pictures=shown.pictures(evaluated, chosen.images),
+        facts=shown.facts(told, evaluated, trained, versions()),
+        spectra=shown.spectra(evaluated),
+        channels=chosen.channels,
+        crop=chosen.box,
+    )
+    drawn = figures(report)
+    write_text(making.folder / PAGE, html.page(report, drawn))
+    _write_figures(making.folder / FIGURES, drawn)
+    for number, picture in enumerate(report.pictures):
+        strip = pictures.strip(picture, report.crop)
+        write_bytes(making.folder / STRIPS / f"{number:02d}.png", strip)
+    making.counts.update(rows=len(rows), pictures=len(report.pictures), figures=len(drawn))
 
 
-def _pictures(config: Config, evaluated: Output) -> tuple[Picture, ...]:
-    ones = evaluate.per_image(evaluated)
-    names = list(dict.fromkeys(str(one["image_id"]) for one in ones))[: config.evaluate.pictures]
-    versions_shown = ("original", *dict.fromkeys(("jpeg", *config.evaluate.methods)))
-    shown = []
-    for number, name in enumerate(names):
-        for quality in config.evaluate.qualities:
-            kept = (v for v in versions_shown if v in ("original", *config.evaluate.methods))
-            planes = tuple((v, evaluate.picture(evaluated, number, quality, v)) for v in kept)
-            shown.append(Picture(name, quality, planes))
-    return tuple(shown)
+def _write_figures(folder: Path, drawn: Sequence[Figure]) -> None:
+    for figure in drawn:
+        write_bytes(folder / f"{figure.name}.png", figure.png)
+        write_text(folder / f"{figure.name}.svg", figure.svg)
 
 
-def _facts(config: Config, evaluated: Output, trained: dict[str, Output]) -> tuple[tuple[str, str], ...]:
-    facts = [
-        ("trained on", ", ".join(described(config)["images"]) or "nothing"),
-        ("tested on", f"{photographs.shown(config.test_images)} ({evaluated.manifest.counts['images']} images)"),
-    ]
-    for model, output in trained.items():
-        counts = output.manifest.counts
-        facts.append((f"training of {model}", f"{counts['steps']} steps, {output.manifest.seconds:.0f} s"))
-    facts.append(("machine", f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}"))
-    facts.append(("versions", ", ".join(f"{name} {number}" for name, number in versions().items())))
-    return tuple(facts)
+def _check_crop(shown_ones: Sequence[Picture], chosen: FiguresConfig) -> None:
+    right, bottom = chosen.box[2:] if chosen.box else (0, 0)
+    for picture in shown_ones:
+        if right > picture.width or bottom > picture.height:
+            size = f"{picture.width} x {picture.height}"
+            raise ConfigError(
+                f"figures.crop = {chosen.crop!r} reaches outside {picture.name}, which is {size} pixels; "
+                "take a smaller one, or name the pictures with figures.images"
+            )
 
 
-def versions() -> dict[str, str]:
-    """Versions of ced, Python and the packages under it."""
+def versions(*others: str) -> dict[str, str]:
+    """Versions of ced, Python and the packages under it, and of the `others` that are installed."""
     found = {"ced": __version__, "python": platform.python_version()}
-    for name in _PACKAGES:
+    for name in (*_PACKAGES, *others):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

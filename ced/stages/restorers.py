@@ -5,15 +5,16 @@ from pathlib import Path
 
 from ced import restore
 from ced.adapters.storage import Making, Manifest, Output, Place, make, read_manifest, sha256, write_bytes
+from ced.config import WITHOUT_CLASSES
 from ced.errors import InputError
 from ced.stages import edges
 from ced.stages.train import WEIGHTS
 
 
 def run(method: str, autoencoder: Output, classifier: Output, classes: Output, place: Place) -> Output:
-    """The restorer of `method`: ED from its encoder and decoder alone, the others with C and M beside them."""
+    """The restorer of `method`: CED with C and M beside its encoder and decoder, the others by themselves."""
     parts = {"autoencoder": autoencoder}
-    if method != "ed":
+    if method not in WITHOUT_CLASSES:
         parts |= {"classifier": classifier, "classes": classes}
     inputs = {name: part.manifest.content for name, part in parts.items()}
     described = {"method": method, "version": restore.VERSION}

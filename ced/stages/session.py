@@ -29,10 +29,16 @@ def session(store: str | None = None, ray_address: str | None = None) -> Iterato
     settings.quiet()
     from_environment = settings.load()
     opened = open_store(store)
-    tracking_uri = from_environment.mlflow_uri or mlflow_tracking.local_uri(opened.root)
+    tracking_uri = _tracking_uri(opened)
     mlflow_tracking.check(tracking_uri)
     with ray_cluster.session(ray_address or from_environment.ray_address):
         yield Session(opened, tracking_uri)
+
+
+def check(store: Store, ray_address: str | None = None) -> None:
+    """Find out whether anybody listens where services are named, before anything is started. Raises ServiceError."""
+    mlflow_tracking.check(_tracking_uri(store))
+    ray_cluster.knock(ray_address or settings.load().ray_address)
 
 
 def open_store(store: str | None = None) -> Store:
@@ -41,3 +47,7 @@ def open_store(store: str | None = None) -> Store:
     note = "Outputs of ced, by stage and fingerprint. A folder with a manifest.json is finished.\n"
     write_text(root / "README", note)
     return Store(root)
+
+
+def _tracking_uri(store: Store) -> str:
+    return settings.load().mlflow_uri or mlflow_tracking.local_uri(store.root)

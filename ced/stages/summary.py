@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from typing import Any
 
 from ced.adapters.storage import Output
@@ -9,8 +10,6 @@ from ced.config import Config
 from ced.report import table
 from ced.report.model import Row
 from ced.stages import prepare, publish, report
-
-_INFINITE = float("inf")
 
 
 def of(config: Config, made: publish.Made, published: Output) -> dict[str, Any]:
@@ -20,7 +19,7 @@ def of(config: Config, made: publish.Made, published: Output) -> dict[str, Any]:
     return {
         "counts": made.prepared.manifest.counts,
         "quarantine": prepare.quarantined(made.prepared)[:20],
-        "rows": [_finite(row) for row in rows],
+        "rows": [_plain(row) for row in rows],
         "report": str(made.reported.path / report.PAGE),
         "results": str(made.reported.path / report.RESULTS),
         "model": {"name": config.publish.model, "alias": config.publish.alias, **model},
@@ -37,12 +36,22 @@ def markdown(told: dict[str, Any]) -> str:
 
 def rows_from(told: dict[str, Any]) -> tuple[Row, ...]:
     """The rows of the table again."""
-    rows: list[dict[str, Any]] = [
-        {key: _INFINITE if value is None else value for key, value in row.items()} for row in told["rows"]
-    ]
-    return tuple(Row(**row) for row in rows)
+    return tuple(_row(row) for row in told["rows"])
 
 
-def _finite(row: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no infinity (identical images): null stands for it."""
-    return {key: None if value == _INFINITE else value for key, value in row.items()}
+def _plain(value: Any) -> Any:
+    """JSON has neither infinity (identical images) nor nan (no figure): texts stand for them."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _row(stored: dict[str, Any]) -> Row:
+    texts = {"inf", "-inf", "nan"}
+    values: dict[str, Any] = {
+        key: float(value) if isinstance(value, str) and value in texts else value for key, value in stored.items()
+    }
+    ends = stored.get("intervals", ())
+    return Row(**values | {"intervals": tuple((name, float(low), float(high)) for name, low, high in ends)})

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ced.adapters import mlflow_live
 from ced.adapters.storage import Making, Output, Place, make
-from ced.config import Config, TrainConfig, as_dict
+from ced.config import BASELINES, Config, TrainConfig, as_dict
 from ced.stages import edges
 from ced.stages.progress import clock
 from ced.training.job import TrainJob
@@ -48,7 +48,7 @@ def run(model: str, config: Config, data: Data, place: Place, device: str = "", 
         if data.classifier is None:
             raise ValueError("ced-est is trained with the estimates of a classifier")
         inputs["classifier"] = data.classifier.manifest.content
-    described = {"model": model, "channels": config.prepare.channels, **_described(config, train)}
+    described = {"model": model, "channels": config.prepare.channels, **_described(model, config, train)}
     told = partial(_told, model, config, described, live) if live is not None else _untold
     output = make(place, f"train-{model}", described, inputs, partial(_produce, model, config, data, device, told))
     if live is not None and output.reused:
@@ -62,8 +62,9 @@ def curve(output: Output) -> list[dict[str, float]]:
     return [json.loads(line) for line in lines]
 
 
-def _described(config: Config, train: TrainConfig) -> dict[str, Any]:
-    return {"network": as_dict(config.network), "train": as_dict(train)}
+def _described(model: str, config: Config, train: TrainConfig) -> dict[str, Any]:
+    """The networks of other authors do not depend on the section `network`."""
+    return {"network": {} if model in BASELINES else as_dict(config.network), "train": as_dict(train)}
 
 
 def _untold(folder: Path) -> contextlib.AbstractContextManager[None]:
@@ -104,12 +105,22 @@ def _produce(
         train=config.classifier if model == "classifier" else config.autoencoder,
         channels=config.prepare.channels,
     )
+    logger.info("%s: %s", model, size(model, config))
     if not (making.folder / WEIGHTS).exists():  # killed between the last step and the manifest
         with told(making.folder), _watching(model, making.folder / METRICS):
             _train(job, config, device)
     for name in _UNFINISHED:
         (making.folder / name).unlink(missing_ok=True)
     making.counts["steps"] = job.train.steps
+
+
+def size(model: str, config: Config) -> str:
+    """What the network of `model` costs, in words."""
+    from ced.nets import models
+
+    found = models.size_of(model, config.network, config.prepare.channels, config.classes.count)
+    multiply_adds = found.multiply_adds_per_megapixel / 1e9
+    return f"{found.parameters:,} parameters, {multiply_adds:,.1f} G multiply-adds a megapixel"
 
 
 def _train(job: TrainJob, config: Config, device: str) -> None:

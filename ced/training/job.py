@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ced import config
-from ced.config import MODELS, NetworkConfig, TrainConfig
+from ced.config import BASELINES, MODELS, WITHOUT_CLASSES, NetworkConfig, TrainConfig
 from ced.errors import ConfigError, FormatError, InputError
 
 
@@ -21,10 +21,10 @@ class TrainJob:
 
     model: str  # one of ced.config.MODELS
     labelled: str  # folder of labelled part-*.parquet
-    classes: str  # path of classes.json; not read by ed
+    classes: str  # path of classes.json; not read by what needs no classes
     classifier: str  # path of C's model.safetensors; ced-est only, else ""
     out: str  # output folder
-    network: NetworkConfig
+    network: NetworkConfig  # of C, E and D
     train: TrainConfig
     channels: int
 
@@ -66,10 +66,11 @@ def fingerprint(job: TrainJob) -> str:
         "model": job.model,
         "channels": job.channels,
         "data": _digest(manifest) if manifest.exists() else "",
-        "classes": "" if job.model == "ed" else _digest(Path(job.classes)),
+        "classes": "" if job.model in WITHOUT_CLASSES else _digest(Path(job.classes)),
         "classifier": _digest(Path(job.classifier)) if job.model == "ced-est" else "",
     }
-    return config.fingerprint(parts, dataclasses.asdict(job.network), dataclasses.asdict(job.train))
+    network = {} if job.model in BASELINES else dataclasses.asdict(job.network)
+    return config.fingerprint(parts, network, dataclasses.asdict(job.train))
 
 
 def read(path: str) -> bytes:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ced.config import WITHOUT_CLASSES
 from ced.core.classes import Classes
 from ced.errors import FormatError
-from ced.nets import weights
-from ced.nets.autoencoder import AutoEncoder
+from ced.nets import models, weights
 from ced.nets.classifier import Classifier
 from ced.nets.mapping import Mapping
 from ced.nets.weights import Network
@@ -72,7 +72,7 @@ def prepare(job: TrainJob, context: WorkerContext) -> Prepared:
 
     Raises InputError or FormatError for inputs that are missing or do not fit each other.
     """
-    classes = None if job.model == "ed" else _classes(job.classes)
+    classes = None if job.model in WITHOUT_CLASSES else _classes(job.classes)
     network, task = _assemble(job, classes, context.device)
     stored = [name for name in task.columns if name != "labels" or job.model != "ced-est"]
     examples = data.find(job.labelled, stored, job.channels, classes.count if classes else 255)
@@ -86,13 +86,13 @@ def prepare(job: TrainJob, context: WorkerContext) -> Prepared:
 
 
 def _assemble(job: TrainJob, classes: Classes | None, device: torch.device) -> tuple[Network, Task]:
-    """The network to be trained and what it is trained on; only ED knows of no classes."""
+    """The network to be trained and what it is trained on; C and CED alone know of classes."""
+    network = models.build(job.model, job.network, job.channels, classes.count if classes else 0)
     if classes is None:
-        return AutoEncoder(job.network, job.channels, conditioned=False), Reconstruction(None)
+        return network, Reconstruction(None)
     if job.model == "classifier":
-        return Classifier(job.network, job.channels, classes.count), Classification(job.network.stages)
-    mapping = Mapping(classes.representatives, classes.deviations).to(device)
-    return AutoEncoder(job.network, job.channels, conditioned=True), Reconstruction(mapping)
+        return network, Classification(job.network.stages)
+    return network, Reconstruction(Mapping(classes.representatives, classes.deviations).to(device))
 
 
 def _classes(path: str) -> Classes:
@@ -103,7 +103,7 @@ def _classifier(job: TrainJob, classes: Classes) -> Classifier:
     """The trained C of CED-EST, frozen."""
     network = weights.decode(jobs.read(job.classifier))
     if not isinstance(network, Classifier):
-        raise FormatError(f"{job.classifier}: the weights of an autoencoder; give those of a classifier")
+        raise FormatError(f"{job.classifier}: no weights of a classifier; name those that `ced train classifier` made")
     mine, wanted = (network.channels, network.classes), (job.channels, classes.count)
     if mine != wanted:
         raise FormatError(

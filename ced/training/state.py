@@ -74,3 +74,9 @@ class State:
         averages: list[Tensor] = list(self.average.parameters())
         weights: list[Tensor] = list(self.module.parameters())
         torch._foreach_lerp_(averages, weights, 1 - decay)
+        # What batch normalization has counted goes along: it belongs to the weights.
+        for mine, latest in zip(self.average.buffers(), self.module.buffers(), strict=True):
+            if mine.is_floating_point():
+                mine.lerp_(latest, 1 - decay)
+            else:
+                mine.copy_(latest)

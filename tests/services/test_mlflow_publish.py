@@ -19,7 +19,7 @@ from ced.adapters import mlflow_tracking
 from ced.adapters.mlflow_runs import PUBLISH, ROLE
 from ced.adapters.storage import Output, Store
 from ced.config import Config
-from ced.errors import ServiceError
+from ced.errors import InputError, ServiceError
 from ced.restore import FILES
 from ced.stages import edges, evaluate, live, publish, report, train
 from ced.stages.publish import Made
@@ -105,11 +105,26 @@ def test_one_run_holds_config_lineage_table_and_artifacts(
         for figure in ("psnr", "psnr_b", "ssim", "bef_mse_bound"):
             assert run.data.metrics[f"{row.method}/q10/{figure}"] == getattr(row, figure)
     files = {item.path for item in client.list_artifacts(run.info.run_id)}
-    assert files == {"results.json", "report.html", "classes.json", "per_image.parquet", "strips"}
+    assert files == {"results.json", "report.html", "classes.json", "per_image.parquet", "strips", "figures"}
     fetched = Path(client.download_artifacts(run.info.run_id, "", str(tmp_path)))
     assert (fetched / "classes.json").read_bytes() == (one.classes.path / edges.FILE).read_bytes()
     assert (fetched / "per_image.parquet").read_bytes() == (one.evaluated.path / evaluate.FILE).read_bytes()
+    drawn = {path.name: path.read_bytes() for path in (one.reported.path / "figures").iterdir()}
+    assert {path.name: path.read_bytes() for path in (fetched / "figures").iterdir()} == drawn
+    names = ("figure-1", "figure-5", "figure-6", "table-1")  # no CED-EST, and so no figure 4
+    assert set(drawn) == {f"{name}.{suffix}" for name in names for suffix in ("png", "svg")}
     assert (fetched / "strips" / "00.png").read_bytes() == (one.reported.path / "strips" / "00.png").read_bytes()
+
+
+def test_a_restorer_is_found_by_its_run_and_by_its_alias(
+    runs: dict[str, Any], made: dict[str, Made], mlflow_server: str
+) -> None:
+    for uri in (f"runs:/{runs['pipeline'].info.run_id}/restorer", "models:/whole@champion"):
+        folder = mlflow_tracking.resolve(mlflow_server, uri)
+        for file in made["trained"].restorers["ced-gt"].path.glob("*.safetensors"):
+            assert (folder / file.name).read_bytes() == file.read_bytes()
+    with pytest.raises(InputError, match="no such run or model"):
+        mlflow_tracking.resolve(mlflow_server, f"runs:/{runs['pipeline'].info.run_id}/other")
 
 
 @pytest.mark.parametrize("model", ["classifier", "ced-gt"])

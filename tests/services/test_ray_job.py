@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,9 @@ ROOT = Path(__file__).parents[2]
 RAY = Path(sys.executable).with_name("ray")
 PATH = os.pathsep.join([str(RAY.parent), os.environ.get("PATH", "")])  # an activated environment
 ENVIRONMENT = os.environ | {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "PATH": PATH}
+# All that a head listens on and that has a fixed port by itself: another Ray on the machine, of another test say, may
+# have it already. A head whose agent does not get its port runs, but accepts no job.
+PORTS = ("port", "dashboard-port", "ray-client-server-port", "dashboard-agent-listen-port")
 SETTINGS = (
     ("prepare.size=32", "prepare.crops=2", "network.width=8", "network.width_half=4", "network.width_full=4")
     + ("network.blocks=1", "network.stages=1", "classifier.steps=4", "autoencoder.steps=4")
@@ -39,9 +43,10 @@ def free_ports(count: int) -> list[int]:
 @pytest.fixture(scope="module")
 def job_server() -> Iterator[str]:
     """A head of our own, which ends with its process: `ray stop` would end every Ray on the machine."""
-    port, dashboard, client = free_ports(3)
-    ports = [f"--port={port}", f"--dashboard-port={dashboard}", f"--ray-client-server-port={client}"]
-    command = [str(RAY), "start", "--head", "--block", "--node-ip-address=127.0.0.1", *ports, "--num-cpus=2"]
+    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+    dashboard = ports["dashboard-port"]
+    options = [f"--{name}={port}" for name, port in ports.items()]
+    command = [str(RAY), "start", "--head", "--block", "--node-ip-address=127.0.0.1", *options, "--num-cpus=2"]
     head = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(dashboard, head)
@@ -59,10 +64,15 @@ def wait_for(port: int, head: subprocess.Popen[bytes]) -> None:
     )
     deadline = time.monotonic() + 180
     while True:
-        with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=30):
-            return
+        try:
+            with urllib.request.urlopen(request, timeout=30):
+                return
+        except urllib.error.HTTPError as error:
+            answer = error.read().decode(errors="replace")
+        except OSError as error:
+            answer = str(error)
         assert head.poll() is None, "the head has ended"
-        assert time.monotonic() < deadline, "no job was accepted"
+        assert time.monotonic() < deadline, f"no job was accepted: {answer}"
         time.sleep(0.5)
 
 

@@ -1,4 +1,4 @@
-"""Small real outputs of prepare, edges and label, made part by part without Ray."""
+"""Small real outputs of prepare, edges, label and evaluate, made part by part without Ray."""
 
 import json
 import shutil
@@ -6,17 +6,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 from skimage import data
 
-from ced.adapters.storage import Folder, Making, Output, make, write_text
-from ced.config import ClassesConfig, PrepareConfig, as_dict
+from ced.adapters.photographs import Photograph
+from ced.adapters.storage import Folder, Making, Output, Store, make, write_table, write_text
+from ced.config import ClassesConfig, EvaluateConfig, PrepareConfig, as_dict
 from ced.core import classes
+from ced.core.colour import luminance
 from ced.core.columns import luma_of
 from ced.core.frequency import by_channel, coefficients
 from ced.core.quantiles import Coarse, Fine
-from ced.stages import edges, label, prepare
+from ced.methods import parse
+from ced.methods import prepare as prepare_method
+from ced.stages import edges, evaluate, label, measure, pool, prepare
 
 SIZE = 32
 
@@ -33,8 +39,8 @@ def build(root: Path, colour: str = "y") -> dict[str, Output]:
 
     def examples(making: Making) -> None:
         for part, names in enumerate((["cat.png", "text.jpg"], ["cup.png", "man.png"])):
-            listed = json.dumps([(name, str(photographs / name), "") for name in names])
-            prepare.prepare_part(config, config.crops, str(making.folder), {"part": part, "photographs": listed})
+            listed = [Photograph(name, str(photographs / name), "") for name in names]
+            prepare.prepare_part(config, config.crops, str(making.folder), {"part": part, "photographs": listed})()
         making.counts.update({"photographs": 4, "prepared": 3, "quarantined": 1, "examples": 12})
         making.counts["quarantined: not an image"] = 1
 
@@ -54,7 +60,7 @@ def build(root: Path, colour: str = "y") -> dict[str, Output]:
 
     def labelled(making: Making) -> None:
         for part in parts:
-            label.label_part(edges.load(found), str(making.folder), {"part": str(part)})
+            label.label_part(edges.load(found), str(making.folder), {"part": str(part)})()
         making.counts["examples"] = 12
 
     inputs = made_from | {"classes": found.manifest.content}
@@ -86,7 +92,6 @@ def coloured(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def edit() -> Callable[[Path, Callable[[dict], None]], None]:
     """Change an output's manifest."""
-    import json
 
     def change(folder: Path, how: Callable[[dict], None]) -> None:
         path = folder / "manifest.json"
@@ -95,3 +100,43 @@ def edit() -> Callable[[Path, Callable[[dict], None]], None]:
         path.write_text(json.dumps(stored))
 
     return change
+
+
+@pytest.fixture(scope="session")
+def evaluation_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with a finished evaluation: two photographs, JPEG and a folder of smoothed images. Not to be altered."""
+    root = tmp_path_factory.mktemp("evaluation")
+    evaluate_small(root)
+    return root / "store"
+
+
+def evaluate_small(root: Path) -> Output:
+    """Measure JPEG and a 3x3 mean of it at QF 10 and 20, on a cat and a cup, without Ray."""
+    files = {"cat.png": data.chelsea()[60:132, 100:204], "cup.png": data.coffee()[100:180, 200:296]}
+    for name, pixels in files.items():
+        (root / "images").mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(root / "images" / name)
+        for quality in (10, 20):
+            (root / "smooth" / f"q{quality}").mkdir(parents=True, exist_ok=True)
+            Image.fromarray(luminance(pixels)).filter(ImageFilter.BoxBlur(1)).save(root / f"smooth/q{quality}" / name)
+    config = EvaluateConfig(methods=("jpeg", f"smooth=folder:{root / 'smooth'}"), qualities=(10, 20))
+    methods = tuple(prepare_method(parse(text), config, root) for text in config.methods)
+
+    def produce(making: Making) -> None:
+        task = measure.Task("set", str(making.folder), "y", methods, pictures=2)
+        parts: dict[int, list[str]] = {10: [], 20: []}
+        for number, name in enumerate(files):
+            photograph = (f"set/{name}", str(root / "images" / name), "")
+            for quality, names in parts.items():
+                row = {"number": number, "quality": quality, "name": f"set/{name}", "photograph": photograph}
+                assert measure.evaluate_image(task, row)["reason"] == ""
+                names.append(measure.part_name(number, quality))
+        folder = making.folder / measure.SPECTRA
+        pool.pool(making.folder, {q: [folder / name for name in names] for q, names in parts.items()}, config.names)
+        names = [name for pair in zip(*parts.values(), strict=True) for name in pair]
+        tables = [pq.read_table(making.folder / measure.PARTS / name) for name in names]
+        write_table(making.folder / evaluate.FILE, pa.concat_tables(tables))
+        making.counts.update(images=2, rows=8)
+
+    described = {**as_dict(config), "methods": list(config.names), "dataset": "set"}
+    return make(Store(root / "store"), "evaluate", described, {"images": "0123456789abcdef"}, produce)

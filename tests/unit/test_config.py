@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ced import config as configuration
-from ced.config import Config, PrepareConfig, TrainConfig, as_dict, fingerprint, override
+from ced.config import Config, FiguresConfig, PrepareConfig, TrainConfig, as_dict, fingerprint, override
 from ced.errors import ConfigError
 from ced.recipes import RECIPES, configure
 
@@ -23,6 +23,8 @@ from ced.recipes import RECIPES, configure
         ("evaluate.qualities=10, 20", "evaluate", "qualities", (10, 20)),
         ("evaluate.methods=jpeg,ced-gt", "evaluate", "methods", ("jpeg", "ced-gt")),
         ("publish.model=mine", "publish", "model", "mine"),
+        ("figures.crop=8,0,64,32", "figures", "crop", "8,0,64,32"),
+        ("figures.channels=1-1,8-1", "figures", "channels", ("1-1", "8-1")),
     ],
 )
 def test_a_setting_takes_its_place(setting: str, section: str, key: str, value: object) -> None:
@@ -50,7 +52,11 @@ def test_a_setting_takes_its_place(setting: str, section: str, key: str, value: 
         ("evaluate.qualities=10,0", "use 1 to 100"),
         ("evaluate.methods=jpg", "did you mean 'jpeg'"),
         ("evaluate.methods=ed,ed", "named twice"),
-        ("publish.method=jpeg", "use one of ed"),
+        ("figures.channels=1-1,0-1", "figures.channels = '0-1': use 1-1 to 8-8"),
+        ("figures.crop=1,2,3", "left,top,width,height"),
+        ("figures.crop=0,0,8,0", "left,top,width,height"),
+        ("figures.crop=-1,0,8,8", "left,top,width,height"),
+        ("publish.method=jpeg", "use one of arcnn, galteri-mse, ed"),
         ("publish.gate=lpips", "use one of psnr"),
         ("classifier.steps=0", "use 1 or more"),
         ("cluster.train_workers=0", "use 1 or more"),
@@ -85,6 +91,11 @@ def test_every_recipe_survives_its_own_settings(name: str) -> None:
         for key, value in as_dict(getattr(recipe, section)).items()
     ]
     assert override(Config(images=recipe.images, test_images=recipe.test_images), settings) == recipe
+
+
+def test_a_crop_is_a_box() -> None:
+    assert FiguresConfig(crop="8,0,64,32").box == (8, 0, 72, 32)
+    assert FiguresConfig().box is None
 
 
 def test_an_unknown_recipe_names_the_nearest() -> None:

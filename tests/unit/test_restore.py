@@ -16,8 +16,9 @@ from ced.core import jpeg
 from ced.core.classes import Classes
 from ced.core.images import Rejected
 from ced.errors import FormatError
-from ced.nets import weights
+from ced.nets import models, weights
 from ced.nets.autoencoder import AutoEncoder
+from ced.nets.baselines import Galteri
 from ced.nets.classifier import Classifier
 from ced.restore import Restorer
 
@@ -105,6 +106,53 @@ def test_bands_give_the_image_as_a_whole(
     assert (banded != whole).mean() < 1e-3
 
 
+@pytest.fixture(params=["arcnn", "galteri-mse"])
+def baseline(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Restorer:
+    """A network of other authors, from its folder; Galteri's with fewer blocks."""
+    monkeypatch.setattr(Galteri, "BLOCKS", 2)
+    torch.manual_seed(0)
+    network = models.build(request.param, NETWORK, 1, 7)
+    shaken(network)
+    for name, content in restore.files(request.param, weights.encode(network)).items():
+        (tmp_path / name).write_bytes(content)
+    return Restorer.load(tmp_path)
+
+
+def test_a_network_of_other_authors_restores(baseline: Restorer, plane: np.ndarray) -> None:
+    with torch.inference_mode():
+        x = torch.tensor(plane / 255.0, dtype=torch.float32)[None, None]
+        expected = (baseline.autoencoder(x)[0, 0] * 255).round().clamp(0, 255).numpy().astype(np.uint8)
+    restored = baseline.restore_planes(plane[None])[0]
+    assert np.array_equal(restored, expected) and not np.array_equal(restored, plane)
+    assert baseline.classifier is None and not baseline.autoencoder.training
+
+
+def test_bands_of_a_network_of_other_authors(
+    baseline: Restorer, plane: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tall = np.concatenate([plane, plane[::-1], plane])[None]
+    whole = baseline.restore_planes(tall)
+    monkeypatch.setattr(restore, "TILE_PIXELS", 88 * 40)
+    banded = baseline.restore_planes(tall)
+    assert np.abs(banded.astype(int) - whole).max() <= 1  # a rounding step, as above
+    assert (banded != whole).mean() < 1e-3
+
+
+def test_the_temperature_decides_how_q_is_read_off(tmp_path: Path, plane: np.ndarray) -> None:
+    path = folder(tmp_path, "ced-gt")
+    cold, warm = Restorer.load(path), Restorer.load(path, temperature=1.0)
+    assert cold.classifier is not None and cold.mapping is not None and cold.temperature == 0
+    with torch.inference_mode():
+        x = torch.tensor(plane / 255.0, dtype=torch.float32)[None, None]
+        p = cold.classifier(x)[-1].softmax(dim=2)
+        q = (p * cold.mapping.table[None, :, :, None, None]).sum(dim=2)
+        expected = (cold.autoencoder(x, q)[0, 0] * 255).round().clamp(0, 255).numpy().astype(int)
+    restored = warm.restore_planes(plane[None])[0]
+    assert np.abs(restored - expected).max() <= 1  # float32 in another order, then rounded
+    assert (restored != expected).mean() < 1e-3
+    assert not np.array_equal(restored, cold.restore_planes(plane[None])[0])
+
+
 def test_a_colour_image_keeps_its_chroma(restorer: Restorer) -> None:
     image = Image.fromarray(jpeg.decode(jpeg.encode(data.chelsea(), 10)))
     restored = restorer.restore_image(image)
@@ -168,7 +216,7 @@ def test_other_formats_are_named(tmp_path: Path, name: str, content: bytes, clau
 def test_swapped_networks_are_found_out(tmp_path: Path) -> None:
     path = folder(tmp_path, "ced-gt")
     (path / "autoencoder.safetensors").write_bytes((path / "classifier.safetensors").read_bytes())
-    with pytest.raises(FormatError, match="holds a Classifier, not a AutoEncoder"):
+    with pytest.raises(FormatError, match="holds a classifier, which restores nothing"):
         Restorer.load(path)
 
 

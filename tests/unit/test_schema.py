@@ -22,9 +22,11 @@ def test_labelled_examples_are_examples_and_labels() -> None:
 
 
 def test_every_schema_states_its_version() -> None:
-    for one in (schema.EXAMPLES, schema.LABELLED, schema.QUARANTINE, schema.PER_IMAGE):
+    for one in (schema.EXAMPLES, schema.LABELLED, schema.QUARANTINE, schema.PER_IMAGE, schema.POOLED):
         assert one.metadata == {b"ced.schema": schema.VERSION.encode()}
-        assert not any(field.nullable for field in one)
+        figures = [field.name for field in one if field.nullable]
+        assert all(one.field(name).type == pa.float64() for name in figures)
+        assert bool(figures) == (one in (schema.PER_IMAGE, schema.POOLED)), "only a figure can be missing"
 
 
 PYARROW_ALONE = """

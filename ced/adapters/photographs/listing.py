@@ -11,6 +11,8 @@ from ced.adapters.photographs.naming import Photograph, is_list, is_uri, kind, n
 from ced.core.images import MAX_BYTES
 from ced.errors import InputError
 
+_NONE = "no photographs given; name folders with --images, and --test-images for the test"
+
 
 def find(sources: tuple[str, ...], pattern: str = "", cache: Path | None = None) -> list[Photograph]:
     """All photographs of the sources, in their order; identities are unique.
@@ -22,7 +24,7 @@ def find(sources: tuple[str, ...], pattern: str = "", cache: Path | None = None)
     that is missing, broken, or holds nothing that is asked for.
     """
     if not sources:
-        raise InputError("no photographs given; name folders with --images, and --test-images for the test")
+        raise InputError(_NONE)
     found: list[Photograph] = []
     known: set[str] = set()
     for source in sources:
@@ -34,6 +36,17 @@ def find(sources: tuple[str, ...], pattern: str = "", cache: Path | None = None)
             known.add(name)
             found.append(photograph)
     return found
+
+
+def check(sources: tuple[str, ...], pattern: str = "") -> None:
+    """Find out in no time whether `find` has a chance; what lies elsewhere is found out there. Raises InputError."""
+    if not sources:
+        raise InputError(_NONE)
+    for source in sources:
+        if source.startswith("builtin:"):
+            builtin.find(source, pattern)
+        elif not is_uri(source):
+            local.look(source, pattern)
 
 
 def read(photograph: Photograph, max_bytes: int = MAX_BYTES) -> bytes:

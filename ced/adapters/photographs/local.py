@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from ced.adapters.photographs.naming import Photograph, nothing, printable, shown, tidy, title, wanted
@@ -40,22 +41,34 @@ def check(source: str) -> Path:
 
 def folder(source: str, pattern: str) -> list[Photograph]:
     """What is asked for below a folder, sorted by name. Raises InputError."""
+    own = title(os.fspath(check(source)))
+    return sorted(photograph(f"{own}/{within}", path) for within, path in _asked(source, pattern))
+
+
+def look(source: str, pattern: str) -> None:
+    """Whether a source is there and holds anything that is asked for: up to the first one. Raises InputError."""
+    if check(source).is_dir():
+        next(_asked(source, pattern))
+
+
+def _asked(source: str, pattern: str) -> Iterator[tuple[str, str]]:
+    """The path within a folder, and the path itself, of each file that is asked for. Raises InputError for none."""
 
     def fail(error: OSError) -> None:
         raise _unreadable(error.filename, error)
 
     top = os.fspath(check(source))
-    files, found = 0, []
+    files = found = 0
     for place, _, names in os.walk(top, onerror=fail):
         below = os.path.relpath(place, top)
+        files += len(names)
         for name in names:
-            files += 1
             within = tidy(os.path.join(below, name))
             if wanted(within, pattern):
-                found.append(photograph(f"{title(top)}/{within}", os.path.join(place, name)))
+                found += 1
+                yield within, os.path.join(place, name)
     if not found:
         raise nothing(source, files, pattern)
-    return sorted(found)
 
 
 def single(source: str, pattern: str) -> list[Photograph]:

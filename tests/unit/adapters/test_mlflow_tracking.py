@@ -218,8 +218,13 @@ def test_a_model_that_is_not_there_is_named(uri: str, tracking_uri: str) -> None
         mlflow_tracking.resolve(tracking_uri, uri)
 
 
+def test_a_run_that_is_not_there_is_named(tracking_uri: str) -> None:
+    with pytest.raises(InputError, match="runs:/0123/restorer: no such run or model in sqlite"):
+        mlflow_tracking.resolve(tracking_uri, "runs:/0123/restorer")
+
+
 @pytest.mark.parametrize(
-    "uri", ["runs:/abc/model", "models:/", "models:/a/b/c", "models:/a@b/1", "models:/a/b", "s3://bucket"]
+    "uri", ["runs:/abc", "runs:/abc/", "models:/", "models:/a/b/c", "models:/a@b/1", "models:/a/b", "s3://bucket"]
 )
 def test_other_addresses_are_refused(uri: str, tracking_uri: str) -> None:
     with pytest.raises(InputError, match="write it as models:/NAME@ALIAS"):

@@ -50,3 +50,15 @@ def test_a_session_that_needs_no_ray_starts_none() -> None:
 
     with ray_cluster.session(ray_cluster.LOCAL):
         assert not ray.is_initialized()
+
+
+def test_a_knock_finds_who_listens_and_starts_nothing() -> None:
+    import ray
+
+    ray_cluster.knock(ray_cluster.LOCAL)
+    ray_cluster.knock("auto")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ray_cluster.knock(f"127.0.0.1:{server.getsockname()[1]}")
+    with pytest.raises(ServiceError, match="no Ray cluster at 127.0.0.1:9"):
+        ray_cluster.knock("127.0.0.1:9")
+    assert not ray.is_initialized()

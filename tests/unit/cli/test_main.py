@@ -39,7 +39,7 @@ def test_help_is_instant_and_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["run", "prepare", "train", "evaluate", "restore", "data", "recipes"])
+@pytest.mark.parametrize("command", ["run", "prepare", "train", "evaluate", "experiment", "restore", "data", "recipes"])
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])

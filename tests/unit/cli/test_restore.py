@@ -11,8 +11,13 @@ from skimage import data
 from ced import restore
 from ced.cli.main import main
 from ced.config import NetworkConfig
+from ced.core import metrics
+from ced.core.classes import Classes
+from ced.core.colour import luminance
+from ced.core.spectrum import Spectrum, likeness
 from ced.nets import weights
 from ced.nets.autoencoder import AutoEncoder
+from ced.nets.classifier import Classifier
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +27,22 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = NetworkConfig(width=8, width_half=4, width_full=4, blocks=1)
     folder = tmp_path_factory.mktemp("model")
     for name, content in restore.files("ed", weights.encode(AutoEncoder(network, 1, conditioned=False))).items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def conditioned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained CED whose decoder looks at q."""
+    torch.manual_seed(0)
+    network = NetworkConfig(width=8, width_half=4, width_full=4, blocks=1, stage_blocks=1)
+    autoencoder = AutoEncoder(network, 1, conditioned=True)
+    torch.nn.init.normal_(autoencoder.decoder.last.weight, std=0.1)
+    table = np.linspace(-3, 3, 7, dtype=np.float32) * np.ones((16, 1), np.float32)
+    classes = Classes(table[:, :-1] + 0.5, table, np.full((16, 7), 10, np.int64))
+    folder = tmp_path_factory.mktemp("conditioned")
+    encoded = weights.encode(autoencoder), weights.encode(Classifier(network, 1, 7))
+    for name, content in restore.files("ced-gt", *encoded, classes.to_json()).items():
         (folder / name).write_bytes(content)
     return folder
 
@@ -106,6 +127,31 @@ def test_two_inputs_with_one_output_are_refused(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("how", ["sharpest", "-0.1", "1.5", "nan", ""])
+def test_other_ways_to_read_off(
+    cat: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], how: str
+) -> None:
+    assert run(cat, "-o", tmp_path / "cat.png", "--model", model, f"--read-off={how}") == 2
+    assert "use argmax, mean, or a temperature from 0 to 1" in capsys.readouterr().err
+
+
+def test_reading_off_where_there_is_no_classifier(
+    cat: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(cat, "-o", tmp_path / "cat.png", "--model", model, "--read-off", "mean") == 2
+    assert "--read-off mean: ed has no classifier to read off" in capsys.readouterr().err
+    assert run(cat, "-o", tmp_path / "cat.png", "--model", model, "--read-off", "argmax") == 0
+
+
+def test_from_sharp_to_faithful(cat: Path, conditioned: Path, tmp_path: Path) -> None:
+    files = {}
+    for how in ("argmax", "0", "0.5", "1", "mean"):
+        assert run(cat, "-o", tmp_path / f"{how}.png", "--model", conditioned, "--read-off", how) == 0
+        files[how] = (tmp_path / f"{how}.png").read_bytes()
+    assert files["argmax"] == files["0"] and files["1"] == files["mean"]
+    assert len(set(files.values())) == 3
+
+
 @pytest.mark.parametrize("spoil", ["description", "weights", "nothing there"])
 def test_a_model_of_another_format(
     cat: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil: str
@@ -124,3 +170,24 @@ def test_a_model_of_another_format(
     assert len(lines) == 1
     assert str(other) in lines[0] or "safetensors" in lines[0]
     assert not (tmp_path / "cat.png").exists()
+
+
+def test_without_a_model_the_released_one_restores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is trained first: blocks go, detail comes (the released one trades PSNR for it), colour stays."""
+    original = data.coffee()[:200, :304]
+    Image.fromarray(original).save(tmp_path / "cup.jpg", quality=20)
+    assert run(tmp_path / "cup.jpg", "-o", tmp_path / "cup.png") == 0
+    luma = luminance(original)
+    with Image.open(tmp_path / "cup.jpg") as damaged, Image.open(tmp_path / "cup.png") as restored:
+        before, after = (luminance(np.asarray(image.convert("RGB"))) for image in (damaged, restored))
+    first, second = metrics.measure(luma, before), metrics.measure(luma, after)
+    assert second.psnr_b > first.psnr_b + 0.5
+    assert second.bef < first.bef / 4
+    spectra = [Spectrum.empty().update(plane) for plane in (luma, before, after)]
+    assert likeness(spectra[0], spectra[2]).w1 < 0.6 * likeness(spectra[0], spectra[1]).w1
+
+
+def test_a_store_that_is_not_there_is_named(cat: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(cat, "-o", tmp_path / "cat.png", "--store", tmp_path / "gone") == 2
+    assert f"{tmp_path / 'gone'}: no such store" in capsys.readouterr().err
+    assert not (tmp_path / "gone").exists()

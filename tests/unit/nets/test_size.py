@@ -8,9 +8,10 @@ from torch import nn
 
 from ced.config import NetworkConfig
 from ced.nets.autoencoder import AutoEncoder
+from ced.nets.baselines import ARCNN, Galteri
 from ced.nets.classifier import Classifier, probabilities
 from ced.nets.mapping import Mapping
-from ced.nets.size import describe, receptive_radius
+from ced.nets.size import describe, radius, receptive_radius
 
 Wake = Callable[[AutoEncoder], AutoEncoder]
 
@@ -69,6 +70,52 @@ def test_the_radius_of_ced_is_exactly_where_the_gradient_ends(
     radius = receptive_radius(network)
     assert radius > receptive_radius(network, conditioned=False)
     assert farthest_input(awaken_path(awake, network, soft=True), radius) == radius
+
+
+@pytest.mark.parametrize("kind", [ARCNN, Galteri])
+def test_the_radius_of_other_authors_networks_is_exactly_where_the_gradient_ends(
+    kind: Callable[[int], nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Galteri, "WIDTH", 4)
+    monkeypatch.setattr(Galteri, "BLOCKS", 3)
+    network = kind(1).double().eval()
+    with torch.no_grad():
+        for parameter in network.parameters():  # every map on, every filter wide
+            parameter.copy_(torch.rand_like(parameter) / parameter[0].numel())
+    assert farthest_input(network, radius(network)) == radius(network)
+
+
+def every_network(network: NetworkConfig) -> list[tuple[nn.Module, int]]:
+    """Each kind of network, and how far it sees."""
+    conditioned, plain = AutoEncoder(network, 1, True), AutoEncoder(network, 1, False)
+    nets = [Classifier(network, 1, 3), plain, conditioned, ARCNN(1), Galteri(1)]
+    return [(net, receptive_radius(network) if isinstance(net, Classifier) else radius(net)) for net in nets]
+
+
+def test_every_network_is_fully_convolutional(network: NetworkConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of any size; and far enough from the edge a tile gives what the image gives."""
+    monkeypatch.setattr(Galteri, "WIDTH", 4)
+    monkeypatch.setattr(Galteri, "BLOCKS", 2)
+    for net, reach in every_network(network):
+        net = net.double().eval()
+        with torch.no_grad():
+            for parameter in net.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.02)
+            margin = -(-reach // 4) * 4
+            x = torch.rand(1, 1, 2 * margin + 16, 2 * margin + 20, dtype=torch.float64)
+            q = torch.randn(1, 16, x.shape[2] // 4, x.shape[3] // 4, dtype=torch.float64)
+            whole, tile = answer(net, x, q), answer(net, x[:, :, 4:-4, 8:], q[:, :, 1:-1, 2:])
+        scale = x.shape[2] // whole.shape[2]  # the classifier answers once a patch
+        margin, rows, columns = margin // scale, 4 // scale, 8 // scale
+        inner = tile[:, :, margin:-margin, margin:-margin]
+        assert inner.numel() > 0, type(net).__name__
+        assert torch.allclose(inner, whole[:, :, rows + margin : -rows - margin, columns + margin : -margin])
+
+
+def answer(net: nn.Module, x: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+    if isinstance(net, Classifier):
+        return net(x)[-1].flatten(1, 2)
+    return net(x, q) if net.conditioned else net(x)
 
 
 def test_a_tile_with_that_margin_is_restored_as_within_its_image(tiny: NetworkConfig, awake: Wake) -> None:

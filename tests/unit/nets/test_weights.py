@@ -10,6 +10,7 @@ from ced.config import NetworkConfig
 from ced.errors import FormatError
 from ced.nets import weights
 from ced.nets.autoencoder import AutoEncoder
+from ced.nets.baselines import ARCNN, Galteri
 from ced.nets.classifier import Classifier
 
 
@@ -43,6 +44,25 @@ def test_an_autoencoder_comes_back_the_same(network: NetworkConfig, conditioned:
     assert torch.allclose(again(x, q), autoencoder(x, q), atol=1e-4)
     for name, value in autoencoder.state_dict().items():
         assert torch.equal(again.state_dict()[name], value)
+
+
+@pytest.mark.parametrize("kind", [ARCNN, Galteri])
+def test_other_authors_networks_come_back_the_same(kind: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With all that batch normalization has counted."""
+    monkeypatch.setattr(Galteri, "BLOCKS", 1)
+    network, x = kind(3), torch.rand(2, 3, 16, 16)
+    network(x)
+    again = weights.decode(weights.encode(network))
+    assert type(again) is kind and again.channels == 3 and not again.training
+    assert torch.allclose(again(x), network.eval()(x), atol=1e-5)
+    for name, value in network.state_dict().items():
+        assert torch.equal(again.state_dict()[name], value)
+
+
+def test_a_kind_this_version_does_not_know_is_refused(tiny: NetworkConfig) -> None:
+    header = header_of(weights.encode(ARCNN(1)))
+    with pytest.raises(FormatError, match="another version of ced.*kind 'dncnn'"):
+        weights.decode(headed(header | {"kind": "dncnn"}))
 
 
 def test_equal_weights_give_equal_bytes(tiny: NetworkConfig) -> None:

@@ -6,13 +6,15 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ced.report.model import Curve, Picture, Report, Row
+from ced.core.spectrum import Spectrum
+from ced.report.model import Curve, Picture, Report, Row, Spectra
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = (
@@ -136,6 +138,24 @@ def report(rows: tuple[Row, ...], picture: Picture) -> Report:
     pictures = (picture, make_picture("colours", planes=3))
     facts = (("Recipe", "quickstart"),)
     return Report("Quickstart", rows, (Curve("ed", points),), pictures, facts)
+
+
+@pytest.fixture
+def full_report(report: Report, rows: tuple[Row, ...]) -> Report:
+    """The same with all that figures are drawn from: every method, spectra, a classifier's accuracies, intervals."""
+    picture = report.pictures[0]
+    planes = dict(picture.versions)
+    planes["ced-est"] = planes["ed"] // 2 * 2
+    names = ("original", "jpeg", "ed", "ced-est", "ced-gt")
+    picture = Picture(picture.name, picture.quality, tuple((name, planes[name]) for name in names))
+    spectra = Spectra("LIVE1", 10, tuple((name, Spectrum.empty().update(planes[name])) for name in names))
+    accuracies = tuple(
+        {"step": s, "loss": 2 - s / 90, "accuracy_stage_1": s / 200, "accuracy_stage_2": s / 180} for s in (10, 20, 30)
+    )
+    curves = (Curve("classifier", accuracies), *report.curves)
+    more = {"ssim_gaussian": 0.81234, "w1": 0.382, "energy": 0.544, "bef_mse": 0.76, "seconds_per_megapixel": 0.5}
+    fuller = tuple(replace(row, **more, intervals=(("psnr", row.psnr - 1, row.psnr + 1),)) for row in rows)
+    return replace(report, rows=fuller, curves=curves, pictures=(picture,), spectra=spectra, channels=("1-1", "8-8"))
 
 
 def make_picture(name: str, planes: int = 1, width: int = 96, height: int = 64) -> Picture:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ced.report import contact_sheet, pictures
+from ced.report import contact_sheet
 from ced.report.contact_sheet import CAPTION, GAP, HEAD, LINE, MARGIN, PANEL_GAP, SCALE, Tile
 
 NOISE = np.random.default_rng(0)
@@ -122,15 +122,6 @@ def test_any_name_fits_beside_the_facts(name: str, side: int) -> None:
     sheet = decoded(contact_sheet.sheet("title", [tile(side, name=name)], 7))
     assert (sheet[:, -MARGIN:] == 255).all()
     assert (sheet[:, : MARGIN - 1] == 255).all()  # a letter's smoothed edge may begin a pixel early
-
-
-def test_a_cut_name_keeps_its_end() -> None:
-    assert contact_sheet.cut("short.png", 300, 15) == "short.png"
-    text = contact_sheet.cut("a/very/long/folder/of/photographs/cat.png#12", 150, 15)
-    assert text.startswith("…")
-    assert text.endswith("/cat.png#12")
-    assert pictures.width(text, 15) <= 150
-    assert contact_sheet.cut("two\nlines", 300, 15) == "two lines"
 
 
 def test_a_title_wider_than_the_examples_is_not_cut() -> None:

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from ced.report.groups import COLUMNS, Column, Group, colour_name, display_name, groups
+from ced.report.groups import COLUMNS, MORE, Column, Group, colour_name, display_name, groups, images_of
 from ced.report.model import Row
 
 BEF, PSNR, PSNR_B, SSIM = COLUMNS
@@ -94,3 +94,26 @@ def test_names_are_the_papers() -> None:
     names = ["original", "jpeg", "ed", "ced-est", "ced-gt", "classifier", "mine"]
     assert [*map(display_name, names)] == ["Original", "JPEG", "ED", "CED-EST", "CED-GT", "Classifier", "mine"]
     assert [*map(colour_name, ("y", "rgb", "lab"))] == ["luminance", "RGB", "lab"]
+
+
+def test_a_mean_over_other_images_is_neither_the_best_nor_in_the_way() -> None:
+    best, good = row("ed", psnr=30.0), row("jpeg", psnr=27.0)
+    lucky = replace(row("mine", psnr=35.0, images=27), failures=2)
+    other = row("ced-est", psnr=29.0)
+    group = Group("LIVE1", 10, "y", (good, best, other, lucky))
+    assert group.differs and not Group("LIVE1", 10, "y", (good, best)).differs
+    assert [group.is_best(one, COLUMNS[1]) for one in group.rows] == [False, True, False, False]
+    assert [images_of(good), images_of(lucky)] == [str(good.images), "27 of 29\N{DAGGER}"]
+
+
+def test_the_best_energy_is_the_one_nearest_to_one() -> None:
+    column = next(column for column in MORE if column.field == "energy")
+    rows = tuple(replace(row(name), energy=value) for name, value in (("jpeg", 0.5), ("ed", 0.9), ("ced-gt", 1.2)))
+    group = Group("LIVE1", 10, "y", rows)
+    assert [group.is_best(one, column) for one in rows] == [False, True, False]
+
+
+def test_speed_is_no_contest() -> None:
+    (column,) = [column for column in MORE if column.field == "seconds_per_megapixel"]
+    rows = tuple(replace(row(name), seconds_per_megapixel=value) for name, value in (("jpeg", 0.0), ("ed", 0.9)))
+    assert not any(Group("LIVE1", 10, "y", rows).is_best(one, column) for one in rows)

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from ced.report.figures import figures
 from ced.report.html import asset, page
 from ced.report.model import Curve, Report
 
@@ -55,6 +56,20 @@ def test_the_page_is_well_formed_and_has_every_part(report: Report) -> None:
     assert (document.text["dt"][:6], document.text["dd"][:10]) == ("Recipe", "quickstart")
     assert document.named("html") == [{"lang": "en"}]
     assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in document.named("meta")
+
+
+def test_figures_stand_between_pictures_and_training(full_report: Report) -> None:
+    text = page(full_report, figures(full_report))
+    document = Document(text)
+    assert [s["id"] for s in document.named("section")] == ["results", "pictures", "figures", "training"]
+    plates = [f["id"] for f in document.named("figure") if f.get("class") == "plate"]
+    assert plates == ["figure-1", "figure-4", "figure-5", "figure-6", "table-1"]
+    ids = [attributes["id"] for _, attributes in document.tags if "id" in attributes]
+    assert len(set(ids)) == len(ids)
+    for tag, attributes in document.tags:
+        for name in LOADING & set(attributes):
+            assert (attributes[name] or "").startswith(("data:", "#")), f"<{tag} {name}>"
+    assert all(image.get("alt") for image in document.named("img"))
 
 
 def test_nothing_is_loaded_from_anywhere(report: Report) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ced.report.figures import figures
 from ced.report.html import page
 from ced.report.model import Report
 
@@ -232,7 +233,9 @@ def test_a_tap_moves_the_frame(shown, address: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("window", "phone"), [((1280, 900), False), ((390, 844), True), ((320, 568), True)])
+@pytest.mark.parametrize(
+    ("window", "phone"), [((1280, 900), False), ((390, 844), True), ((360, 740), True), ((320, 568), True)]
+)
 def test_the_page_fits_its_window(tab, address: str, tmp_path: Path, window: tuple, phone: bool, scheme: str) -> None:
     tab.size(*window, phone=phone)
     tab.scheme(scheme)
@@ -271,6 +274,77 @@ def test_without_scripts_the_pictures_are_there_and_dead_controls_are_not(tab, a
         found = tab.run(displayed.format(selector))
         assert found
         assert not any(found)
+
+
+@pytest.fixture
+def full_address(full_report: Report, tmp_path: Path) -> str:
+    path = tmp_path / "full.html"
+    path.write_text(page(full_report, figures(full_report)), encoding="utf-8")
+    return path.as_uri()
+
+
+@pytest.mark.parametrize(("window", "phone"), [((1280, 900), False), ((360, 740), True)])
+def test_the_figures_fit_every_window_and_each_is_seen(
+    tab, full_address: str, tmp_path: Path, window: tuple, phone: bool
+) -> None:
+    tab.size(*window, phone=phone)
+    tab.open(full_address)
+    assert tab.run("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    boxes = tab.run(
+        "[...document.querySelectorAll('.plate img, .plate svg')].map(e => e.getBoundingClientRect())"
+        ".map(b => [b.left, b.right, b.width, b.height])"
+    )
+    assert len(boxes) == 3 + 2 + 6 + 2 + 1  # of figures 1, 4, 5 and 6, and of Table 1
+    for left, right, wide, high in boxes:
+        assert 0 <= left < right <= window[0]
+        assert wide >= 90 and high >= 30
+    assert tab.run("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+    assert [url for url in tab.requests if not url.startswith("data:")] == [full_address]
+    assert tab.complaints == []
+    (tmp_path / "page.png").write_bytes(tab.screenshot())
+
+
+def test_an_enlarged_photograph_shows_its_very_pixels(tab, full_address: str, full_report: Report) -> None:
+    tab.size(1280, 900)
+    tab.open(full_address)
+    cell = "#figure-4 .cell:nth-of-type(2) img"
+    x, y = middle(tab, cell)
+    shape = tab.run(f"(e => [e.naturalWidth, e.naturalHeight])(document.querySelector('{cell}'))")
+    square = width(tab, cell) / shape[0]
+    seen = pixels(tab.screenshot(whole=False))
+    plane = dict(full_report.pictures[0].versions)["ced-gt"]
+    assert shape == [96, 64]  # the whole of so small a picture
+    for column, row in ((3, 5), (47, 31), (60, 20), (90, 60)):  # near a corner, where a smoothed one would differ
+        at = seen[int(y + (row + 0.2 - 32) * square), int(x + (column + 0.2 - 48) * square)]
+        assert at.tolist() == [plane[row, column]] * 3
+
+
+def test_the_charts_follow_the_page_from_light_to_dark(tab, full_address: str) -> None:
+    line = "[...document.querySelectorAll('#figure-6 path')].find(p => p.style.stroke == 'var(--ink)')"
+    strokes = []
+    for scheme in ("light", "dark"):
+        tab.scheme(scheme)
+        tab.open(full_address)
+        strokes.append(tab.run(f"getComputedStyle({line}).stroke"))
+        assert strokes[-1] == tab.run("getComputedStyle(document.body).color")
+    assert strokes[0] != strokes[1]
+
+
+def test_a_table_too_wide_for_a_phone_is_scrolled_by_keyboard_and_its_names_stay(tab, full_address: str) -> None:
+    tab.size(360, 740, phone=True)
+    tab.open(full_address)
+    wide = "[...document.querySelectorAll('section > .scroll')].find(e => e.scrollWidth > e.clientWidth)"
+    name = f"{wide}.querySelector('tbody th[scope=row]')"
+    before = tab.run(f"({name}.scrollIntoView({{block: 'center'}}), {name}.getBoundingClientRect().left)")
+    tab.run(f"{wide}.focus()")
+    for _ in range(3):
+        tab.key("ArrowRight")
+    for _ in range(50):  # it is scrolled smoothly
+        if tab.run(f"{wide}.scrollLeft") > 20:
+            break
+        time.sleep(0.05)
+    assert tab.run(f"{wide}.scrollLeft") > 20
+    assert tab.run(f"{name}.getBoundingClientRect().left") == pytest.approx(before, abs=1)
 
 
 def luminance(colour: str) -> float:

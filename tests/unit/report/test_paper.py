@@ -51,6 +51,11 @@ def test_a_row_meets_the_papers_figures() -> None:
     )
 
 
+def test_the_works_that_ced_trains_as_well_meet_theirs() -> None:
+    assert printed(replace(JPEG, method="arcnn")) == ("*AR-CNN", 0.094, 29.13, 28.74, 0.823)
+    assert printed(replace(JPEG, method="galteri-mse")) == ("Galteri-MSE", 0.067, 29.41, 29.13, 0.832)
+
+
 def test_the_data_sets_name_may_be_a_folders() -> None:
     assert printed(replace(JPEG, dataset="live1")) == printed(JPEG)
 
@@ -67,3 +72,10 @@ def test_the_other_works_are_not_ours() -> None:
     assert [line.method for line in others(JPEG)] == ["*AR-CNN", "Galteri-MSE", "*Galteri-MSE", "*Galteri-GAN"]
     assert others(replace(JPEG, dataset="holiday")) == ()
     assert len(table(JPEG)) == 8
+
+
+def test_our_retrained_networks_stand_beside_the_papers_figures_of_the_same_works() -> None:
+    line = printed(replace(JPEG, method="arcnn"))
+    assert line is not None and (line.method, line.psnr) == ("*AR-CNN", 29.13)
+    line = printed(replace(JPEG, method="galteri-mse"))
+    assert line is not None and (line.method, line.psnr) == ("Galteri-MSE", 29.41)

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from ced.report.model import Picture
-from ced.report.pictures import Box, busiest, detail_side, png, strip
+from ced.report.pictures import Box, busiest, busiest_rectangle, cut, detail_side, png, strip, width
 
 MARGIN, LABEL, GAP = 20, 36, 12
 ORANGE = (214, 73, 28)
@@ -167,3 +167,31 @@ def test_a_region_outside_the_picture_is_refused(picture: Picture, box: Box) -> 
 def test_the_same_picture_gives_the_same_bytes(picture: Picture) -> None:
     copy = Picture(picture.name, picture.quality, tuple((label, v.copy()) for label, v in picture.versions))
     assert strip(picture) == strip(copy)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_wide_region_agrees_with_a_slow_search(seed: int) -> None:
+    plane = np.random.default_rng(seed).integers(0, 256, (70, 90), dtype=np.uint8)
+    plane[::3] //= 2
+    best, expected = -1.0, (0, 0, 0, 0)
+    for top in range(0, 64 - 16 + 1, 8):
+        for left in range(0, 88 - 40 + 1, 8):
+            region = plane[top : top + 16, left : left + 40].astype(float)
+            blocks = [region[r : r + 8, c : c + 8].std() for r in (0, 8) for c in range(0, 40, 8)]
+            if round(sum(blocks), 2) > best:
+                best, expected = round(sum(blocks), 2), (left, top, left + 40, top + 16)
+    assert busiest_rectangle(plane, 40, 16) == expected
+
+
+def test_a_region_larger_than_the_picture_is_cut_to_it() -> None:
+    assert busiest_rectangle(plain(40, 64), 384, 160) == (0, 0, 64, 40)
+    assert busiest_rectangle(plain(5, 64), 384, 160) == (0, 0, 64, 5)
+
+
+def test_a_cut_name_keeps_its_end() -> None:
+    assert cut("short.png", 300, 15) == "short.png"
+    text = cut("a/very/long/folder/of/photographs/cat.png#12", 150, 15)
+    assert text.startswith("…")
+    assert text.endswith("/cat.png#12")
+    assert width(text, 15) <= 150
+    assert cut("two\nlines", 300, 15) == "two lines"

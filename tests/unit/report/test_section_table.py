@@ -3,7 +3,7 @@ from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 
-from ced.report.model import Row
+from ced.report.model import Report, Row
 from ced.report.section_table import table_section
 
 
@@ -104,3 +104,37 @@ def test_names_are_escaped() -> None:
     assert "&lt;i&gt;" in section
     assert "&lt;b&gt;mine" in section
     assert "<script" not in section
+
+
+def test_what_the_paper_does_not_print_is_a_table_of_its_own(full_report: Report) -> None:
+    section = table_section(full_report.rows)
+    second = Cells(section[section.index("<h3>") :]).rows
+    assert second[0] == ["Method", "SSIM (G) ↑", "W1 ↓", "Energy →1", "BEF/MSE ↓", "s/Mpixel"]
+    assert second[2] == ["JPEG", "0.8123", "0.382", "0.544", "0.760", "0.50"]
+    terms = [unescape(term) for term in re.findall("<dt>(.*?)</dt>", section)]
+    assert terms == ["BEF/MSE>", "PSNR", "PSNR-B", "SSIM", "SSIM (G)", "W1", "Energy", "BEF/MSE", "s/Mpixel"]
+
+
+def test_energy_is_best_nearest_to_one(rows: tuple[Row, ...]) -> None:
+    energies = {"jpeg": 0.5, "ed": 0.4, "ced-est": 1.3, "ced-gt": 0.8}
+    section = table_section([replace(row, energy=energies[row.method]) for row in rows[:4]])
+    second = Cells(section[section.index("<h3>") :]).rows
+    assert [line[1] for line in second[2:]] == ["0.500", "0.400", "1.300", "*0.800*"]
+
+
+def test_intervals_are_folded_away(full_report: Report) -> None:
+    section = table_section(full_report.rows)
+    folded = section[section.index("confidence intervals") :]
+    folded = folded[: folded.index("</details>")]
+    lines = Cells(folded).rows
+    assert lines[0] == ["Method", "PSNR dB ↑"]
+    assert lines[2] == ["JPEG", "26.77 – 28.77"]
+    assert "confidence" not in table_section([replace(row, intervals=()) for row in full_report.rows])
+
+
+def test_a_method_that_failed_on_some_images_says_so(rows: tuple[Row, ...]) -> None:
+    failing = replace(rows[2], images=27, failures=2)
+    section = table_section([rows[1], failing])
+    assert Cells(section).rows[3][0] == "ED 27 of 29†"
+    assert "† The method failed on the other images" in section
+    assert "†" not in table_section(rows)

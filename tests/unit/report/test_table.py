@@ -1,6 +1,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -123,3 +124,40 @@ def test_the_json_functions_are_at_hand_here(rows: tuple[Row, ...]) -> None:
 def test_importing_the_table_does_not_import_rich() -> None:
     script = "import sys, ced.report.table; sys.exit('rich' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+FULL = {"ssim_gaussian": 0.7730, "w1": 0.382, "energy": 0.544, "bef_mse": 0.757, "seconds_per_megapixel": 1.234}
+ENDS = (("psnr", 26.91, 28.65), ("psnr_b", 24.4, 26.2), ("ssim", 0.77, 0.81))
+
+
+def full(rows: tuple[Row, ...]) -> list[Row]:
+    return [replace(row, **FULL, intervals=ENDS) for row in rows]
+
+
+@pytest.mark.parametrize("width", [72, 80, 100, 140])
+def test_what_the_paper_does_not_print_stands_in_a_second_table(rows: tuple[Row, ...], width: int) -> None:
+    text = terminal(full(rows), width)
+    assert max(map(len, text.splitlines())) <= width
+    second = text[text.index("SSIM (G)") :]
+    assert all(figure in second for figure in ("0.7730", "0.382", "0.544", "0.757", "1.23"))
+    assert "LPIPS" not in text, "a column without a figure is left out"
+    assert ("26.91..28.65" in second) == (width >= 100)
+    assert ("0.770..0.810" in second) == (width >= 140)
+    assert "SSIM (G)" not in terminal(rows, width)
+
+
+def test_failures_are_said_and_marked_everywhere(rows: tuple[Row, ...]) -> None:
+    some = [rows[1], replace(rows[2], images=27, failures=2)]
+    for text in (terminal(some, 80), markdown(some)):
+        assert "27 of 29\N{DAGGER}" in text
+        assert "failed on the others: a mean over other images" in text
+    for text in (terminal(rows, 80), markdown(rows)):
+        assert "\N{DAGGER}" not in text
+
+
+def test_markdown_has_the_intervals_in_full(rows: tuple[Row, ...]) -> None:
+    text = markdown(full(rows))
+    assert "| PSNR 95 % | PSNR-B 95 % | SSIM 95 % |" in text
+    assert "| 26.91..28.65 | 24.40..26.20 | 0.770..0.810 |" in text
+    widths = {line.count("|") for block in text.split("\n\n") if block.startswith("|") for line in block.splitlines()}
+    assert len(widths) == 2, "every line of a table has its columns"

@@ -1,6 +1,5 @@
 """What one task of the edges stage sums up: all coefficients of its parts, however the examples lie in them."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ def parts_of(folder: Path, config: PrepareConfig) -> list[str]:
         path = folder / f"{number}.png"
         Image.fromarray(picture).save(path)
         listed = [Photograph(path.name, str(path), "")]
-        prepare.prepare_part(config, 3, str(folder), {"part": number, "photographs": json.dumps(listed)})
+        prepare.prepare_part(config, 3, str(folder), {"part": number, "photographs": listed})()
     return sorted(str(path) for path in folder.glob("examples/*.parquet"))
 
 
@@ -56,15 +55,15 @@ def test_both_passes_sum_up_every_coefficient(
 def test_planes_are_pairs_only_where_every_second_one_is_a_mirror() -> None:
     planes = np.random.default_rng(0).integers(0, 256, (4, 8, 8), np.uint8)
     planes[1], planes[3] = planes[0, :, ::-1], planes[2, :, ::-1]
-    assert edges._mirrored(planes)
-    assert not edges._mirrored(planes[:3])
+    assert edges.mirrored(planes)
+    assert not edges.mirrored(planes[:3])
     planes[3, 7, 7] ^= 1
-    assert not edges._mirrored(planes)
+    assert not edges.mirrored(planes)
 
 
 def test_a_part_of_nothing_but_bad_files_adds_nothing(tmp_path: Path) -> None:
     (tmp_path / "bad.jpg").write_text("words")
     listed = [Photograph("bad.jpg", str(tmp_path / "bad.jpg"), "")]
-    prepare.prepare_part(PrepareConfig(), 1, str(tmp_path), {"part": 0, "photographs": json.dumps(listed)})
+    prepare.prepare_part(PrepareConfig(), 1, str(tmp_path), {"part": 0, "photographs": listed})()
     row = edges.coarse_task({"parts": [str(tmp_path / "examples" / "part-00000.parquet")]})
     assert not Coarse.empty(CHANNELS).merge_bytes(row["summary"]).counts.any()

@@ -1,17 +1,16 @@
-"""What an evaluation is called, and what is found out before it starts."""
+"""What an evaluation is called, what is found out before it starts, and what is read back."""
 
 import dataclasses
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
+import pyarrow as pa
 import pytest
 from PIL import Image
-from skimage import data
 
+from ced import schema
+from ced.adapters.storage import Making, Manifest, Output, write_table
 from ced.config import Config, EvaluateConfig
-from ced.core import jpeg, metrics
-from ced.core.colour import luminance
 from ced.errors import ConfigError, InputError
 from ced.stages import evaluate
 
@@ -29,54 +28,73 @@ def test_the_builtin_photographs_have_a_name_too() -> None:
 
 
 def test_mistakes_are_found_before_training(tmp_path: Path) -> None:
+    config = Config(images=("builtin:train",), test_images="builtin:test")
+    evaluate.check(config)
+    with pytest.raises(InputError, match="--images"):
+        evaluate.check(dataclasses.replace(config, images=()))
+    with pytest.raises(InputError, match="lost: no such folder"):
+        evaluate.check(dataclasses.replace(config, images=("builtin:train", str(tmp_path / "lost"))))
     with pytest.raises(InputError, match="--test-images"):
-        evaluate.check(Config())
-    with pytest.raises(InputError, match="no such folder"):
-        evaluate.check(Config(test_images=str(tmp_path / "gone")))
-    only_ed = dataclasses.replace(Config(), test_images="builtin:test", evaluate=EvaluateConfig(methods=("ed",)))
+        evaluate.check(dataclasses.replace(config, test_images=""))
+    with pytest.raises(InputError, match="gone: no such folder"):
+        evaluate.check(dataclasses.replace(config, test_images=str(tmp_path / "gone")))
+    only_ed = dataclasses.replace(config, evaluate=EvaluateConfig(methods=("ed",)))
     with pytest.raises(ConfigError, match="publish.method ced-gt is not evaluated"):
         evaluate.check(only_ed)
+    elsewhere = EvaluateConfig(methods=("jpeg", "ced-gt=models/mine"))
+    with pytest.raises(ConfigError, match="publish.method ced-gt is not evaluated"):
+        evaluate.check(dataclasses.replace(only_ed, evaluate=elsewhere))
 
 
-def task(folder: Path, pictures: int = 0) -> evaluate.Task:
-    return evaluate.Task("set", str(folder), (10, 20), (("jpeg", ""),), pictures)
-
-
-def test_one_image_is_one_part_of_all_methods_and_qualities(tmp_path: Path) -> None:
-    Image.fromarray(data.chelsea()[:75, :101]).save(tmp_path / "cat.png")
-    row = {"number": 3, "name": "set/cat.png", "photograph": ("set/cat.png", str(tmp_path / "cat.png"), "")}
-    assert evaluate.evaluate_image(task(tmp_path), row)["reason"] == ""
-    rows = pq.read_table(tmp_path / ".parts" / "part-00003.parquet").to_pylist()
-    assert [(r["quality"], r["method"], r["height"], r["width"]) for r in rows] == [
-        (10, "jpeg", 75, 101),
-        (20, "jpeg", 75, 101),
+def test_counts_are_those_of_what_was_written(tmp_path: Path) -> None:
+    facts = {"dataset": "d", "colour": "y", "height": 16, "width": 16, "quality": 10, "message": ""}
+    rows = [
+        {**facts, "image_id": image, "method": method, "reason": "timeout" * (image + method == "bslow")}
+        for image in "ab"
+        for method in ("jpeg", "slow")
     ]
-    original = luminance(data.chelsea()[:75, :101])
-    expected = metrics.measure(original, jpeg.decode(jpeg.encode(original, 10)))
-    assert {name: rows[0][name] for name in expected._fields} == expected._asdict()
+    write_table(tmp_path / evaluate.FILE, pa.Table.from_pylist(rows, schema.PER_IMAGE))
+    assert evaluate._counts(tmp_path) == {"images": 2, "rows": 4, "failures": 1, "set aside": 0}
+    bad = [{"source": "c", "reason": "empty", "message": "no bytes"}]
+    write_table(tmp_path / evaluate.QUARANTINE, pa.Table.from_pylist(bad, schema.QUARANTINE))
+    assert evaluate._counts(tmp_path)["set aside"] == 1
 
 
-def test_pictures_are_kept_as_they_are(tmp_path: Path) -> None:
-    Image.fromarray(data.chelsea()[:40, :40]).save(tmp_path / "cat.png")
-    evaluate.evaluate_image(
-        task(tmp_path, pictures=1), {"number": 0, "name": "n", "photograph": ("n", str(tmp_path / "cat.png"), "")}
-    )
-    original = luminance(data.chelsea()[:40, :40])
-    with Image.open(tmp_path / "pictures" / "00000-q000-original.png") as kept:
-        assert np.array_equal(np.asarray(kept), original)
-    with Image.open(tmp_path / "pictures" / "00000-q020-jpeg.png") as kept:
-        assert np.array_equal(np.asarray(kept), jpeg.decode(jpeg.encode(original, 20)))
+def output(folder: Path) -> Output:
+    return Output(folder, Manifest("evaluate", "f", {}, {}, {}, {}), reused=False)
 
 
-@pytest.mark.parametrize(("content", "reason"), [(b"", "empty"), (b"words", "not an image")])
-def test_a_bad_image_says_why(tmp_path: Path, content: bytes, reason: str) -> None:
-    (tmp_path / "bad.jpg").write_bytes(content)
-    row = {"number": 0, "name": "set/bad.jpg", "photograph": ("set/bad.jpg", str(tmp_path / "bad.jpg"), "")}
-    assert evaluate.evaluate_image(task(tmp_path), row)["reason"] == reason
+def test_failures_are_told_by_method_and_not_without_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    facts = {"dataset": "d", "colour": "y", "height": 16, "width": 16, "quality": 10}
+    rows = [
+        {**facts, "image_id": f"i{number}", "method": "slow", "reason": "timeout", "message": "late" * 99}
+        for number in range(8)
+    ]
+    write_table(tmp_path / evaluate.FILE, pa.Table.from_pylist(rows, schema.PER_IMAGE))
+    evaluate._tell(output(tmp_path))
+    (line,) = caplog.messages
+    assert line.startswith("evaluate: slow failed 8 times: i0 (timeout: latelate")
+    assert line.endswith("; and 5 more in per_image.parquet") and len(line) < 600
 
 
-def test_an_image_smaller_than_a_measures_window_says_so(tmp_path: Path) -> None:
-    Image.new("L", (8, 30)).save(tmp_path / "thin.png")
-    row = {"number": 0, "name": "set/thin.png", "photograph": ("set/thin.png", str(tmp_path / "thin.png"), "")}
-    answer = evaluate.evaluate_image(task(tmp_path), row)
-    assert (answer["reason"], answer["message"]) == ("too small", "8x30 pixels, the measures take 9x9 and more")
+def test_pictures_are_read_back_and_a_missing_one_is_none(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    plane = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    Image.fromarray(plane).save(tmp_path / "pictures" / "00003-original.png")
+    kept = evaluate.picture(output(tmp_path), 3, 10, "original")
+    assert kept is not None and np.array_equal(kept, plane)
+    assert evaluate.picture(output(tmp_path), 3, 10, "jpeg") is None
+
+
+def test_an_evaluation_that_was_killed_while_tidying_is_only_tidied(tmp_path: Path) -> None:
+    """With per_image.parquet there, nothing is measured: the task's folder of images does not even exist."""
+    rows = [{"dataset": "d", "colour": "y", "height": 16, "width": 16, "quality": 10, "image_id": "a"}]
+    rows = [row | {"method": "jpeg", "reason": "", "message": ""} for row in rows]
+    write_table(tmp_path / evaluate.FILE, pa.Table.from_pylist(rows, schema.PER_IMAGE))
+    scratch = tmp_path / ".parts" / "rows" / "part-00000-q010.parquet"
+    write_table(scratch, pa.Table.from_pylist(rows, schema.PER_IMAGE))
+    making = Making(tmp_path)
+    task = evaluate.Task("d", str(tmp_path), "y", (), 0)
+    evaluate._produce(task, (10,), [], 0, making)
+    assert making.counts["images"] == 1
+    assert not scratch.exists()

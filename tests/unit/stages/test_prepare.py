@@ -16,7 +16,7 @@ from ced.stages import prepare
 
 def part(folder: Path, config: PrepareConfig, *names: str) -> dict[str, object]:
     listed = [Photograph(f"set/{name}", str(folder / name), "") for name in names]
-    return prepare.prepare_part(config, 2, str(folder / "out"), {"part": 7, "photographs": json.dumps(listed)})
+    return prepare.prepare_part(config, 2, str(folder / "out"), {"part": 7, "photographs": listed})()
 
 
 def test_good_and_bad_photographs_of_one_part(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_good_and_bad_photographs_of_one_part(tmp_path: Path) -> None:
 
 def test_a_part_reports_the_digests_of_what_it_wrote(tmp_path: Path) -> None:
     (tmp_path / "words.jpg").write_text("words")
-    digests = json.loads(str(part(tmp_path, PrepareConfig(), "words.jpg")["digests"]))
+    digests = part(tmp_path, PrepareConfig(), "words.jpg")["digests"]
     files = {name: hashlib.sha256((tmp_path / "out" / name).read_bytes()).hexdigest() for name in digests}
     assert digests == files
     assert set(files) == {"examples/part-00007.parquet", "quarantine/part-00007.parquet"}

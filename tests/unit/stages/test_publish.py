@@ -14,7 +14,7 @@ from ced.adapters import mlflow_tracking
 from ced.adapters.storage import Making, Output, Store, make, write_table
 from ced.config import Config
 from ced.errors import ServiceError
-from ced.stages import evaluate, publish
+from ced.stages import evaluate, pool, publish
 
 CONFIG = {"methods": ["jpeg", "ed"], "qualities": [10, 20], "pictures": 4, "dataset": "LIVE1", "schema": "1"}
 
@@ -28,11 +28,14 @@ def measured(root: Path, figures: dict[tuple[str, int], list[float]], images: st
                 **{"dataset": "LIVE1", "image_id": str(number), "method": method, "quality": quality, "colour": "y"},
                 **{"height": 16, "width": 16, "mse": 1.0, "bef": 0.5, "seconds": 0.1},
                 **{"psnr": value + 1, "psnr_b": value, "ssim": value / 100},
+                **{"bef_mse": 0.5, "ssim_gaussian": value / 100, "lpips": None, "reason": "", "message": ""},
             }
             for (method, quality), values in figures.items()
             for number, value in enumerate(values)
         ]
         write_table(making.folder / evaluate.FILE, pa.Table.from_pylist(rows, schema.PER_IMAGE))
+        pooled = [{"quality": quality, "method": method, "w1": 0.1, "energy": 0.9} for method, quality in figures]
+        write_table(making.folder / pool.FILE, pa.Table.from_pylist(pooled, schema.POOLED))
         making.counts["images"] = 2
 
     return make(Store(root), "evaluate", {**CONFIG, **config}, {"images": images, "ed": "1"}, produce)
@@ -65,7 +68,7 @@ def test_figures_are_means_over_quality_factors_of_means_over_images(tmp_path: P
 def test_the_key_of_an_evaluation_is_what_was_measured_on(tmp_path: Path) -> None:
     figures = {("ed", 10): [20.0, 22.0]}
     key = publish.evaluation_key(measured(tmp_path, figures))
-    same = measured(tmp_path, figures, methods=["ed", "ced-gt"], pictures=0)
+    same = measured(tmp_path, figures, methods=["ed", "ced-gt"], pictures=0, timeout=1.0, lpips=True)
     assert publish.evaluation_key(same) == key
     for name, value in {"images": "abd", "qualities": [10], "dataset": "BSDS500", "schema": "2"}.items():
         assert publish.evaluation_key(measured(tmp_path, figures, **{name: value})) != key, name

@@ -10,18 +10,22 @@ from ced import schema
 from ced.adapters.storage import Manifest, Output, write_table
 from ced.config import Config
 from ced.core.metrics import bef_mse_bound
-from ced.stages import evaluate, report
+from ced.stages import evaluate, pool, report
 
 
 def one(image: str, method: str, quality: int, psnr: float) -> dict[str, object]:
     facts = {"dataset": "set", "image_id": image, "method": method, "quality": quality, "colour": "y"}
     size = {"height": 16, "width": 16}
-    measured = {"mse": 1.0, "bef": 1.0, "psnr": psnr, "psnr_b": psnr - 1, "ssim": 0.5, "seconds": 0.1}
-    return {**facts, **size, **measured}
+    measured = {"mse": 1.0, "bef": 1.0, "bef_mse": 1.0, "psnr": psnr, "psnr_b": psnr - 1, "seconds": 0.1}
+    similar = {"ssim": 0.5, "ssim_gaussian": 0.4, "lpips": None}
+    return {**facts, **size, **measured, **similar, "reason": "", "message": ""}
 
 
 def evaluated(folder: Path, rows: list[dict[str, object]]) -> Output:
     write_table(folder / evaluate.FILE, pa.Table.from_pylist(rows, schema.PER_IMAGE))
+    keys = dict.fromkeys((row["quality"], row["method"]) for row in rows)
+    pooled = [{"quality": quality, "method": method, "w1": 0.1, "energy": 0.9} for quality, method in keys]
+    write_table(folder / pool.FILE, pa.Table.from_pylist(pooled, schema.POOLED))
     return Output(folder, Manifest("evaluate", "f", {}, {}, {"images": 2}, {}), reused=False)
 
 
@@ -42,6 +46,8 @@ def test_rows_are_means_over_images_by_quality_and_method(tmp_path: Path) -> Non
     assert rows[0].psnr == pytest.approx(35.0)
     assert rows[2].psnr_b == pytest.approx(44.0)
     assert rows[0].bef_mse_bound == bef_mse_bound(35.0, 34.0)
+    assert (rows[0].w1, rows[0].energy, rows[0].failures) == (0.1, 0.9, 0)
+    assert rows[0].interval("psnr") == (30.0, 40.0)
 
 
 def test_a_perfect_image_makes_the_mean_infinite(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ced.adapters.storage import Manifest, Output, Store
-from ced.config import Config
+from ced.config import Config, override
 from ced.stages import train
 
 REPORT = {"step": 50, "steps": 200, "loss": 1.23456, "images_per_second": 75.0, "batch_size": 16}
@@ -43,3 +43,17 @@ def test_lines_are_said_once_and_only_whole(tmp_path: Path, caplog: pytest.LogCa
         metrics.write_text(line + line.replace('"step": 1', '"step": 2'))
         train._say_new("ed", metrics, said)
     assert caplog.messages == ["ed: step 1 of 2, loss 0.5", "ed: step 2 of 2, loss 0.5"]
+
+
+def test_the_size_in_words() -> None:
+    assert train.size("ed", Config()) == "1,034,513 parameters, 68.2 G multiply-adds a megapixel"
+    assert train.size("arcnn", Config()) == "106,561 parameters, 106.4 G multiply-adds a megapixel"
+
+
+def test_a_network_of_other_authors_is_not_trained_anew_for_another_shape_of_ours() -> None:
+    wider = override(Config(), ["network.width=128"])
+    for model in ("arcnn", "galteri-mse"):
+        assert train._described(model, wider, wider.autoencoder) == train._described(
+            model, Config(), Config().autoencoder
+        )
+    assert train._described("ed", wider, wider.autoencoder) != train._described("ed", Config(), Config().autoencoder)

@@ -96,6 +96,15 @@ def test_ed_needs_no_classes(job_of: MakeJob) -> None:
         fingerprint(job_of("ced-gt", classes="nowhere"))
 
 
+@pytest.mark.parametrize("model", ["arcnn", "galteri-mse"])
+def test_other_authors_networks_depend_on_neither_classes_nor_shapes(job_of: MakeJob, model: str) -> None:
+    job = job_of(model)
+    shape = dataclasses.replace(job.network, width=99)
+    assert fingerprint(dataclasses.replace(job, classes="nowhere", network=shape)) == fingerprint(job)
+    assert fingerprint(job) != fingerprint(job_of("ed"))
+    assert job.section == "autoencoder"
+
+
 def test_a_folder_in_the_place_of_a_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Is a directory"):
         read(str(tmp_path))

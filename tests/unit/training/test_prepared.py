@@ -60,8 +60,9 @@ def test_each_model_has_its_network_and_its_columns(job_of: MakeJob, classifier:
         assert set(planes(ced)) == {"input", "target", "labels"}
 
 
-def test_ed_never_opens_the_classes(job_of: MakeJob) -> None:
-    assert prepared(job_of("ed", classes="nowhere")).task.columns == ("input", "target")
+@pytest.mark.parametrize("model", ["ed", "arcnn", "galteri-mse"])
+def test_what_needs_no_classes_never_opens_them(job_of: MakeJob, model: str) -> None:
+    assert prepared(job_of(model, classes="nowhere")).task.columns == ("input", "target")
 
 
 def test_gt_and_est_start_from_the_same_weights(job_of: MakeJob, classifier: Path) -> None:
@@ -156,7 +157,7 @@ def test_labels_of_other_classes(job_of: MakeJob, data: Path, tmp_path: Path) ->
 def test_an_autoencoder_in_the_classifiers_place(job_of: MakeJob, tmp_path: Path) -> None:
     path = tmp_path / "ed.safetensors"
     path.write_bytes(weights.encode(AutoEncoder(job_of().network, 1, False)))
-    with pytest.raises(FormatError, match=r"ed\.safetensors: the weights of an autoencoder"):
+    with pytest.raises(FormatError, match=r"ed\.safetensors: no weights of a classifier"):
         prepared(job_of("ced-est", classifier=str(path)))
 
 

@@ -6,11 +6,32 @@ from torch import Tensor
 
 from ced.config import NetworkConfig, TrainConfig
 from ced.nets.autoencoder import AutoEncoder
+from ced.nets.baselines import Galteri
 from ced.training.checkpoint import load, save
 from ced.training.schedule import average_decay, learning_rate
 from ced.training.state import State
 
 TRAIN = TrainConfig(steps=20, warmup_steps=4, learning_rate=1e-2, average_decay=0.8, clip_norm=0.005)
+
+
+def test_what_batch_normalization_counts_is_averaged_with_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Galteri, "BLOCKS", 1)
+    torch.manual_seed(0)
+    state = State(Galteri(1), TrainConfig(steps=9, average_decay=0.9), torch.device("cpu"))
+    expected = {name: buffer.clone() for name, buffer in state.module.named_buffers()}
+    for step in range(4):
+        state.update(state.module(torch.rand(2, 1, 8, 8)).square().mean())
+        decay = average_decay(state.train, step)
+        for name, buffer in state.module.named_buffers():
+            mean = torch.lerp(expected[name], buffer, 1 - decay) if buffer.is_floating_point() else buffer.clone()
+            expected[name] = mean
+    assert len(expected) == 6 and int(state.module.blocks[0].first_norm.num_batches_tracked) == 4
+    for name, buffer in state.average.named_buffers():
+        assert torch.allclose(buffer.float(), expected[name].float(), atol=1e-6), name
+    again = State(Galteri(1), state.train, torch.device("cpu"))
+    again.load(copy.deepcopy(state.to_dict()))
+    for mine, theirs in zip(again.average.buffers(), state.average.buffers(), strict=True):
+        assert torch.equal(mine, theirs)
 
 
 def state(train: TrainConfig = TRAIN) -> State:

@@ -71,6 +71,17 @@ def test_ced_is_trained_with_the_coefficients_of_its_classes(batch: Batch, mappi
     assert task.step(network, batch).loss != step.loss
 
 
+def test_the_reconstruction_loss_never_reaches_the_classifier(batch: Batch, mapping: Mapping) -> None:
+    """Section 3.4: what C estimates enters CED-EST as classes, through which no gradient flows."""
+    torch.manual_seed(1)
+    classifier, network = Classifier(NETWORK, 1, 7), autoencoder(conditioned=True)
+    batch["labels"] = classifier.classify(batch["input"] / 255)
+    Reconstruction(mapping).step(network, batch).loss.backward()
+    assert all(parameter.grad is None for parameter in classifier.parameters())
+    assert all(parameter.grad is not None for parameter in network.parameters())
+    assert network.decoder.first.convolution.weight.grad[:, NETWORK.width :].abs().sum() > 0  # those that look at q
+
+
 def test_validation_psnr_is_that_of_8_bit_images(batch: Batch) -> None:
     network, task = autoencoder(conditioned=False), Reconstruction(None)
     with torch.no_grad():

@@ -99,3 +99,39 @@ def test_the_content_is_of_names_stamps_and_sizes_alone() -> None:
     assert photographs.content([one]) == photographs.content([one._replace(path="/y/a", member=5, index="/i")])
     others = [one._replace(name="b"), one._replace(stamp="1 3"), one._replace(size=2)]
     assert len({photographs.content(found) for found in ([one], [], [one, one], *([other] for other in others))}) == 6
+
+
+def test_a_first_look_finds_the_mistakes_that_the_listing_would(tmp_path: Path) -> None:
+    file(tmp_path / "set" / "below" / "a.jpg")
+    file(tmp_path / "words" / "a.txt")
+    (tmp_path / "empty").mkdir()
+    photographs.check((str(tmp_path / "set"), "builtin:test", "s3://far/away"))
+    photographs.check((str(tmp_path / "words"),), pattern="*.txt")
+    photographs.check((str(tmp_path / "words" / "a.txt"),))
+    for sources, pattern, clause in (
+        ((), "", "no photographs given"),
+        ((str(tmp_path / "set"), str(tmp_path / "gone")), "", "gone: no such folder"),
+        ((str(tmp_path / "empty"),), "", "no files in it"),
+        ((str(tmp_path / "words"),), "", "1 files but no images"),
+        ((str(tmp_path / "set"),), "*.png", "png"),
+        (("builtin:tests",), "", "unknown"),
+    ):
+        for look in (photographs.check, photographs.find):
+            with pytest.raises(InputError, match=clause):
+                look(sources, pattern)
+
+
+def test_a_first_look_ends_at_the_first_photograph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(50):
+        file(tmp_path / f"{number:02d}" / "a.jpg")
+    seen: list[str] = []
+    walk = os.walk
+
+    def counted(top: str, **options: object):  # type: ignore[no-untyped-def]
+        for found in walk(top, **options):  # type: ignore[call-overload]
+            seen.append(found[0])
+            yield found
+
+    monkeypatch.setattr(os, "walk", counted)
+    photographs.check((str(tmp_path),))
+    assert len(seen) == 2

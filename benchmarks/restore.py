@@ -1,0 +1,184 @@
+"""Restoring one megapixel: ced's networks of each size against AR-CNN's, DnCNN's and Galteri's published shapes.
+
+    python benchmarks/restore.py [--sizes quickstart,small,medium] [--repetitions 5] [--device cpu] [--threads 1]
+
+Each gets the same 8-bit luminance plane and returns one, through the code that `ced restore` runs. They take turns, so
+that whatever else the machine does falls on all of them, and the medians are compared. The weights are random; the time
+does not depend on them. Memory is the peak of a process of its own that restores once, less what torch takes by itself.
+
+DnCNN is DnCNN-3's shape (Zhang et al. 2017): 20 convolutions of 3x3, 64 maps, ReLU. Its batch normalization is taken as
+merged into the convolutions, and its weights are stored channels last, as all others' are: as its authors publish it,
+and with PyTorch's own order in memory, it is slower.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+if "--threads" not in sys.argv:
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ced.config import NetworkConfig
+from ced.nets import models, size
+from ced.nets.blocks import to_channels_last
+from ced.nets.classifier import Classifier
+from ced.nets.mapping import Mapping
+from ced.recipes import RECIPES
+from ced.restore import Restorer
+
+Restore = Callable[[np.ndarray], np.ndarray]
+PEERS = ("AR-CNN", "DnCNN", "Galteri-MSE")
+
+
+class DnCNN(nn.Module):
+    """DnCNN-3: 20 convolutions, the result subtracted from the image."""
+
+    channels, conditioned, RADIUS = 1, False, 20
+
+    def __init__(self) -> None:
+        super().__init__()
+        middle = [layer for _ in range(18) for layer in (nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(inplace=True))]
+        first = [nn.Conv2d(1, 64, 3, padding=1), nn.ReLU(inplace=True)]
+        self.layers = nn.Sequential(*first, *middle, nn.Conv2d(64, 1, 3, padding=1))
+
+    def forward(self, x: Tensor, q: None = None) -> Tensor:
+        return x - self.layers(x)
+
+
+class Cost(NamedTuple):
+    """Of everything that runs at test time."""
+
+    parameters: int
+    multiply_adds: int  # a megapixel
+
+
+def main() -> None:
+    """Measure and print; or, in a child, restore once and tell the peak of memory."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", default="quickstart,small,medium", help="recipes whose networks are timed")
+    parser.add_argument("--peers", default=",".join(PEERS), help=f"of {', '.join(PEERS)}")
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--side", type=int, default=1000, help="of the square image, pixels (1000)")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=1, help="of the processor (1)")
+    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    plane = np.random.default_rng(0).integers(0, 256, (1, arguments.side, arguments.side), np.uint8)
+    if arguments.memory_of:
+        print(json.dumps(_peak(arguments.memory_of, arguments.device, plane)))
+        return
+    names = [*filter(None, arguments.peers.split(","))]
+    names += [f"{recipe} {method}" for recipe in arguments.sizes.split(",") for method in ("ED", "CED-GT")]
+    seconds = measure({name: _restorer(name, arguments.device) for name in names}, plane, arguments.repetitions)
+    memory = {name: _memory(name, arguments) for name in names} if arguments.device == "cpu" else {}
+    print(
+        f"{plane.size / 1e6:g} megapixels, {arguments.device}, {arguments.threads} threads, torch {torch.__version__}"
+    )
+    report(names, seconds, memory, plane.size / 1e6)
+
+
+def measure(restorers: dict[str, Restore], plane: np.ndarray, repetitions: int) -> dict[str, list[float]]:
+    """Seconds of each, taking turns; the first turn is not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in restorers}
+    for turn in range(repetitions + 1):
+        for name, restore in restorers.items():
+            started = time.perf_counter()
+            restore(plane)  # its result is on the CPU: a GPU has finished
+            if turn:
+                seconds[name].append(time.perf_counter() - started)
+    return seconds
+
+
+def report(names: list[str], seconds: dict[str, list[float]], memory: dict[str, float], megapixels: float) -> None:
+    """The table, in Markdown."""
+    peers = [name for name in ("DnCNN", "AR-CNN") if name in names]
+    compared = "".join(f"{peer} / it | " for peer in peers)
+    print(f"| network | parameters | G multiply-adds a megapixel | s a megapixel | {compared}memory, MB |")
+    print("| --- |" + " ---: |" * (4 + len(peers)))
+    middles = {name: median(seconds[name]) / megapixels for name in names}
+    for name in names:
+        cost = _cost(name)
+        ratios = "".join(f"{middles[peer] / middles[name]:.1f} | " for peer in peers)
+        spread = f"{min(seconds[name]) / megapixels:.3f} to {max(seconds[name]) / megapixels:.3f}"
+        peak = f"{memory[name]:,.0f}" if name in memory else ""
+        print(f"| {name} | {cost.parameters:,} | {cost.multiply_adds / 1e9:.1f} | {middles[name]:.3f} ({spread}) | "
+              f"{ratios}{peak} |")  # fmt: skip
+
+
+def _parts(name: str) -> list[nn.Module]:
+    """What runs at test time: the network that restores, and C before it where it has one."""
+    if name == "DnCNN":
+        return [DnCNN()]
+    if name in PEERS:
+        return [models.build({"AR-CNN": "arcnn"}.get(name, "galteri-mse"), NetworkConfig(), 1, 7)]
+    recipe, method = name.split()
+    config = RECIPES[recipe]()
+    wanted = [method.lower()] + ["classifier"] * (method != "ED")
+    return [models.build(model, config.network, 1, config.classes.count) for model in wanted]
+
+
+def _cost(name: str) -> Cost:
+    with torch.device("meta"):
+        sizes = [size.describe(part) for part in _parts(name)]  # type: ignore[arg-type]
+    return Cost(sum(one.parameters for one in sizes), sum(one.multiply_adds_per_megapixel for one in sizes))
+
+
+def _restorer(name: str, device: str) -> Restore:
+    parts = [part.to(device).eval() for part in _parts(name)]
+    for part in parts:
+        to_channels_last(part)
+    if name == "DnCNN":
+        network = parts[0]
+
+        @torch.inference_mode()
+        def restore(plane: np.ndarray) -> np.ndarray:
+            x = torch.from_numpy(plane).to(device).unsqueeze(0).float().div_(255)
+            restored = network(x)[0].mul_(255).round_().clamp_(0, 255).to(torch.uint8).cpu().numpy()
+            return restored  # type: ignore[no-any-return]
+
+        return restore
+    if len(parts) == 1:
+        return Restorer(name, parts[0]).restore_planes  # type: ignore[arg-type]
+    autoencoder, classifier = parts
+    assert isinstance(classifier, Classifier)
+    table = np.sort(np.random.default_rng(0).normal(size=(16, classifier.classes)).astype(np.float32))
+    mapping = Mapping(table, np.ones(16, np.float32)).to(device)
+    return Restorer(name, autoencoder, classifier, mapping).restore_planes  # type: ignore[arg-type]
+
+
+def _memory(name: str, arguments: argparse.Namespace) -> float:
+    options = ["--memory-of", name, "--side", str(arguments.side), "--threads", str(arguments.threads)]
+    line = [sys.executable, __file__, "--device", "cpu", *options]
+    return float(json.loads(subprocess.run(line, check=True, capture_output=True, text=True).stdout))
+
+
+def _peak(name: str, device: str, plane: np.ndarray) -> float:
+    """MB."""
+    restore = _restorer(name, device)
+    restore(plane[:, :16, :16])
+    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+    before = _resident("VmRSS")
+    restore(plane)
+    return _resident("VmHWM") - before
+
+
+def _resident(field: str) -> float:
+    """MB, as Linux counts this process alone: getrusage's peak is that of the parent before it, too."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(float(line.split()[1]) / 1e3 for line in lines if line.startswith(field))
+
+
+if __name__ == "__main__":
+    main()

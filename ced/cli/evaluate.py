@@ -1,0 +1,58 @@
+"""`ced evaluate`: test images and methods -> Table 2, in the terminal and as files."""
+
+import argparse
+import dataclasses
+import shutil
+import sys
+from pathlib import Path
+
+from ced.config import METHODS, Config, override, unknown
+from ced.errors import ConfigError
+from ced.methods.spec import TRAINED, Spec, parse, split
+from ced.stages import evaluate as evaluation
+from ced.stages import report
+from ced.stages.session import session
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    """Test images to the table and the report."""
+    config = configuration(arguments)
+    with session(arguments.store, arguments.ray_address) as running:
+        evaluated = evaluation.run(config.evaluate, arguments.images, {}, running.store, config.cluster.data_workers)
+        reported = report.run(config, evaluated, {}, running.store)
+        from ced.report import table
+
+        columns = shutil.get_terminal_size().columns
+        print(table.terminal(report.rows_of(evaluated), columns, styled=sys.stdout.isatty()))
+        if arguments.report:
+            report.copy(reported, Path(arguments.report))
+        print(f"report: {Path(arguments.report or reported.path, report.PAGE).resolve()}")
+
+
+def configuration(arguments: argparse.Namespace) -> Config:
+    """What is evaluated, and how. Raises ConfigError."""
+    config = override(Config(images=(), test_images=arguments.images), arguments.settings)
+    wanted: dict[str, object] = {"methods": methods(arguments.methods or ["jpeg"], arguments.models)}
+    if arguments.quality:
+        wanted["qualities"] = tuple(dict.fromkeys(arguments.quality))
+    for name in ("colour", "name"):
+        if getattr(arguments, name) is not None:
+            wanted[name] = getattr(arguments, name)
+    if arguments.lpips:
+        wanted["lpips"] = True
+    return dataclasses.replace(config, evaluate=dataclasses.replace(config.evaluate, **wanted))  # type: ignore[arg-type]
+
+
+def methods(texts: list[str], models: str | None) -> tuple[str, ...]:
+    """The methods of all `--methods`; bare names are looked up in the folder `models`. Raises ConfigError."""
+    return tuple(_placed(parse(item), item, models) for text in texts for item in split(text))
+
+
+def _placed(asked: Spec, text: str, models: str | None) -> str:
+    if asked.kind != TRAINED:
+        return text
+    if asked.name not in METHODS:
+        raise ConfigError(f"--methods: {unknown('method', asked.name, METHODS)}")
+    if not models:
+        raise ConfigError(f"--methods {asked.name}: say where it is, as {asked.name}=DIR or with --models DIR")
+    return f"{asked.name}={Path(models, f'restorer-{asked.name}')}"

@@ -1,0 +1,30 @@
+"""`ced report`: the tables, the page and the figures of a finished evaluation, drawn again as one likes them."""
+
+import argparse
+from pathlib import Path
+
+from ced import settings
+from ced.config import FiguresConfig
+from ced.stages import redraw
+from ced.stages import report as reporting
+from ced.stages.session import open_store
+
+
+def report(arguments: argparse.Namespace) -> None:
+    """Draw, or find drawn, and say where it is."""
+    chosen = FiguresConfig(
+        images=_items(arguments.images),
+        crop=(arguments.crop or "").replace(" ", ""),
+        channels=_items(arguments.channels) or FiguresConfig.channels,
+    )
+    folder = Path(arguments.folder or arguments.store or settings.load().store)
+    reported = redraw.redraw(redraw.find(folder), chosen, open_store(arguments.store))
+    if arguments.out:
+        reporting.copy(reported, Path(arguments.out))
+    made = Path(arguments.out or reported.path).resolve()
+    print(f"report:  {made / reporting.PAGE}")
+    print(f"figures: {made / reporting.FIGURES}")
+
+
+def _items(text: str | None) -> tuple[str, ...]:
+    return tuple(item.strip() for item in (text or "").split(",") if item.strip())

@@ -1,0 +1,112 @@
+"""From a method that is asked for to one that works: found and checked where the job starts, opened where it runs."""
+
+import functools
+from pathlib import Path
+from typing import NamedTuple
+
+from ced import settings
+from ced.adapters import photographs
+from ced.adapters.storage import sha256, write_bytes
+from ced.config import EvaluateConfig, fingerprint
+from ced.errors import ConfigError, InputError
+from ced.methods import command, spec
+from ced.methods.given import Folder, has_qualities
+from ced.methods.network import Jpeg, Network
+from ced.methods.protocol import Method
+from ced.methods.spec import Spec
+
+
+class Prepared(NamedTuple):
+    """A method that was found. It opens on any machine that sees `target`."""
+
+    name: str
+    kind: str
+    target: str  # a folder, or a command line
+    content: str  # a digest of what it will do
+    folder: str = ""  # that a command runs in
+    timeout: float = 0.0  # seconds, of a command
+
+
+def prepare(asked: Spec, config: EvaluateConfig, store: Path) -> Prepared:
+    """Find out whether a method can work, before any work. Models of MLflow are copied into `store`.
+
+    Raises ConfigError, InputError, FormatError or ServiceError.
+    """
+    if asked.kind == spec.JPEG:
+        return Prepared(asked.name, spec.JPEG, "", "")
+    if asked.kind == spec.FOLDER:
+        return _folder(asked, config)
+    if asked.kind == spec.COMMAND:
+        return _command(asked, config)
+    if asked.kind == spec.MODEL:
+        return restorer(asked.name, _fetched(asked.target, store), config.colour)
+    if asked.kind == spec.RESTORER:
+        return restorer(asked.name, Path(asked.target), config.colour)
+    raise ConfigError(f"method {asked.name}: say where it is, as {asked.name}=DIR or with --models DIR")
+
+
+def restorer(name: str, folder: Path, colour: str, content: str = "") -> Prepared:
+    """A restorer's folder; `content` is its digest where it is known. Raises FormatError, ConfigError."""
+    found = Prepared(name, spec.RESTORER, str(folder.resolve()), content or digest(folder))
+    if open_method(found).colour == "rgb" and colour != "rgb":
+        raise ConfigError(f"method {name}: {folder} restores colour images alone; use --colour rgb")
+    return found
+
+
+def digest(folder: Path) -> str:
+    """A digest of a restorer's files. Raises FormatError where it is none."""
+    from ced import restore
+
+    restore.Restorer.load(folder)
+    return fingerprint({path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name in restore.FILES})
+
+
+@functools.lru_cache(maxsize=16)
+def open_method(prepared: Prepared) -> Method:
+    """The method, ready to restore; loaded once a process."""
+    if prepared.kind == spec.RESTORER:
+        from ced import restore  # and with it torch: jpeg, folders and commands do without
+
+        return Network(prepared.name, restore.Restorer.load(prepared.target))
+    if prepared.kind == spec.FOLDER:
+        return Folder(prepared.name, Path(prepared.target))
+    if prepared.kind == spec.COMMAND:
+        words = command.words(prepared.name, prepared.target)
+        return command.Command(prepared.name, words, Path(prepared.folder), prepared.timeout)
+    return Jpeg()
+
+
+def _folder(asked: Spec, config: EvaluateConfig) -> Prepared:
+    folder = Path(asked.target)
+    if not folder.is_dir():
+        raise InputError(f"method {asked.name}: {folder}: no such folder; give one of restored images")
+    if has_qualities(folder):
+        missing = [f"q{quality}" for quality in config.qualities if not (folder / f"q{quality}").is_dir()]
+        if missing:
+            raise InputError(f"method {asked.name}: {folder} has no {', '.join(missing)}; restore these qualities too")
+    elif len(config.qualities) > 1:
+        raise InputError(f"method {asked.name}: {folder} has no q10, q20, ...; with several qualities it needs them")
+    content = photographs.content(photographs.find((str(folder),)))
+    return Prepared(asked.name, spec.FOLDER, str(folder.resolve()), content)
+
+
+def _command(asked: Spec, config: EvaluateConfig) -> Prepared:
+    program = command.program(command.words(asked.name, asked.target)) or Path()
+    status = program.stat()
+    content = fingerprint(asked.target, str(program), status.st_size, status.st_mtime_ns)
+    return Prepared(asked.name, spec.COMMAND, asked.target, content, str(Path.cwd()), config.timeout)
+
+
+def _fetched(uri: str, store: Path) -> Path:
+    """The restorer of an MLflow model, in the store, where all machines of a job see it."""
+    from ced import restore
+    from ced.adapters import mlflow_tracking
+
+    tracking = settings.load().mlflow_uri or mlflow_tracking.local_uri(store)
+    mlflow_tracking.check(tracking)
+    found = mlflow_tracking.resolve(tracking, uri)
+    folder = store / "models" / digest(found)
+    for path in found.iterdir():
+        if path.name in restore.FILES and not (folder / path.name).exists():
+            write_bytes(folder / path.name, path.read_bytes())
+    return folder

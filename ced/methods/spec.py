@@ -1,0 +1,52 @@
+"""How a method is written: NAME, or NAME=WHERE with a restorer's folder, an MLflow model, images or a command."""
+
+import re
+from typing import NamedTuple
+
+from ced.config import METHOD_NAME
+from ced.errors import ConfigError
+
+JPEG, TRAINED, RESTORER, MODEL, FOLDER, COMMAND = "jpeg", "trained", "restorer", "model", "folder", "command"
+_MODELS = ("models:/", "runs:/")
+_IS_COMMAND = re.compile(rf"\s*[^=,]+=\s*{COMMAND}:")
+
+
+class Spec(NamedTuple):
+    """A method as it was asked for. `target`: a folder, an MLflow URI or a command line; "" for jpeg and trained."""
+
+    name: str
+    kind: str
+    target: str = ""
+
+
+def parse(text: str) -> Spec:
+    """`jpeg`, `ced-gt`, `mine=DIR`, `mine=models:/ced@champion`, `mine=folder:DIR` or `mine=command:PROGRAM ...`.
+
+    Raises ConfigError.
+    """
+    name, given, target = (part.strip() for part in text.partition("="))
+    if not re.fullmatch(METHOD_NAME, name) or name == "original":
+        raise ConfigError(f"method {text!r}: name it with letters, digits and . _ + - (original is taken)")
+    if not given:
+        return Spec(name, JPEG if name == JPEG else TRAINED)
+    if name == JPEG:
+        raise ConfigError(f"method {text!r}: jpeg is the damaged image itself; give yours another name")
+    if target.startswith(_MODELS):
+        return Spec(name, MODEL, target)
+    kind, colon, rest = target.partition(":")
+    found = Spec(name, kind, rest.strip()) if colon and kind in (FOLDER, COMMAND) else Spec(name, RESTORER, target)
+    if not found.target:
+        raise ConfigError(f"method {text!r}: nothing behind {text.strip()[-1]!r}; say where it is")
+    return found
+
+
+def split(text: str) -> tuple[str, ...]:
+    """The methods of one `--methods`, apart at the commas; a command takes all of the rest, commas too."""
+    found = []
+    while text.strip():
+        if _IS_COMMAND.match(text):
+            item, text = text, ""
+        else:
+            item, _, text = text.partition(",")
+        found += [item.strip()] if item.strip() else []
+    return tuple(found)

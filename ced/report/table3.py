@@ -1,0 +1,153 @@
+"""Table 3, detection and segmentation, as the paper lays it out: for people, for LaTeX, and for programs."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from ced.report.groups import display_name
+from ced.report.plain import grid
+
+Colour = Literal["rgb", "y"]
+Measure = Literal["map", "map_area", "miou"]
+
+
+@dataclass(frozen=True)
+class VisionRow:
+    """How well one method lets a detector and a segmenter see, over one set of images in one colour."""
+
+    dataset: str
+    colour: str  # "rgb", or "y": luminance as gray
+    quality: int  # JPEG quality factor; 0 for the original
+    method: str
+    images: int
+    map: float  # mean AP at an overlap of 0.5, VOC 2007's 11 points
+    map_area: float  # the same by the area under the curve
+    miou: float
+    ap: dict[str, float]  # 11-point AP of each of the 20 classes; nan where the images have none
+    ap_area: dict[str, float]
+    iou: dict[str, float]  # of each of the 21 classes
+
+
+class Models(NamedTuple):
+    """What looked at the images."""
+
+    detector: str
+    segmenter: str
+
+    @property
+    def note(self) -> str:
+        return (
+            f"Detector {self.detector}, segmenter {self.segmenter}. In brackets: the paper's Table 3, whose models are "
+            "Faster R-CNN and FCN-8s: compare the differences between methods, not the figures."
+        )
+
+
+# mAP (RGB), mAP (Y), mIoU (RGB), mIoU (Y) on the images of VOC 2007 labelled for both; JPEG at quality factor 10.
+PAPER: dict[str, tuple[float | None, float, float | None, float]] = {
+    "jpeg": (0.359, 0.292, 0.414, 0.311),
+    "SA-DCT": (0.485, 0.426, 0.456, 0.363),
+    "ARCNN": (None, 0.429, None, 0.375),
+    "Galteri-MSE": (0.519, 0.438, 0.462, 0.378),
+    "ed": (0.525, 0.437, 0.471, 0.380),
+    "ced-est": (0.526, 0.440, 0.474, 0.384),
+    "ced-gt": (0.550, 0.440, 0.475, 0.389),
+    "original": (0.705, 0.637, 0.631, 0.556),
+}
+PAPER_QUALITY = 10
+_COLOURS = {"rgb": "RGB", "y": "Y"}
+_HEADINGS = {"map": "mAP", "map_area": "mAP area", "miou": "mIoU"}
+_DIGITS = 3
+
+
+def printed(measure: str, colour: str, quality: int, method: str) -> float | None:
+    """The paper's figure, None where it has none."""
+    line = PAPER.get(method)
+    if line is None or measure == "map_area" or (quality != PAPER_QUALITY and method != "original"):
+        return None
+    return line[2 * (measure == "miou") + (colour == "y")]
+
+
+def terminal(rows: Iterable[VisionRow], models: Models) -> str:
+    """The table as aligned text."""
+    table = _Table(tuple(rows))
+    heading = ["Method", *(f"{_HEADINGS[m]} ({_COLOURS[c]})" for m, c in table.columns)]
+    lines = [[_named(line), *(table.cell(line, column, "{}", "{} ({})") for column in table.columns)] for line in table]
+    text = grid(heading, lines, figures=range(1, len(heading)))
+    return "\n".join([table.title, "", *text, "", models.note]) + "\n"
+
+
+def markdown(rows: Iterable[VisionRow], models: Models) -> str:
+    """The table in GitHub's Markdown."""
+    table = _Table(tuple(rows))
+    heading = [f"{_HEADINGS[m]} ({_COLOURS[c]})" for m, c in table.columns]
+    lines = ["| Method | " + " | ".join(heading) + " |", "| --- |" + " ---: |" * len(heading)]
+    for line in table:
+        cells = [table.cell(line, column, "{}", "{} ({})") for column in table.columns]
+        lines.append(f"| {_named(line).replace('|', chr(92) + '|')} | {' | '.join(cells)} |")
+    return "\n".join([f"{table.title}.", "", *lines, "", models.note]) + "\n"
+
+
+def latex(rows: Iterable[VisionRow], models: Models) -> str:
+    """The table for LaTeX with booktabs; the paper's figures small, in brackets."""
+    table = _Table(tuple(rows))
+    counts = [sum(m.startswith(prefix) for m, _ in table.columns) for prefix in ("map", "miou")]
+    groups = rf" & \multicolumn{{{counts[0]}}}{{c}}{{Detection}} & \multicolumn{{{counts[1]}}}{{c}}{{Segmentation}} \\"
+    heading = "".join(f" & {_HEADINGS[m]} ({_COLOURS[c]})" for m, c in table.columns)
+    lines = [f"% {table.title}. {models.note}", rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}", r"\toprule"]
+    lines += [groups, rf"Method{heading} \\", r"\midrule"]
+    for line in table:
+        cells = [table.cell(line, column, "{}", r"{} {{\scriptsize ({})}}") for column in table.columns]
+        lines.append(rf"{_tex(_named(line))} & {' & '.join(cells)} \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def comma_separated(rows: Iterable[VisionRow]) -> str:
+    """One line for each row, in full precision, with the paper's figures."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    names = ("dataset", "colour", "quality", "method", "images", "map", "map_area", "miou")
+    writer.writerow((*names, "paper_map", "paper_miou"))
+    for row in rows:
+        paper = (printed(measure, row.colour, row.quality, row.method) for measure in ("map", "miou"))
+        writer.writerow((*(getattr(row, name) for name in names), *("" if p is None else p for p in paper)))
+    return stream.getvalue()
+
+
+Line = tuple[int, str]  # quality factor, method
+Column = tuple[Measure, str]  # measure, colour
+
+
+class _Table:
+    """Rows arranged by method and quality factor, those of JPEG's kind first and the original last, as in the paper."""
+
+    def __init__(self, rows: Sequence[VisionRow]):
+        self._rows = {(row.quality, row.method, row.colour): row for row in rows}
+        colours = [colour for colour in _COLOURS if any(row.colour == colour for row in rows)]
+        measures: tuple[Measure, ...] = ("map", "map_area", "miou")
+        self.columns: list[Column] = [(measure, colour) for measure in measures for colour in colours]
+        lines = dict.fromkeys((row.quality, row.method) for row in rows)
+        self._lines: list[Line] = sorted(lines, key=lambda line: line[0] or 101)
+        self.title = f"{rows[0].dataset}, {rows[0].images} images" if rows else "nothing"
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return iter(self._lines)
+
+    def cell(self, line: Line, column: Column, alone: str, with_paper: str) -> str:
+        """A figure, with the paper's where there is one."""
+        row = self._rows.get((*line, column[1]))
+        if row is None:
+            return "–"
+        value, paper = getattr(row, column[0]), printed(*column, *line)
+        text = "–" if value != value else f"{value:.{_DIGITS}f}"
+        return alone.format(text) if paper is None else with_paper.format(text, f"{paper:.{_DIGITS}f}")
+
+
+def _named(line: Line) -> str:
+    quality, method = line
+    return f"{display_name(method)} (QF {quality})" if quality else display_name(method)
+
+
+def _tex(text: str) -> str:
+    return "".join(f"\\{character}" if character in "&%$#_{}" else character for character in text)

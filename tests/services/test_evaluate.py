@@ -1,0 +1,188 @@
+"""Evaluation on a real Ray: the same numbers with 1 or 2 workers and after kill -9; real programs; nothing silent."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from skimage import data
+
+from ced.adapters.storage import Output, Store
+from ced.cli.main import main
+from ced.config import EvaluateConfig
+from ced.core.spectrum import Spectrum
+from ced.errors import InputError
+from ced.stages import evaluate, pool, report
+
+# A program that restores what it is given, slowly: time enough to be killed in. It fails on the widest image.
+PROGRAM = """
+import sys, time
+from PIL import Image, ImageFilter
+image = Image.open(sys.argv[1])
+time.sleep(float(sys.argv[3]))
+if image.width == 99:
+    sys.exit("too wide for me")
+image.filter(ImageFilter.MedianFilter(3)).save(sys.argv[2])
+"""
+COUNT = 8
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photographs of several sizes, none a multiple of 8; the last one is the widest."""
+    folder = tmp_path_factory.mktemp("images") / "some"
+    folder.mkdir()
+    for number in range(COUNT):
+        Image.fromarray(data.chelsea()[number : number + 61 + number, : 92 + number]).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> EvaluateConfig:
+    program = tmp_path_factory.mktemp("program") / "median.py"
+    program.write_text(PROGRAM)
+    command = f"{shlex.quote(sys.executable)} {program} {{input}} {{output}} 0.15"
+    return EvaluateConfig(methods=("jpeg", f"median=command:{command}"), qualities=(10, 20), pictures=1)
+
+
+def numbers(output: Output) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
+    """Everything in an output but the seconds."""
+    rows = [{name: value for name, value in row.items() if name != "seconds"} for row in evaluate.per_image(output)]
+    names = [name for name in output.manifest.parts if name != evaluate.FILE]
+    return rows, {name: (output.path / name).read_bytes() for name in names}
+
+
+def run(config: EvaluateConfig, images: Path, root: Path, workers: int) -> Output:
+    return evaluate.run(config, str(images), {}, Store(root), workers)
+
+
+@pytest.fixture(scope="module")
+def expected(
+    ray_session: None, config: EvaluateConfig, images: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Output:
+    """What nothing disturbed, by two workers."""
+    return run(config, images, tmp_path_factory.mktemp("two"), 2)
+
+
+def test_one_or_two_workers_give_the_same_numbers(
+    config: EvaluateConfig, images: Path, expected: Output, tmp_path: Path
+) -> None:
+    assert numbers(run(config, images, tmp_path, 1)) == numbers(expected)
+    rows, files = numbers(expected)
+    assert [row["image_id"] for row in rows[::4]] == [f"some/{number}.png" for number in range(COUNT)]
+    assert set(files) >= {"pooled.parquet", "spectra/original.npz", "spectra/q010-median.npz"}
+    assert not (expected.path / ".parts" / "rows").exists()
+
+
+def test_a_failing_method_is_counted_named_and_marked(expected: Output) -> None:
+    failed = [row for row in evaluate.per_image(expected) if row["reason"]]
+    assert [(row["image_id"], row["method"], row["quality"]) for row in failed] == [
+        (f"some/{COUNT - 1}.png", "median", 10),
+        (f"some/{COUNT - 1}.png", "median", 20),
+    ]
+    assert failed[0]["reason"] == "exit code" and "ended with 1 (too wide for me)" in failed[0]["message"]
+    assert expected.manifest.counts == {"images": COUNT, "rows": 4 * COUNT, "failures": 2, "set aside": 0}
+    rows = {(row.method, row.quality): row for row in report.rows_of(expected)}
+    assert (rows["jpeg", 10].images, rows["jpeg", 10].failures) == (COUNT, 0)
+    assert (rows["median", 10].images, rows["median", 10].failures) == (COUNT - 1, 1)
+    assert rows["median", 10].seconds_per_megapixel > 0.15 / 0.01
+
+
+def test_a_command_is_measured_as_what_it_does(expected: Output) -> None:
+    kept = evaluate.picture(expected, 0, 10, "median")
+    damaged = evaluate.picture(expected, 0, 10, "jpeg")
+    assert kept is not None and damaged is not None
+    from scipy.ndimage import median_filter
+
+    assert np.array_equal(kept[1:-1, 1:-1], median_filter(damaged, 3)[1:-1, 1:-1])
+    pooled = Spectrum.from_bytes(pool.spectrum_file(expected.path, 10, "median").read_bytes())
+    blocks = sum(((61 + n) // 8) * ((92 + n) // 8) for n in range(COUNT - 1))
+    assert pooled.blocks == blocks, "the image that failed is in no spectrum"
+
+
+def test_without_one_usable_image_the_reasons_are_told(ray_session: None, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "bad.png").write_text("words")
+    with pytest.raises(InputError, match=r"none of the 1 test images can be measured \(not an image\)"):
+        run(EvaluateConfig(methods=("jpeg",)), tmp_path / "in", tmp_path / "store", 1)
+
+
+DRIVER = """
+import sys, json
+from pathlib import Path
+from ced.adapters import ray_cluster
+from ced.adapters.storage import Store
+from ced.config import EvaluateConfig
+from ced.stages import evaluate
+given = json.loads(sys.argv[1])
+config = EvaluateConfig(methods=tuple(given["methods"]), qualities=(10, 20), pictures=1)
+with ray_cluster.session("local"):
+    print(evaluate.run(config, given["images"], {}, Store(Path(given["root"]))).path)
+"""
+
+
+def driver(config: EvaluateConfig, images: Path, root: Path) -> subprocess.Popen[str]:
+    given = json.dumps({"methods": config.methods, "images": str(images), "root": str(root)})
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    line = [sys.executable, "-c", DRIVER, given]
+    return subprocess.Popen(line, env=environment, start_new_session=True, stdout=subprocess.PIPE, text=True)
+
+
+def test_kill_and_restart(config: EvaluateConfig, images: Path, expected: Output, tmp_path: Path) -> None:
+    killed = driver(config, images, tmp_path)
+    deadline = time.monotonic() + 120
+    while not (found := list(tmp_path.glob("evaluate/*/.parts/rows/part-*.parquet"))):
+        assert killed.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert not list(tmp_path.glob("evaluate/*/manifest.json")), "killed too late to show anything"
+    before = pq.read_table(found[0]).to_pylist()
+    again = driver(config, images, tmp_path)
+    path, _ = again.communicate(timeout=180)
+    assert again.returncode == 0
+    output = Output(Path(path.strip().splitlines()[-1]), expected.manifest, reused=False)
+    assert numbers(output) == numbers(expected)
+    wanted = [before[0][name] for name in ("image_id", "quality")]
+    kept = [row for row in evaluate.per_image(output) if [row["image_id"], row["quality"]] == wanted]
+    assert kept == before, "seconds and all: a finished image was measured again"
+
+
+def test_the_command_line_from_images_to_every_form_of_the_table(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "in").mkdir()
+    for number in range(2):
+        (tmp_path / "in" / f"{number}.png").write_bytes((images / f"{number}.png").read_bytes())
+    (tmp_path / "in" / "bad.png").write_text("words")
+    line = ["evaluate", "--images", str(tmp_path / "in"), "--name", "Mine", "--colour", "rgb", "--quality", "30"]
+    line += ["--methods", f"jpeg,given=folder:{tmp_path / 'in'}", "--methods", "cp=command:cp {input} {output}"]
+    line += ["--store", str(tmp_path / "store"), "--report", str(tmp_path / "out")]
+    assert main(line) == 0
+    told = capsys.readouterr().out
+    assert "Mine (RGB)" in told and "given" in told and "\N{INFINITY}" in told
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names >= {"results.json", "report.html", "table.md", "table.tex", "table.csv"}
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    rows = {row["method"]: row for row in results["rows"]}
+    assert rows["cp"]["psnr"] == rows["jpeg"]["psnr"] and rows["cp"]["w1"] == rows["jpeg"]["w1"]
+    assert (rows["given"]["psnr"], rows["given"]["ssim"], rows["given"]["w1"]) == (None, 1.0, 0.0)
+    assert rows["jpeg"]["intervals"]["psnr"][0] <= rows["jpeg"]["psnr"] <= rows["jpeg"]["intervals"]["psnr"][1]
+    assert results["config"]["evaluate"]["methods"][2] == "cp=command:cp {input} {output}"
+    (folder,) = (tmp_path / "store" / "evaluate").iterdir()
+    set_aside = pq.read_table(folder / evaluate.QUARANTINE).to_pylist()
+    assert [(row["source"], row["reason"]) for row in set_aside] == [("in/bad.png", "not an image")]
+    made = [path for stage in ("evaluate", "report") for path in (tmp_path / "store" / stage).rglob("*")]
+    before = {path: path.stat().st_mtime_ns for path in made}
+    assert main(line) == 0
+    assert {path: path.stat().st_mtime_ns for path in before} == before, "the second run has worked again"

@@ -1,0 +1,188 @@
+"""Table 3 on a real Ray, with models that are really run."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+from ced import restore
+from ced.adapters import vision
+from ced.adapters.storage import Output, Store
+from ced.cli import main
+from ced.config import NetworkConfig, VisionConfig
+from ced.errors import InputError
+from ced.nets import weights
+from ced.nets.autoencoder import AutoEncoder
+from ced.stages import evaluate_vision, report_vision, restorers
+from ced.stages.evaluate_vision import Sources
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+CONFIG = VisionConfig(methods=("original", "jpeg", "dark"), qualities=(10, 40), colours=("rgb", "y"), pictures=1)
+REAL = Path(__file__).parents[3] / "shared" / "data"
+OBJECTS = 5
+
+
+@pytest.fixture(scope="module")
+def sources(tiny_voc: Path, tiny_detector: Path, tiny_segmenter: Path) -> Sources:
+    return Sources(str(tiny_voc), "", str(tiny_detector), str(tiny_segmenter))
+
+
+def network(offset: float) -> AutoEncoder:
+    """One that adds `offset` to every pixel."""
+    made = AutoEncoder(NetworkConfig(width=4, width_half=4, width_full=4, blocks=1), 1, conditioned=False)
+    torch.nn.init.zeros_(made.decoder.last.weight)
+    torch.nn.init.constant_(made.decoder.last.bias, offset)
+    return made
+
+
+@pytest.fixture(scope="module")
+def dark(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Output]:
+    """A luminance restorer that makes everything black: nothing can be seen any more."""
+    folder = tmp_path_factory.mktemp("dark")
+    for name, content in restore.files("ed", weights.encode(network(-2))).items():
+        (folder / name).write_bytes(content)
+    return {"dark": restorers.given("dark", folder)}
+
+
+@pytest.fixture(scope="module")
+def made(sources: Sources, dark: dict[str, Output], tmp_path_factory: pytest.TempPathFactory) -> Output:
+    return evaluate_vision.run(CONFIG, sources, dark, Store(tmp_path_factory.mktemp("made")))
+
+
+def test_every_image_has_a_row_for_each_version(made: Output) -> None:
+    rows = pq.read_table(made.path / "per_image.parquet").to_pylist()
+    assert made.manifest.counts == {"images": 4, "objects": OBJECTS, "rows": len(rows)}
+    assert len(rows) == 4 * 2 * (1 + 2 * 2)
+    assert len({(row["image_id"], row["method"], row["quality"], row["colour"]) for row in rows}) == len(rows)
+
+
+def test_the_scores_are_those_of_what_is_there_to_see(made: Output) -> None:
+    """Three originals are seen rightly, in the fourth a dog is taken for a person, as surely; black shows nothing."""
+    rows = {(row.colour, row.quality, row.method): row for row in report_vision.rows_of(made)}
+    original = rows["rgb", 0, "original"]
+    assert original.ap_area["person"] == pytest.approx(2 / 3)
+    assert original.ap_area["dog"] == pytest.approx(2 / 3)
+    assert original.iou["dog"] == pytest.approx((256 + 240) / (256 + 240 + 256))
+    for quality in (10, 40):
+        assert rows["y", quality, "dark"].map == 0
+        assert rows["y", quality, "dark"].iou["dog"] == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_same_bytes_on_one_worker_or_more(
+    made: Output, sources: Sources, dark: dict[str, Output], tmp_path: Path, workers: int
+) -> None:
+    again = evaluate_vision.run(CONFIG, sources, dark, Store(tmp_path), workers)
+    assert again.manifest.parts == made.manifest.parts
+
+
+def test_finished_work_is_found_and_a_changed_model_is_not(
+    made: Output, sources: Sources, dark: dict[str, Output], tmp_path: Path
+) -> None:
+    store = Store(made.path.parents[1])
+    assert evaluate_vision.run(CONFIG, sources, dark, store).reused
+    other = Path(shutil.copy(sources.detector, tmp_path / "other.onnx"))
+    assert evaluate_vision.run(CONFIG, sources._replace(detector=str(other)), dark, store).reused  # the same bytes
+    import onnx
+
+    model = onnx.load(other)
+    model.doc_string = "another"
+    onnx.save(model, other)
+    changed = evaluate_vision.run(CONFIG, sources._replace(detector=str(other)), dark, store)
+    assert not changed.reused and changed.path != made.path
+    copied = Path(shutil.copytree(dark["dark"].path, tmp_path / "restorer"))
+    assert evaluate_vision.run(CONFIG, sources, {"dark": restorers.given("dark", copied)}, store).reused
+    darker = network(-3)
+    (copied / restore.AUTOENCODER).write_bytes(weights.encode(darker))
+    assert not evaluate_vision.run(CONFIG, sources, {"dark": restorers.given("dark", copied)}, store).reused
+
+
+def test_a_bad_image_is_named_and_the_others_are_kept(sources: Sources, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(sources.voc, tmp_path / "voc"))
+    good = (folder / "JPEGImages" / "2007_000001.png").read_bytes()
+    (folder / "JPEGImages" / "2007_000001.png").write_bytes(good[:60])
+    config, store = VisionConfig(methods=("jpeg",), pictures=0), Store(tmp_path / "store")
+    with pytest.raises(InputError, match="image 2007_000001 \\(.*\\) cannot be evaluated; repair it or take out"):
+        evaluate_vision.run(config, sources._replace(voc=str(folder)), {}, store)
+    assert len(list(tmp_path.glob("store/evaluate-vision/*/.parts/part-*.parquet"))) == 3
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
+    made: Output, sources: Sources, dark: dict[str, Output], tmp_path: Path
+) -> None:
+    """kill -9 of the driver as soon as its first part is there; then the same again."""
+    script = f"""
+from pathlib import Path
+from ced.adapters import ray_cluster
+from ced.adapters.storage import Store
+from ced.config import VisionConfig
+from ced.stages import evaluate_vision, restorers
+from ced.stages.evaluate_vision import Sources
+config = {CONFIG!r}
+dark = {{"dark": restorers.given("dark", Path({str(dark["dark"].path)!r}))}}
+with ray_cluster.session("local"):
+    evaluate_vision.run(config, {sources!r}, dark, Store(Path({str(tmp_path)!r})), workers=1)
+"""
+    driver = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("evaluate-vision/*/.parts/part-*.parquet")):
+        assert time.monotonic() < deadline and driver.poll() is None
+        time.sleep(0.01)
+    os.killpg(driver.pid, signal.SIGKILL)
+    driver.wait()
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("evaluate-vision/*/.parts/part-*.parquet")}
+    assert not list(tmp_path.glob("evaluate-vision/*/manifest.json"))
+    output = evaluate_vision.run(CONFIG, sources, dark, Store(tmp_path))
+    assert output.manifest.parts == made.manifest.parts
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_the_command_prints_the_table_and_writes_the_report(
+    sources: Sources, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = ["--voc", sources.voc, "--detector", sources.detector, "--segmenter", sources.segmenter]
+    places = ["--store", str(tmp_path / "store"), "--report", str(tmp_path / "report")]
+    assert main.main(["evaluate-vision", *models, *places, "--colour", "rgb", "--pictures", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "voc, 4 images" in said and "JPEG (QF 10)" in said and "Original" in said
+    names = {path.relative_to(tmp_path / "report").as_posix() for path in (tmp_path / "report").rglob("*.*")}
+    assert names == {
+        *("results.json", "table.md", "table.tex", "table.csv"),
+        *("pictures/00000-rgb-q000-original.png", "pictures/00000-rgb-q010-jpeg.png"),
+    }
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="VOC 2007 and the models are not on this machine")
+def test_the_real_models_see_less_in_real_jpegs(tmp_path: Path) -> None:
+    """Four images; what is stored agrees with the models run here, one image at a time."""
+    voc = REAL / "voc2007-val"
+    boxes = json.loads((voc / "boxes.json").read_text())
+    names = sorted(boxes)[:4]
+    for kind, suffix in (("JPEGImages", "jpg"), ("SegmentationClass", "png")):
+        (tmp_path / "voc" / kind).mkdir(parents=True)
+        for name in names:
+            (tmp_path / "voc" / kind / f"{name}.{suffix}").symlink_to(voc / kind / f"{name}.{suffix}")
+    (tmp_path / "voc" / "boxes.json").write_text(json.dumps({name: boxes[name] for name in names}))
+    models = (str(REAL / "models" / "yolox_nano.onnx"), str(REAL / "models" / "deeplabv3_mnv2_pascal_quant.tflite"))
+    sources = Sources(str(tmp_path / "voc"), "", *models)
+    config = VisionConfig(qualities=(5,), pictures=0)
+    output = evaluate_vision.run(config, sources, {}, Store(tmp_path / "store"))
+    original, jpeg = report_vision.rows_of(output)
+    assert original.images == 4
+    assert original.map > 0.7 > jpeg.map
+    assert original.miou > 0.6 > jpeg.miou
+    first = pq.read_table(output.path / "per_image.parquet").to_pylist()[0]
+    with Image.open(voc / "JPEGImages" / f"{names[0]}.jpg") as image:
+        found = vision.load_detector(models[0]).detect(np.asarray(image.convert("RGB")))
+    assert first["boxes"] == found.boxes.tolist()

@@ -1,0 +1,55 @@
+"""What `ced evaluate` makes of its arguments."""
+
+import pytest
+
+from ced.cli.evaluate import configuration, methods
+from ced.cli.main import _parser
+from ced.errors import ConfigError
+
+
+def configured(*arguments: str):  # type: ignore[no-untyped-def]
+    return configuration(_parser().parse_args(["evaluate", "--images", "x", *arguments])).evaluate
+
+
+def test_everything_has_its_place() -> None:
+    config = configured(
+        *("--name", "LIVE1", "--quality", "10", "--quality", "20", "--quality", "10", "--colour", "rgb", "--lpips"),
+        *("--methods", "jpeg,ced-gt=DIR", "--methods", "q=command:run -a 1,2 {input} {output}"),
+        *("--set", "evaluate.timeout=5"),
+    )
+    assert (config.name, config.qualities, config.colour, config.lpips) == ("LIVE1", (10, 20), "rgb", True)
+    assert config.methods == ("jpeg", "ced-gt=DIR", "q=command:run -a 1,2 {input} {output}")
+    assert config.names == ("jpeg", "ced-gt", "q") and config.trained == ()
+    assert config.timeout == 5
+
+
+def test_without_arguments_it_is_jpeg_at_quality_10() -> None:
+    config = configured()
+    assert (config.methods, config.qualities, config.colour, config.lpips) == (("jpeg",), (10,), "y", False)
+
+
+def test_settings_stay_where_no_argument_is_given() -> None:
+    config = configured("--set", "evaluate.qualities=30", "--set", "evaluate.colour=rgb")
+    assert (config.qualities, config.colour) == ((30,), "rgb")
+
+
+def test_bare_names_are_looked_up_in_models() -> None:
+    assert methods(["jpeg,ed", "ced-gt=elsewhere"], "out") == ("jpeg", "ed=out/restorer-ed", "ced-gt=elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("texts", "clause"),
+    [
+        (["jpg"], "did you mean 'jpeg'"),
+        (["ed"], "as ed=DIR or with --models DIR"),
+        (["jpeg=x"], "give yours another name"),
+    ],
+)
+def test_mistakes_name_the_cure(texts: list[str], clause: str) -> None:
+    with pytest.raises(ConfigError, match=clause):
+        methods(texts, None)
+
+
+def test_a_method_is_named_once() -> None:
+    with pytest.raises(ConfigError, match="named twice"):
+        configured("--methods", "a=x", "--methods", "a=y")

@@ -1,0 +1,39 @@
+"""`ced experiment` as a user runs it, on what `ced prepare -o` writes; without Ray Train it needs no Ray."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ced.cli.main import main
+
+TINY = ["network.width=8", "network.width_half=4", "network.width_full=4", "network.blocks=1"]
+SHORT = ["steps=3", "batch_size=2", "report_every=3", "validation_fraction=0.4"]
+
+
+def test_both_experiments_print_the_papers_figures_beside_ours(
+    pristine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, store = str(pristine), ["--store", str(tmp_path / "store")]
+    shape = [f"{section}.{setting}" for section in ("classifier", "autoencoder") for setting in SHORT] + TINY
+    options = ["--data", data, "--without-ray", *store, *(word for one in shape for word in ("--set", one))]
+
+    out = tmp_path / "stages.json"
+    assert main(["experiment", "stages", *options, "-o", str(out)]) == 0
+    told = capsys.readouterr().out
+    found = json.loads(out.read_text())
+    ours = " ".join(f"{share:.4f}" for share in found["accuracy"])
+    assert f"ours {ours}" in " ".join(told.split()) and "paper 0.3094 0.3169 0.3178" in " ".join(told.split())
+    assert f"{found['examples']} held-out examples" in told
+
+    assert main(["experiment", "decoder-weights", *options]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    path = next((tmp_path / "store" / "experiment-decoder-weights").glob("*/experiment.json"))
+    found = json.loads(path.read_text())
+    assert f"with q (CED-GT) {found['ced-gt']['w_f']:.4f} {found['ced-gt']['w_q']:.4f}" in told
+    assert f"ratio of w_f - w_q: ours {found['ratio']:.2f}, the paper's 1.74" in told
+
+
+def test_a_device_without_the_plain_loop_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["experiment", "stages", "--device", "cpu"]) == 2
+    assert "--device goes with --without-ray" in capsys.readouterr().err

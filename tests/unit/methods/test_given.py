@@ -1,0 +1,89 @@
+"""Restored images in a folder: found by name and quality, and what is wrong with them is said."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ced.methods import Damaged, Failed, checked
+from ced.methods.given import Folder, pixels
+
+
+def save(path: Path, image: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path)
+
+
+@pytest.mark.parametrize("name", ["below/man.png", "below/man.bmp", "man.png", "man.tif"])
+def test_a_file_is_found_by_path_or_bare_name_and_any_suffix(tmp_path: Path, gray: Damaged, name: str) -> None:
+    restored = 255 - gray.image
+    save(tmp_path / name, restored)
+    assert np.array_equal(checked(Folder("mine", tmp_path), gray), restored)
+
+
+def test_the_path_goes_before_the_bare_name(tmp_path: Path, gray: Damaged) -> None:
+    save(tmp_path / "man.png", gray.image)
+    save(tmp_path / "below" / "man.png", 255 - gray.image)
+    assert np.array_equal(checked(Folder("mine", tmp_path), gray), 255 - gray.image)
+
+
+def test_qualities_have_folders_of_their_own(tmp_path: Path, gray: Damaged) -> None:
+    save(tmp_path / "q10" / "man.png", gray.image)
+    save(tmp_path / "q20" / "man.png", 255 - gray.image)
+    assert np.array_equal(checked(Folder("mine", tmp_path), gray), gray.image)
+    other = Damaged(gray.name, 30, gray.stream, gray.image)
+    with pytest.raises(Failed, match="q30"):
+        checked(Folder("mine", tmp_path), other)
+
+
+def test_an_image_of_a_single_file_has_no_folder_in_its_name(tmp_path: Path, gray: Damaged) -> None:
+    save(tmp_path / "man.png", gray.image)
+    alone = Damaged("man.jpg", 10, gray.stream, gray.image)
+    assert np.array_equal(checked(Folder("mine", tmp_path), alone), gray.image)
+
+
+@pytest.mark.parametrize("name", ["a.b.png", "a[1]*.png", "ü é.png"])
+def test_odd_names_are_names(tmp_path: Path, gray: Damaged, name: str) -> None:
+    save(tmp_path / name, gray.image)
+    save(tmp_path / "a1x.png", 255 - gray.image)
+    odd = Damaged(f"set/{name}", 10, gray.stream, gray.image)
+    assert np.array_equal(checked(Folder("mine", tmp_path), odd), gray.image)
+
+
+def test_a_missing_file_and_two_files_are_failures(tmp_path: Path, gray: Damaged) -> None:
+    with pytest.raises(Failed) as caught:
+        checked(Folder("mine", tmp_path), gray)
+    assert (caught.value.reason, str(tmp_path / "below" / "man") in caught.value.message) == ("no file", True)
+    save(tmp_path / "man.png", gray.image)
+    save(tmp_path / "man.bmp", gray.image)
+    (tmp_path / "man.txt").write_text("no image")
+    with pytest.raises(Failed) as caught:
+        checked(Folder("mine", tmp_path), gray)
+    assert caught.value.reason == "ambiguous"
+
+
+def test_another_size_and_a_broken_file_are_failures(tmp_path: Path, gray: Damaged) -> None:
+    save(tmp_path / "man.png", gray.image[:-1])
+    with pytest.raises(Failed, match="70x44, not 70x45"):
+        checked(Folder("mine", tmp_path), gray)
+    (tmp_path / "man.png").write_bytes(b"words")
+    with pytest.raises(Failed, match="man.png: no known image format"):
+        checked(Folder("mine", tmp_path), gray)
+
+
+def test_gray_stored_as_colour_is_gray_and_colour_is_refused(tmp_path: Path, gray: Damaged, colour: Damaged) -> None:
+    save(tmp_path / "man.png", np.stack([gray.image] * 3, axis=-1))
+    assert np.array_equal(checked(Folder("mine", tmp_path), gray), gray.image)
+    save(tmp_path / "man.png", colour.image)
+    with pytest.raises(Failed, match="use --colour rgb") as caught:
+        checked(Folder("mine", tmp_path), gray)
+    assert caught.value.reason == "not gray"
+
+
+def test_a_gray_file_serves_for_a_colour_image(colour: Damaged, gray: Damaged) -> None:
+    import io
+
+    stream = io.BytesIO()
+    Image.fromarray(gray.image).save(stream, "PNG")
+    assert np.array_equal(pixels(stream.getvalue(), colour, "x"), np.stack([gray.image] * 3, axis=-1))

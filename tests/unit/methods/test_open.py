@@ -1,0 +1,100 @@
+"""What is found out about methods before a job, and that they open afterwards."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ced.config import EvaluateConfig
+from ced.errors import CedError
+from ced.methods import Damaged, checked, open_method, parse, prepare
+from ced.methods.open import restorer
+
+TWO = EvaluateConfig(qualities=(10, 20))
+
+
+def test_a_restorers_folder(gray_model: Path, gray: Damaged, tmp_path: Path) -> None:
+    prepared = prepare(parse(f"mine={gray_model}"), TWO, tmp_path)
+    copy = shutil.copytree(gray_model, tmp_path / "copy")
+    assert prepare(parse(f"other={copy}"), TWO, tmp_path).content == prepared.content, "the content, not the place"
+    method = open_method(prepared)
+    assert method.name == "mine"
+    assert checked(method, gray).shape == gray.image.shape
+    assert open_method(prepared) is method, "loaded once"
+    assert restorer("mine", gray_model, "y", "known").content == "known"
+
+
+def test_a_folder_of_images_changes_with_its_files(tmp_path: Path, gray: Damaged) -> None:
+    for quality in (10, 20):
+        (tmp_path / f"q{quality}").mkdir()
+        Image.fromarray(gray.image).save(tmp_path / f"q{quality}" / "man.png")
+    prepared = prepare(parse(f"mine=folder:{tmp_path}"), TWO, tmp_path)
+    assert np.array_equal(checked(open_method(prepared), gray), gray.image)
+    Image.fromarray(gray.image[:-1]).save(tmp_path / "q20" / "man.png")
+    assert prepare(parse(f"mine=folder:{tmp_path}"), TWO, tmp_path).content != prepared.content
+
+
+def test_a_command(tmp_path: Path, gray: Damaged) -> None:
+    prepared = prepare(parse("mine=command:cp {input} {output}"), TWO, tmp_path)
+    assert (prepared.folder, prepared.timeout) == (str(Path.cwd()), 600.0)
+    assert np.array_equal(checked(open_method(prepared), gray), gray.image)
+    other = prepare(parse("mine=command:cp -p {input} {output}"), TWO, tmp_path)
+    assert other.content != prepared.content
+
+
+def test_a_command_changes_with_its_program(tmp_path: Path) -> None:
+    program = tmp_path / "restore"
+    program.write_text("#!/bin/sh\ncp $1 $2\n")
+    program.chmod(0o755)
+    asked = parse(f"mine=command:{program} {{input}} {{output}}")
+    before = prepare(asked, TWO, tmp_path).content
+    program.write_text("#!/bin/sh\ncp -p $1 $2\n")
+    assert prepare(asked, TWO, tmp_path).content != before
+
+
+def test_jpeg_needs_nothing(tmp_path: Path, gray: Damaged) -> None:
+    prepared = prepare(parse("jpeg"), TWO, tmp_path)
+    assert prepared.content == ""
+    assert checked(open_method(prepared), gray) is gray.image
+
+
+@pytest.mark.parametrize(
+    ("text", "clause"),
+    [
+        ("ced-gt", "say where it is, as ced-gt=DIR"),
+        ("mine={here}", "give the folder of a restorer"),
+        ("mine=folder:{here}/gone", "no such folder"),
+        ("mine=folder:{here}", "has no q10, q20"),
+        ("mine=folder:{here}/some", "has no q20"),
+        ("mine=command:cp {{input}}", "no {{output}}"),
+        ("mine=models:/ced@champion", "no such model"),
+        ("mine=models:/a/b/c", "write it as models:/NAME@ALIAS"),
+        ("mine=runs:/0123/restorer", "no such run or model"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_one_line(
+    text: str, clause: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "some" / "q10").mkdir(parents=True)
+    with pytest.raises(CedError) as caught:
+        prepare(parse(text.format(here=tmp_path)), TWO, tmp_path)
+    assert clause.format() in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_colour_model_is_for_colour(colour_model: Path, colour: Damaged, tmp_path: Path) -> None:
+    asked = parse(f"mine={colour_model}")
+    with pytest.raises(CedError, match="use --colour rgb"):
+        prepare(asked, TWO, tmp_path)
+    prepared = prepare(asked, EvaluateConfig(colour="rgb"), tmp_path)
+    assert checked(open_method(prepared), colour).shape == colour.image.shape
+
+
+def test_methods_without_a_network_need_no_torch() -> None:
+    code = "import sys, ced.stages.measure, ced.stages.evaluate; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

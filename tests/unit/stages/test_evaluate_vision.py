@@ -1,0 +1,111 @@
+"""One image of Table 3: which versions are looked at, and what is kept of each."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from ced import schema
+from ced.adapters import vision, voc
+from ced.config import VisionConfig
+from ced.core import jpeg, segmentation
+from ced.core.colour import luminance
+from ced.stages import evaluate_vision
+from ced.stages.evaluate_vision import Sources, Task
+
+BOTH = VisionConfig(methods=("original", "jpeg"), qualities=(10, 20), colours=("rgb", "y"), pictures=1)
+
+
+@pytest.fixture
+def sources(tiny_voc: Path, tiny_detector: Path, tiny_segmenter: Path) -> Sources:
+    return Sources(str(tiny_voc), "", str(tiny_detector), str(tiny_segmenter))
+
+
+def evaluate(sources: Sources, folder: Path, number: int = 0, config: VisionConfig = BOTH) -> list[dict]:
+    scene = voc.find(sources.voc)[number]
+    task = Task(config, sources, str(folder), tuple((name, "") for name in config.methods))
+    answer = evaluate_vision.evaluate_image(task, {"number": number, "scene": json.dumps(scene)})
+    assert answer == {"name": scene.name, "reason": "", "message": ""}
+    table = pq.read_table(folder / ".parts" / f"part-{number:05d}.parquet")
+    assert table.schema.equals(schema.VISION)
+    rows: list[dict] = table.to_pylist()
+    return rows
+
+
+def confusion(row: dict) -> np.ndarray:
+    return np.frombuffer(row["confusion"], "<i8").reshape(21, 21)
+
+
+def test_the_original_is_looked_at_once_in_each_colour(sources: Sources, tmp_path: Path) -> None:
+    rows = evaluate(sources, tmp_path)
+    assert [(row["colour"], row["quality"], row["method"]) for row in rows] == [
+        *(("rgb", 0, "original"), ("rgb", 10, "jpeg"), ("rgb", 20, "jpeg")),
+        *(("y", 0, "original"), ("y", 10, "jpeg"), ("y", 20, "jpeg")),
+    ]
+    assert {(row["dataset"], row["image_id"], row["height"], row["width"]) for row in rows} == {
+        ("voc", "2007_000000", 48, 64)
+    }
+
+
+def test_a_row_holds_what_was_found_and_what_is_labelled(sources: Sources, tmp_path: Path) -> None:
+    row = evaluate(sources, tmp_path, number=2)[0]
+    assert row["true_boxes"] == [[32, 0, 48, 16], [48, 32, 64, 48]]
+    assert row["true_classes"] == ["person", "dog"] and row["true_difficult"] == [False, False]
+    assert sorted(zip(row["classes"], row["boxes"], strict=True)) == [
+        ("dog", [48, 32, 64, 48]),
+        ("person", [32, 0, 48, 16]),
+    ]
+    assert min(row["scores"]) > 0.99
+    expected = np.zeros((21, 21), np.int64)
+    expected[0, 0], expected[15, 15], expected[12, 12] = 48 * 63 - 256 - 240, 256, 240  # void takes the last column
+    assert np.array_equal(confusion(row), expected)
+
+
+def test_the_models_are_shown_the_damaged_image_itself(sources: Sources, tmp_path: Path) -> None:
+    rgb, mask = voc.read(voc.find(sources.voc)[0])
+    rows = {(row["colour"], row["quality"]): row for row in evaluate(sources, tmp_path)}
+    gray = jpeg.decode(jpeg.encode(luminance(rgb), 10))
+    assert gray.ndim == 2  # one-channel JPEG
+    shown = {("rgb", 10): jpeg.decode(jpeg.encode(rgb, 10)), ("y", 10): np.stack([gray] * 3, axis=2)}
+    for key, image in shown.items():
+        found = vision.load_detector(sources.detector).detect(image)
+        labels = vision.load_segmenter(sources.segmenter).segment(image)
+        assert rows[key]["boxes"] == found.boxes.tolist()
+        assert rows[key]["scores"] == found.scores.tolist()
+        assert np.array_equal(confusion(rows[key]), segmentation.confusion(mask, labels))
+
+
+def test_without_the_original_only_the_others_are_looked_at(sources: Sources, tmp_path: Path) -> None:
+    config = VisionConfig(methods=("jpeg",), pictures=0)
+    rows = evaluate(sources, tmp_path, config=config)
+    assert [(row["method"], row["quality"]) for row in rows] == [("jpeg", 10)]
+    assert not (tmp_path / "pictures").exists()
+
+
+def test_the_first_images_are_drawn(sources: Sources, tmp_path: Path) -> None:
+    evaluate(sources, tmp_path, 0)
+    evaluate(sources, tmp_path, 1)
+    names = sorted(path.name for path in (tmp_path / "pictures").iterdir())
+    assert names[0] == "00000-rgb-q000-original.png"
+    assert len(names) == 6 and all(name.startswith("00000-") for name in names)
+    with Image.open(tmp_path / "pictures" / names[0]) as image:
+        assert image.size == (128, 48)
+
+
+def test_a_bad_image_says_why(sources: Sources, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(sources.voc, tmp_path / "voc"))
+    (folder / "JPEGImages" / "2007_000000.png").write_bytes(b"words")
+    scene = voc.find(str(folder))[0]
+    task = Task(BOTH, sources, str(tmp_path), (("jpeg", ""),))
+    answer = evaluate_vision.evaluate_image(task, {"number": 0, "scene": json.dumps(scene)})
+    assert (answer["name"], answer["reason"]) == ("2007_000000", "not an image")
+    assert not (tmp_path / ".parts").exists()
+
+
+def test_data_sets_are_named_after_their_folder_and_split(sources: Sources) -> None:
+    assert evaluate_vision.dataset_name(sources) == "voc"
+    assert evaluate_vision.dataset_name(sources._replace(split="val")) == "voc val"
