@@ -18,7 +18,7 @@ from prefect.cache_policies import NO_CACHE
 
 from ced.config import Config
 from ced.recipes import configure
-from ced.stages import edges, evaluate, label, prepare, publish, restorers, summary, train
+from ced.stages import edges, evaluate, label, live, prepare, publish, restorers, summary, train
 from ced.stages import report as reporting
 from ced.stages.session import Output, Session, session
 
@@ -72,9 +72,10 @@ def make_all(config: Config, running: Session) -> publish.Made:
     classes = edges_task(config.classes, prepared, place, workers)
     labelled = label_task(prepared, classes, place, workers)
 
-    classifier = train_task("classifier", config, train.Data(labelled, classes), place)
+    followed = live.of_pipeline(config, place, running.tracking_uri)  # in MLflow, while they train
+    classifier = train_task("classifier", config, train.Data(labelled, classes), place, live=followed)
     data = train.Data(labelled, classes, classifier)
-    trained = {method: train_task(method, config, data, place) for method in config.evaluate.trained}
+    trained = {method: train_task(method, config, data, place, live=followed) for method in config.evaluate.trained}
     complete = {
         method: restorer_task(method, autoencoder, classifier, classes, place)
         for method, autoencoder in trained.items()

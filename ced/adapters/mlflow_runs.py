@@ -16,13 +16,18 @@ from ced.errors import ServiceError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run as Entity
 
 PUBLISH = "ced.publish"  # tag: the fingerprint of the publication that made the run, model or version
 ROLE = "ced.role"  # tag: "pipeline", or the model that a child run is about
+LIVE = "ced.live"  # tag: the identity of a training, or of a pipeline, that is told while it runs
+
+_PARENT = "mlflow.parentRunId"
 
 _METRICS, _PARAMS = 1000, 100  # the most of one request
 _PARAM_LENGTH = 6000
 _NOT_METRICS = ("step", "steps", "time")
+_WHOLE = "loss"  # the metric that every report has
 
 
 @dataclass(frozen=True)
@@ -67,22 +72,48 @@ def experiment(client: "MlflowClient", tracking_uri: str, name: str) -> str:
 
 def open_run(client: "MlflowClient", experiment: str, publication: str, role: str, name: str, parent: str = "") -> Run:
     """The run of a publication in a role, continued where there is one. A child run names its parent."""
-    wanted = f"tags.`{PUBLISH}` = '{publication}' and tags.`{ROLE}` = '{role}'"
-    found = client.search_runs([experiment], wanted, order_by=["attributes.start_time ASC"], max_results=1)
-    if found:
-        run = found[0]
-        if run.info.status != "FINISHED":
-            client.update_run(run.info.run_id, status="RUNNING")
-    else:
-        tags = {PUBLISH: publication, ROLE: role} | ({"mlflow.parentRunId": parent} if parent else {})
-        run = client.create_run(experiment, tags=tags, run_name=name)
-    return Run(client, experiment, run.info.run_id, run.info.start_time)
+    return _open(client, experiment, {PUBLISH: publication, ROLE: role}, name, parent)
+
+
+def open_training(client: "MlflowClient", experiment: str, key: str, name: str, pipeline: tuple[str, str]) -> Run:
+    """The run of a training that is under way, continued where there is one; below the run of its pipeline (identity
+    and name), which is the latest one of that identity that is not published yet."""
+    mine = _found(client, experiment, {LIVE: key, ROLE: name})
+    parent = mine[0].data.tags.get(_PARENT, "") if mine else ""
+    if pipeline[0] and not mine:
+        tags = {LIVE: pipeline[0], ROLE: "pipeline"}
+        unpublished = [run for run in _found(client, experiment, tags) if PUBLISH not in run.data.tags]
+        one = unpublished[-1] if unpublished else client.create_run(experiment, tags=tags, run_name=pipeline[1])
+        parent = one.info.run_id
+    if parent:
+        _reopen(client, client.get_run(parent))
+    return _open(client, experiment, {LIVE: key, ROLE: name}, name, parent)
+
+
+def adopt(client: "MlflowClient", experiment: str, publication: str, role: str, key: str, parent: str = "") -> None:
+    """Make the run that was told of while it ran, under the identity `key` and below `parent`, the publication's; if
+    there is one, and the publication has none yet."""
+    if not key or _found(client, experiment, {PUBLISH: publication, ROLE: role}):
+        return
+    below = {_PARENT: parent} if parent else {}
+    for run in _found(client, experiment, {LIVE: key, ROLE: role} | below):
+        if PUBLISH not in run.data.tags:
+            client.set_tag(run.info.run_id, PUBLISH, publication)
+            return
 
 
 def close(run: Run, status: str = "FINISHED") -> None:
     """End a run; one that is finished stays so."""
     if run.client.get_run(run.id).info.status != "FINISHED":
         run.client.set_terminated(run.id, status)
+
+
+def close_training(run: Run, status: str) -> None:
+    """End a training's run. One that did not finish ends its pipeline's run too, until both are continued."""
+    close(run, status)
+    above = run.client.get_run(run.id).data.tags.get(_PARENT)
+    if above and status != "FINISHED" and run.client.get_run(above).info.status == "RUNNING":
+        run.client.set_terminated(above, status)
 
 
 def log_params(run: Run, params: dict[str, Any]) -> None:
@@ -111,13 +142,20 @@ def log_metrics(run: Run, metrics: dict[str, float]) -> None:
 
 
 def log_curve(run: Run, reports: Iterable[dict[str, Any]]) -> None:
-    """Log a training's reports, with their steps and the times they were made at."""
+    """Log a training's reports, with their steps and the times they were made at; not those of steps that are there.
+
+    A training that was killed reports some steps again, with the same values at other times.
+    """
     from mlflow.entities import Metric
 
+    reports = list(reports)
+    there = {metric.step for metric in run.client.get_metric_history(run.id, _WHOLE)} if reports else set()
     rows = [
         Metric(name, float(value), int(report["time"] * 1000), int(report["step"]))
         for report in reports
-        for name, value in report.items()
+        if report["step"] not in there
+        # The one that says that a step is there comes last, whatever cuts them off.
+        for name, value in sorted(report.items(), key=lambda item: item[0] == _WHOLE)
         if name not in _NOT_METRICS and isinstance(value, int | float)
     ]
     for chunk in _chunks(rows, _METRICS):
@@ -151,6 +189,27 @@ def flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             found[prefix + name] = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     return found
+
+
+def _open(client: "MlflowClient", experiment: str, tags: dict[str, str], name: str, parent: str) -> Run:
+    found = _found(client, experiment, tags)
+    if found:
+        run = found[0]
+        _reopen(client, run)
+    else:
+        run = client.create_run(experiment, tags=tags | ({_PARENT: parent} if parent else {}), run_name=name)
+    return Run(client, experiment, run.info.run_id, run.info.start_time)
+
+
+def _reopen(client: "MlflowClient", run: "Entity") -> None:
+    if run.info.status not in ("FINISHED", "RUNNING"):
+        client.update_run(run.info.run_id, status="RUNNING")
+
+
+def _found(client: "MlflowClient", experiment: str, tags: dict[str, str]) -> "list[Entity]":
+    """Runs that have all of `tags`, the oldest first."""
+    wanted = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
+    return list(client.search_runs([experiment], wanted, order_by=["attributes.start_time ASC"], max_results=100))
 
 
 def _chunks(rows: list[Any], size: int) -> Iterable[list[Any]]:

@@ -12,6 +12,7 @@ from ced.recipes import configure
 from ced.stages import edges, label, restorers
 from ced.stages import prepare as preparation
 from ced.stages import train as training
+from ced.stages.live import Live
 from ced.stages.session import session
 
 
@@ -32,15 +33,16 @@ def train(arguments: argparse.Namespace) -> None:
     with session(arguments.store, arguments.ray_address) as running:
         data = given(Path(arguments.data)) if arguments.data else labelled(config, running.store)
         place: Place = Folder(Path(arguments.out).resolve()) if arguments.out else running.store
+        live = Live(running.tracking_uri)
         if arguments.model in WITHOUT_CLASSES:
-            _print_model(arguments.model, training.run(arguments.model, config, data, place, chosen), data, place)
+            _print_model(arguments.model, training.run(arguments.model, config, data, place, chosen, live), data, place)
             return
-        classifier = training.run("classifier", config, data, place, chosen)
+        classifier = training.run("classifier", config, data, place, chosen, live)
         if arguments.model == "classifier":
             print(f"weights: {classifier.path / training.WEIGHTS}")
             return
         data = dataclasses.replace(data, classifier=classifier)
-        _print_model(arguments.model, training.run(arguments.model, config, data, place, chosen), data, place)
+        _print_model(arguments.model, training.run(arguments.model, config, data, place, chosen, live), data, place)
 
 
 def device(arguments: argparse.Namespace) -> str:

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ced.adapters import mlflow_registry, mlflow_runs, mlflow_tracking, photographs
+from ced.adapters import mlflow_live, mlflow_registry, mlflow_runs, mlflow_tracking, photographs
 from ced.adapters.mlflow_registry import Version
 from ced.adapters.mlflow_runs import Data, Run
 from ced.adapters.storage import MANIFEST, Making, Output, Place, make, write_text
 from ced.config import Config, as_dict, fingerprint
 from ced.errors import FormatError, ServiceError
-from ced.stages import edges, evaluate, report, restorers, train
+from ced.stages import edges, evaluate, live, report, restorers, train
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -107,6 +107,8 @@ def _publish(publication: Publication) -> dict[str, Any]:
     config, client = publication.config, mlflow_tracking.connect(publication.tracking_uri)
     experiment = mlflow_runs.experiment(client, publication.tracking_uri, config.publish.experiment)
     name = f"{config.publish.method} {publication.id[:8]}"
+    followed = live.pipeline(config, publication.place)
+    mlflow_runs.adopt(client, experiment, publication.id, "pipeline", followed)
     parent = mlflow_runs.open_run(client, experiment, publication.id, "pipeline", name)
     try:
         _log_parent(publication, parent)
@@ -150,6 +152,8 @@ def _log_parent(publication: Publication, run: Run) -> None:
 
 
 def _log_child(publication: Publication, parent: Run, model: str, output: Output) -> None:
+    key = mlflow_live.identity(output.path)
+    mlflow_runs.adopt(parent.client, parent.experiment, publication.id, model, key, parent.id)
     run = mlflow_runs.open_run(parent.client, parent.experiment, publication.id, model, model, parent.id)
     manifest = output.manifest
     mlflow_runs.log_params(run, manifest.config)
@@ -159,6 +163,7 @@ def _log_child(publication: Publication, parent: Run, model: str, output: Output
     mlflow_runs.log_data(run, [_training_data(publication.made)])
     mlflow_runs.log_curve(run, train.curve(output))
     mlflow_runs.log_files(run, [output.path / train.WEIGHTS, output.path / train.METRICS])
+    mlflow_runs.log_files(run, mlflow_live.pictures_in(output.path), mlflow_live.STRIPS)
     mlflow_runs.close(run)
 
 

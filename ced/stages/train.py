@@ -5,16 +5,20 @@ import dataclasses
 import json
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ced.adapters import mlflow_live
 from ced.adapters.storage import Making, Output, Place, make
 from ced.config import BASELINES, Config, TrainConfig, as_dict
 from ced.stages import edges
 from ced.stages.progress import clock
 from ced.training.job import TrainJob
+
+if TYPE_CHECKING:
+    from ced.stages.live import Live
 
 logger = logging.getLogger("ced")
 
@@ -32,10 +36,11 @@ class Data:
     classifier: Output | None = None
 
 
-def run(model: str, config: Config, data: Data, place: Place, device: str = "") -> Output:
+def run(model: str, config: Config, data: Data, place: Place, device: str = "", live: "Live | None" = None) -> Output:
     """Train `model`, or find it trained.
 
-    With `device` the plain loop runs in this process on that device; without, Ray Train's workers run it.
+    With `device` the plain loop runs in this process on that device; without, Ray Train's workers run it. MLflow is
+    told of it while it runs where `live` says so.
     """
     train = config.classifier if model == "classifier" else config.autoencoder
     inputs = {"labelled": data.labelled.manifest.content, "classes": data.classes.manifest.content}
@@ -44,8 +49,11 @@ def run(model: str, config: Config, data: Data, place: Place, device: str = "") 
             raise ValueError("ced-est is trained with the estimates of a classifier")
         inputs["classifier"] = data.classifier.manifest.content
     described = {"model": model, "channels": config.prepare.channels, **_described(model, config, train)}
-    produce = partial(_produce, model, config, data, device)
-    return make(place, f"train-{model}", described, inputs, produce)
+    told = partial(_told, model, config, described, live) if live is not None else _untold
+    output = make(place, f"train-{model}", described, inputs, partial(_produce, model, config, data, device, told))
+    if live is not None and output.reused:
+        mlflow_live.rest(_in_mlflow(model, config, described, live, output.path))
+    return output
 
 
 def curve(output: Output) -> list[dict[str, float]]:
@@ -59,7 +67,33 @@ def _described(model: str, config: Config, train: TrainConfig) -> dict[str, Any]
     return {"network": {} if model in BASELINES else as_dict(config.network), "train": as_dict(train)}
 
 
-def _produce(model: str, config: Config, data: Data, device: str, making: Making) -> None:
+def _untold(folder: Path) -> contextlib.AbstractContextManager[None]:
+    return contextlib.nullcontext()
+
+
+def _told(
+    model: str, config: Config, described: dict[str, Any], live: "Live", folder: Path
+) -> contextlib.AbstractContextManager[None]:
+    return mlflow_live.followed(_in_mlflow(model, config, described, live, folder))
+
+
+def _in_mlflow(
+    model: str, config: Config, described: dict[str, Any], live: "Live", folder: Path
+) -> mlflow_live.Training:
+    name = f"{config.publish.method} {live.pipeline[:8]}"
+    return mlflow_live.Training(
+        live.tracking_uri, config.publish.experiment, model, (live.pipeline, name), described, folder
+    )
+
+
+def _produce(
+    model: str,
+    config: Config,
+    data: Data,
+    device: str,
+    told: Callable[[Path], contextlib.AbstractContextManager[None]],
+    making: Making,
+) -> None:
     classifier = model == "ced-est" and data.classifier
     job = TrainJob(
         model=model,
@@ -73,7 +107,7 @@ def _produce(model: str, config: Config, data: Data, device: str, making: Making
     )
     logger.info("%s: %s", model, size(model, config))
     if not (making.folder / WEIGHTS).exists():  # killed between the last step and the manifest
-        with _watching(model, making.folder / METRICS):
+        with told(making.folder), _watching(model, making.folder / METRICS):
             _train(job, config, device)
     for name in _UNFINISHED:
         (making.folder / name).unlink(missing_ok=True)
@@ -114,6 +148,7 @@ def _watching(model: str, metrics: Path) -> Iterator[None]:
         said = metrics.stat().st_size if metrics.exists() else 0  # what an earlier run said
         while not stop.wait(1.0):
             said = _say_new(model, metrics, said)
+        _say_new(model, metrics, said)
 
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()

@@ -21,7 +21,7 @@ from ced.adapters.storage import Output, Store
 from ced.config import Config
 from ced.errors import InputError, ServiceError
 from ced.restore import FILES
-from ced.stages import edges, evaluate, publish, report, train
+from ced.stages import edges, evaluate, live, publish, report, train
 from ced.stages.publish import Made
 
 
@@ -140,7 +140,9 @@ def test_a_child_run_holds_a_models_curve(
     history = sorted(client.get_metric_history(run.info.run_id, "loss"), key=lambda metric: metric.step)
     expected = [(int(line["step"]), int(line["time"] * 1000), line["loss"]) for line in curve]
     assert len(expected) >= 4 and [(m.step, m.timestamp, m.value) for m in history] == expected
-    assert {item.path for item in client.list_artifacts(run.info.run_id)} == {"model.safetensors", "metrics.jsonl"}
+    assert {item.path for item in client.list_artifacts(run.info.run_id)} == (
+        {"model.safetensors", "metrics.jsonl"} | ({"strips"} if model == "ced-gt" else set())
+    )
 
 
 def test_the_version_says_how_good_it_is_and_where_it_comes_from(
@@ -179,6 +181,31 @@ def test_publishing_again_adds_nothing(
     experiment = told(first)["experiment_id"]
     assert len(client.search_runs([experiment])) == 3
     assert len(client.search_logged_models([experiment])) == 1
+
+
+def test_what_was_told_while_it_trained_is_part_of_the_publication(
+    pipeline_config: Config, made: dict[str, Made], mlflow_server: str, client: MlflowClient, store: Store
+) -> None:
+    config, one = named(pipeline_config, "followed"), made["trained"]
+    data = train.Data(one.labelled, one.classes)
+    followed = live.of_pipeline(config, store, mlflow_server)
+    classifier = train.run("classifier", config, data, store, "cpu", followed)
+    (experiment,) = [each.experiment_id for each in client.search_experiments(filter_string="name = 'followed'")]
+    before = {run.data.tags[ROLE]: run for run in client.search_runs([experiment])}
+    assert {role: run.info.status for role, run in before.items()} == {"classifier": "FINISHED", "pipeline": "RUNNING"}
+    complete = dataclasses.replace(one, trained=one.trained | {"classifier": classifier})
+    outcome = told(publish.run(config, complete, store, mlflow_server))
+    runs = client.search_runs([experiment])
+    after = {run.data.tags[ROLE]: run for run in runs}
+    assert len(runs) == 3 and set(after) == {"pipeline", "classifier", "ced-gt"}
+    for role in ("pipeline", "classifier"):
+        assert after[role].info.run_id == before[role].info.run_id
+    assert outcome["run_id"] == before["pipeline"].info.run_id
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    history = client.get_metric_history(after["classifier"].info.run_id, "validation_accuracy_stage_1")
+    assert [metric.step for metric in history] == [1, 2, 3, 4]
+    again = train.run("classifier", config, data, store, "cpu", followed)
+    assert again.reused and len(client.search_runs([experiment])) == 3
 
 
 def test_only_a_better_version_becomes_champion(
