@@ -44,6 +44,7 @@ class Training:
 def followed(training: Training) -> Iterator[None]:
     """Tell MLflow what the block writes into the training's folder, as it is written. MLflow's failures are logged,
     never raised; how the block ends is the run's status."""
+    mlflow_tracking.settle()
     with contextlib.suppress(ImportError):
         import mlflow  # noqa: F401 - here, so that two threads do not import at the same time
     teller = _Teller(training)

@@ -61,7 +61,7 @@ def check(tracking_uri: str) -> None:
 
 def connect(tracking_uri: str) -> "MlflowClient":
     """A client of the tracking server and its registry. MLflow's global address stays as it is."""
-    _settle()
+    settle()
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri, tracking_uri)
@@ -83,7 +83,7 @@ def plain(tracking_uri: str) -> str:
 @contextlib.contextmanager
 def told(tracking_uri: str) -> Iterator[None]:
     """Whatever MLflow raises inside the block, as a ServiceError of one line."""
-    _settle()
+    settle()
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -167,7 +167,7 @@ def _location(client: "MlflowClient", name: str) -> str:
     return str(client.get_model_version_download_uri(model, number))
 
 
-def _settle() -> None:
+def settle() -> None:
     """What MLflow reads from the environment when it is imported, and what it should not say."""
     settings.quiet()
     for name, value in _CLIENT.items():

@@ -82,6 +82,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = tmp_path_factory.mktemp("undisturbed") / "store"
     done = finished(store, "--report", str(store.parent / "report"))
     (store.parent / "stdout").write_text(done.stdout)
+    (store.parent / "stderr").write_text(done.stderr)
     return store
 
 
@@ -95,6 +96,13 @@ def test_the_terminal_shows_the_table_and_what_to_do_next(undisturbed: Path) -> 
     assert [name for name in ("JPEG", "ED", "CED-EST", "CED-GT") if name not in told] == []
     assert "report.html" in told
     assert told.count("\n  ced ") + told.count("\n  make ") == 3
+
+
+def test_only_ced_speaks(undisturbed: Path) -> None:
+    """Services log lines of their own; a run tells what they do in one voice."""
+    lines = (undisturbed.parent / "stderr").read_text().splitlines()
+    assert any(line.startswith("train-ced-gt: done") for line in lines)
+    assert [line for line in lines if " INFO " in line or " WARNING " in line or "mlflow." in line] == []
 
 
 def test_results_json_has_the_promised_shape(undisturbed: Path) -> None:
