@@ -318,6 +318,18 @@ def test_a_full_disk_leaves_the_former_checkpoint(job_of: MakeJob, tmp_path: Pat
     assert output(job) == output(through) and reports(job) == reports(through)
 
 
+def test_a_folder_that_is_gone_in_the_midst(job_of: MakeJob) -> None:
+    class Taking(PlainContext):
+        def report(self, metrics: dict[str, float]) -> None:
+            Path(job.out).rename(f"{job.out}-elsewhere")
+
+    job = job_of("classifier")
+    with pytest.raises(OutputError, match=r"checkpoint\.pt: cannot be written \(No such file or directory\)") as caught:
+        train(job, Taking("cpu"))
+    assert "\n" not in str(caught.value)
+    assert torch.load(Path(f"{job.out}-elsewhere", "checkpoint.pt"), weights_only=True)["state"]["step"] == 4
+
+
 BARE = """
 import re, sys
 from importlib.metadata import packages_distributions, requires
