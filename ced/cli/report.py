@@ -18,10 +18,12 @@ def report(arguments: argparse.Namespace) -> None:
         channels=_items(arguments.channels) or FiguresConfig.channels,
     )
     folder = Path(arguments.folder or arguments.store or settings.load().store)
-    reported = redraw.redraw(redraw.find(folder), chosen, open_store(arguments.store))
+    evaluation = redraw.find(folder)
+    reported = redraw.redraw(evaluation, chosen, open_store(arguments.store))
     if arguments.out:
         reporting.copy(reported, Path(arguments.out))
     made = Path(arguments.out or reported.path).resolve()
+    print(f"of:      {evaluation.evaluated.path}")
     print(f"report:  {made / reporting.PAGE}")
     print(f"figures: {made / reporting.FIGURES}")
 

@@ -15,28 +15,35 @@ class Evaluation:
     """An output of `ced evaluate` or `ced run`, the models it was made with, and what decided its results."""
 
     evaluated: Output
-    trained: dict[str, Output]  # by model; () where it was not made by a pipeline
+    trained: dict[str, Output]  # by model; none where it was not made by a pipeline
     told: dict[str, Any]
 
 
 def find(folder: Path) -> Evaluation:
-    """The evaluation in `folder`: the folder itself, or the newest below it. Raises InputError and FormatError."""
+    """The evaluation in `folder`: the folder itself, or one below it. Raises InputError and FormatError.
+
+    Of several it is the newest that has a report: a publication measures a champion, too, and reports nothing.
+    """
     below = outputs.find([folder])
-    evaluations = [output for output in below if output.manifest.stage == "evaluate"]
-    if not evaluations:
+    found = _of(below, "evaluate")
+    if not found:
         raise InputError(f"{folder}: no finished evaluation in it; make one with ced run or ced evaluate")
-    evaluated = max(evaluations, key=_age)
-    store = evaluated.path.parent.parent
-    beside = outputs.find([store]) if evaluated.path.parent.name == "evaluate" else below
-    content = evaluated.manifest.content
-    drawn = [o for o in beside if o.manifest.stage == "report" and o.manifest.inputs.get("evaluate") == content]
-    if not drawn:
+    alone = len(below) == 1 and folder.resolve().parent.name == "evaluate"
+    beside = outputs.find([folder.resolve().parent.parent]) if alone else below
+    drawn = {output.manifest.inputs.get("evaluate"): output.manifest for output in _of(beside, "report")}
+    evaluated = max(found, key=lambda output: (output.manifest.content in drawn, _age(output)))
+    former = drawn.get(evaluated.manifest.content)
+    if former is None:
         config = evaluated.manifest.config
         return Evaluation(evaluated, {}, {"images": [], "test_images": config["dataset"], "evaluate": config})
-    former = max(drawn, key=_age).manifest
     contents = {output.manifest.content: output for output in beside if output.manifest.stage.startswith("train-")}
     trained = {name: contents[made] for name, made in former.inputs.items() if made in contents}
     return Evaluation(evaluated, trained, former.config["config"])
+
+
+def _of(found: list[Output], stage: str) -> list[Output]:
+    """Those of a stage, the newest last."""
+    return sorted((output for output in found if output.manifest.stage == stage), key=_age)
 
 
 def redraw(evaluation: Evaluation, chosen: FiguresConfig, place: Place) -> Output:

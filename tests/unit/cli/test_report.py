@@ -26,7 +26,8 @@ def test_a_store_is_enough(store: Path, tmp_path: Path, capsys: pytest.CaptureFi
     out = tmp_path / "out"
     code, lines, _ = run(capsys, "--store", store, "-o", out)
     assert code == 0
-    assert lines == [f"report:  {out / 'report.html'}", f"figures: {out / 'figures'}"]
+    (evaluated,) = (store / "evaluate").iterdir()
+    assert lines == [f"of:      {evaluated}", f"report:  {out / 'report.html'}", f"figures: {out / 'figures'}"]
     for name in ("figure-5", "figure-6"):
         assert (out / "figures" / f"{name}.svg").read_text().rstrip().endswith("</svg>")
         Image.open(out / "figures" / f"{name}.png").verify()

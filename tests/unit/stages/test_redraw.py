@@ -65,6 +65,19 @@ def test_the_newest_evaluation_is_taken(store: Path) -> None:
     assert redraw.find(store).evaluated.path == first
 
 
+def test_an_evaluation_with_a_report_comes_before_a_newer_one_without(store: Path) -> None:
+    # As where a publication measured the champion on the same images, and reported nothing.
+    found = redraw.find(store)
+    redraw.redraw(found, FiguresConfig(), Store(store))
+    newer = Path(shutil.copytree(found.evaluated.path, store / "evaluate" / "newer"))
+    stored = json.loads((newer / "manifest.json").read_text())
+    stored["parts"] = {**stored["parts"], "per_image.parquet": "0"}  # another content
+    (newer / "manifest.json").write_text(json.dumps(stored))
+    assert redraw.find(store).evaluated.path == found.evaluated.path
+    assert redraw.find(newer).evaluated.path == newer
+    assert redraw.find(newer).trained == {}
+
+
 def test_a_region_of_ones_own_changes_the_photographs_and_not_the_spectra(store: Path) -> None:
     found = redraw.find(store)
     one, other = (redraw.redraw(found, FiguresConfig(crop=crop), Store(store)) for crop in ("", "0,0,24,16"))
