@@ -1,4 +1,4 @@
-"""Training on two hosts: a worker is killed, then a host; and a driver that is asked to leave."""
+"""Training on two hosts of which one dies."""
 
 import contextlib
 import dataclasses
@@ -28,7 +28,9 @@ from ced.training.job import TrainJob
 from ced.training.loop import train
 
 NETWORK = NetworkConfig(width=8, width_half=4, width_full=4, blocks=1)
-TRAIN = TrainConfig(steps=600, batch_size=4, report_every=200, checkpoint_every=10, validation_fraction=0.4)
+TRAIN = TrainConfig(
+    steps=400, batch_size=4, learning_rate=1e-4, report_every=100, checkpoint_every=10, validation_fraction=0.4
+)
 INTERFACE = "eth0"  # inside each host
 PORT = 6399  # of the cluster's head
 RAY = str(Path(sys.executable).with_name("ray"))
@@ -36,7 +38,7 @@ ENVIRONMENT = os.environ | {
     "RAY_AUTH_MODE": "disabled",
     "RAY_USAGE_STATS_ENABLED": "0",
     "GLOO_SOCKET_IFNAME": INTERFACE,
-    # A node that is silent for three seconds is lost, and two more are waited for another.
+    # A node that is silent for three seconds is lost; the workers start with fewer two seconds later.
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "1000",
@@ -191,14 +193,13 @@ def losses(out: Path) -> dict[int, float]:
     return {line["step"]: line["loss"] for line in lines}
 
 
-def test_a_worker_is_killed_then_a_host_and_the_run_ends_as_if_undisturbed(
+def test_a_host_dies_and_the_run_goes_on_alone_to_the_losses_of_an_undisturbed_one(
     hosts: tuple[Host, Host], labelled: Path, tmp_path: Path
 ) -> None:
-    """Two workers, one on each host. kill -9 of one: both start again from the last checkpoint. kill -9 of all that
-    runs on its host: the other one goes on alone.
+    """A worker on each host; kill -9 of all that runs on the second one, raylet and worker.
 
-    One worker adds up a batch's gradient in another order than two do, so that the last bits of float32 differ, and
-    Adam's first steps divide by tiny second moments: one part in a thousand, as for undisturbed workers.
+    Two workers add up a batch's gradient in another order than one, so that the last bits of float32 differ, and the
+    difference grows from step to step: undisturbed, two are off by 3e-5 after 600 such steps. 2e-4 leaves room.
     """
     first, second = hosts
     wanted, log = job(labelled, tmp_path / "out"), tmp_path / "driver.log"
@@ -208,26 +209,19 @@ def test_a_worker_is_killed_then_a_host_and_the_run_ends_as_if_undisturbed(
     second.ray(f"--address={address}")
     (tmp_path / "job.json").write_text(wanted.to_json())
     driver = first.start(sys.executable, "-c", DRIVER, address, str(tmp_path / "job.json"), "2", log=log)
-
-    wait_until(lambda: step(out) and second.workers(), driver, log)
-    killed, killed_at = second.workers(), step(out)
-    for pid in killed:
-        os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: beyond(killed_at, out) and second.workers(), driver, log)
-    assert not set(killed) & set(second.workers())
+    wait_until(lambda: step(out) and second.workers() and first.workers(), driver, log)
 
     second.die()
     died_at = step(out)
     wait_until(lambda: beyond(died_at, out), driver, log)
-    assert died_at + 100 < TRAIN.steps, "it died too late to show anything"
+    assert died_at < TRAIN.steps // 2, "it died too late to show anything"
     assert driver.wait(120) == 0, log.read_text()
 
     undisturbed = trained_alone(wanted, tmp_path / "undisturbed")
     assert losses(out).keys() == losses(undisturbed).keys()
-    assert list(losses(out).values()) == pytest.approx(list(losses(undisturbed).values()), rel=1e-3)
+    assert list(losses(out).values()) == pytest.approx(list(losses(undisturbed).values()), rel=2e-4)
     weights, expected = (load_file(folder / "model.safetensors") for folder in (out, undisturbed))
     assert any(not torch.equal(weights[name], expected[name]) for name in expected), "two workers have never trained"
-    assert all(torch.allclose(weights[name], expected[name], atol=2e-3) for name in expected)
 
 
 def beyond(start: int, out: Path) -> bool:
