@@ -7,7 +7,8 @@ In one go, on the same examples, in turns:
   step        the training step again and again on one batch that is on the device already
   device      labelled Parquet -> loader -> step, all examples in the device's memory
   stream      the same, the examples read from their parts while it trains
-  job         `train` as it is run, from the first byte read to the weights: with validation and checkpoints
+  job         the loop as it is run, from one report to the next: with validation, a checkpoint, and a picture where
+              one is due; what it takes until its first step is told apart
 
 and the share of the machine's measured rate of matrix products that the step reaches. With --ray also one Ray Train
 worker with all cores against as many workers as cores with one thread each, from what the workers report.
@@ -36,8 +37,9 @@ from ced.recipes import configure
 from ced.stages import edges, label, prepare
 from ced.stages.session import session
 from ced.training.context import PlainContext
+from ced.training.interrupt import Interrupt
 from ced.training.job import TrainJob
-from ced.training.loop import Trainer, train
+from ced.training.loop import Trainer
 from ced.training.tasks import Batch
 from ced.training.validation import autocast
 
@@ -93,6 +95,10 @@ def compare(job: TrainJob, arguments: argparse.Namespace, scratch: Path) -> None
         for how in ("device", "stream"):
             fed, source = started(job, device, ClusterConfig(data=how), scratch, stack)
             ways[how] = lambda steps, fed=fed, source=source: seconds(fed, steps, lambda: next(source))
+        begun = time.perf_counter()
+        running, examples = started(job, device, ClusterConfig(), scratch, stack, steps=job.train.steps)
+        start = time.perf_counter() - begun
+        ways["job"] = lambda steps: reported_once(running, examples, steps)
         flops, rate = flops_of(trainer, one), matrix_rate(device)
         took: dict[str, list[float]] = {name: [] for name in ways}
         for way in ways.values():
@@ -100,23 +106,24 @@ def compare(job: TrainJob, arguments: argparse.Namespace, scratch: Path) -> None
         for _ in range(arguments.rounds):
             for name, way in ways.items():
                 took[name].append(way(arguments.steps))
-    took["job"] = [whole(job, device, arguments.steps, scratch) for _ in range(arguments.rounds)]
     median = {name: statistics.median(values) / arguments.steps for name, values in took.items()}
     where = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     print(f"\n{job.model}, {arguments.recipe}, batches of {batch_size}, {where}, median of {arguments.rounds}")
     for name, value in median.items():
         print(f"  {name:16s} {batch_size / value:8.1f} images a second, {median['step'] / value:.3f} of the step alone")
+    size = trainer.prepared.examples.bytes / 1e6
+    print(f"  the job's first step begins after {start:.1f} s ({size:.0f} MB of examples)")
     share = flops / median["step"] / rate
     print(f"  {flops / 1e9:.1f} GFLOP a step, {share:.2f} of the rate of matrix products, {rate / 1e12:.3f} TFLOP/s")
 
 
 def started(
-    job: TrainJob, device: torch.device, cluster: ClusterConfig, scratch: Path, stack: ExitStack
+    job: TrainJob, device: torch.device, cluster: ClusterConfig, scratch: Path, stack: ExitStack, steps: int = 1_000_000
 ) -> tuple[Trainer, Iterator[Batch]]:
     """A trainer and its batches; the loader ends with `stack`."""
-    longer = dataclasses.replace(job.train, steps=1_000_000)
+    longer = dataclasses.replace(job.train, steps=steps)
     out = tempfile.mkdtemp(dir=scratch)
-    trainer = Trainer(dataclasses.replace(job, out=out, train=longer), PlainContext(device, cluster=cluster))
+    trainer = Trainer(dataclasses.replace(job, out=out, train=longer), Once(device, cluster=cluster))
     return trainer, stack.enter_context(trainer.prepared.batches(trainer.context, 0))
 
 
@@ -130,12 +137,25 @@ def seconds(trainer: Trainer, steps: int, batch: Callable[[], Batch]) -> float:
     return time.perf_counter() - begun
 
 
-def whole(job: TrainJob, device: torch.device, steps: int, scratch: Path) -> float:
-    """Seconds of a training of `steps` steps, everything counted."""
-    out = tempfile.mkdtemp(dir=scratch)
+class Once(PlainContext):
+    """A context that wishes the training to stop after each report."""
+
+    reported = False
+
+    def report(self, metrics: dict[str, float]) -> None:
+        self.reported = True
+
+    def stopping(self) -> bool:
+        return self.reported
+
+
+def reported_once(trainer: Trainer, batches: Iterator[Batch], steps: int) -> float:
+    """Seconds of `steps` steps of the loop, from what it takes from one report to the next."""
+    trainer.context.reported = False
+    before = trainer.state.step
     begun = time.perf_counter()
-    train(dataclasses.replace(job, out=out, train=dataclasses.replace(job.train, steps=steps)), PlainContext(device))
-    return time.perf_counter() - begun
+    trainer._run(batches, Interrupt())
+    return (time.perf_counter() - begun) * steps / (trainer.state.step - before)
 
 
 def flops_of(trainer: Trainer, batch: Batch) -> float:

@@ -65,8 +65,17 @@ class State:
         self.module.load_state_dict(stored["module"])
         self.average.load_state_dict(stored["average"])
         self.optimizer.load_state_dict(stored["optimizer"])
+        self._arrange_moments()
         self.step = stored["step"]
         self.agreed = stored["agreed"]
+
+    def _arrange_moments(self) -> None:
+        """Adam's moments in the weights' own order in memory: a checkpoint from another kind of device has another, and
+        the fused update walks through both as they lie."""
+        for weights, moments in self.optimizer.state.items():
+            for name, values in moments.items():
+                if values.shape == weights.shape:
+                    moments[name] = torch.empty_like(weights, requires_grad=False).copy_(values)
 
     @torch.no_grad()
     def _average(self) -> None:

@@ -1,15 +1,22 @@
 import copy
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-from ced.config import NetworkConfig, TrainConfig
+from ced.config import MODELS, NetworkConfig, TrainConfig
+from ced.nets import models
 from ced.nets.autoencoder import AutoEncoder
 from ced.nets.baselines import Galteri
+from ced.nets.blocks import to_channels_last
+from ced.nets.mapping import Mapping
 from ced.training.checkpoint import load, save
 from ced.training.schedule import average_decay, learning_rate
 from ced.training.state import State
+from ced.training.tasks import Classification, Reconstruction
 
 TRAIN = TrainConfig(steps=20, warmup_steps=4, learning_rate=1e-2, average_decay=0.8, clip_norm=0.005)
 
@@ -34,9 +41,11 @@ def test_what_batch_normalization_counts_is_averaged_with_the_weights(monkeypatc
         assert torch.equal(mine, theirs)
 
 
-def state(train: TrainConfig = TRAIN) -> State:
+def state(train: TrainConfig = TRAIN, last: bool = False) -> State:
     torch.manual_seed(0)
     network = AutoEncoder(NetworkConfig(width=4, width_half=4, width_full=4, blocks=1), 1, conditioned=False)
+    if last:
+        to_channels_last(network)
     return State(network, train, torch.device("cpu"))
 
 
@@ -117,3 +126,45 @@ def test_every_part_of_the_state_matters(part: str) -> None:
     through.update(loss_of(through, 9))
     other.update(loss_of(other, 9))
     assert any(not torch.equal(a, b) for a, b in zip(weights(through.average), weights(other.average), strict=True))
+
+
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("here", [False, True])
+def test_a_checkpoint_goes_on_where_weights_lie_in_another_order(tmp_path: Path, there: bool, here: bool) -> None:
+    """As on a GPU (channels last) and on CPU. The convolutions add up in another order: float32's rounding."""
+    through, first, resumed = state(), state(last=there), state(last=here)
+    for step in range(5):
+        through.update(loss_of(through, step))
+        first.update(loss_of(first, step))
+    save(tmp_path, "f", first.to_dict())
+    resumed.load(load(tmp_path, "f"))
+    for step in range(5, 8):
+        through.update(loss_of(through, step))
+        resumed.update(loss_of(resumed, step))
+    for a, b in zip(weights(through.module), weights(resumed.module), strict=True):
+        assert torch.allclose(a, b, atol=1e-4)
+    for parameter, moments in resumed.optimizer.state.items():
+        assert moments["exp_avg"].stride() == parameter.stride()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_no_step_reads_a_value(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On fake tensors, which have shapes and no values, a step runs, in bfloat16 too: a GPU is never waited for."""
+    monkeypatch.setattr(Galteri, "BLOCKS", 1)
+    network = NetworkConfig(width=4, width_half=4, width_full=4, blocks=1, stage_blocks=1)
+    mapping = Mapping(np.ones((16, 7), np.float32), np.ones(16, np.float32)) if model.startswith("ced") else None
+    task = Classification(network.stages) if model == "classifier" else Reconstruction(mapping)
+    trained = State(models.build(model, network, 1, 7), TRAIN, torch.device("cpu"))
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.autocast("cpu", dtype=torch.bfloat16):
+        for module in (*trained.module.modules(), *trained.average.modules()):
+            for name, weight in list(module.named_parameters(recurse=False)):
+                setattr(module, name, torch.nn.Parameter(mode.from_tensor(weight.detach()), weight.requires_grad))
+            for name, buffer in list(module.named_buffers(recurse=False)):
+                setattr(module, name, mode.from_tensor(buffer))
+        trained.optimizer = torch.optim.Adam(trained.module.parameters(), fused=True)
+        planes = {name: torch.zeros(2, 1, 16, 16, dtype=torch.uint8) for name in ("input", "target")}
+        step = task.step(trained.module, planes | {"labels": torch.zeros(2, 16, 4, 4, dtype=torch.uint8)})
+        norm = trained.update(step.loss)
+        assert (step.measures.shape, norm.shape) == ((len(task.measures),), ())
+        with pytest.raises(DataDependentOutputException):
+            step.loss.item()
