@@ -273,7 +273,8 @@ class PublishConfig:
 
 @dataclass(frozen=True)
 class ClusterConfig:
-    """How much of the machine or cluster to use. Not part of any fingerprint: the results are the same."""
+    """How much of the machine or cluster to use, and how. Not part of any fingerprint: the results are the same, but
+    for what `precision` rounds."""
 
     data_workers: int = 0  # parallel Ray Data tasks; 0 = one per core
     train_workers: int = 1  # Ray Train workers
@@ -283,6 +284,7 @@ class ClusterConfig:
     data: str = "auto"  # examples in training: "device": all in its memory; "stream": read as they are needed
     data_memory: float = 0.0  # GB that data = "auto" may take; 0 = half of what is free
     compile: bool = False  # torch.compile the network for training
+    precision: str = "auto"  # of training's convolutions: "float32", "bfloat16"; "auto" = bfloat16 on CUDA alone
 
     def __post_init__(self) -> None:
         _require(self.train_workers >= 1, "cluster.train_workers", self.train_workers, "use 1 or more")
@@ -295,6 +297,8 @@ class ClusterConfig:
         _require(self.data_workers >= 0, "cluster.data_workers", self.data_workers, "use 0 or more")
         ways = ("auto", "device", "stream")
         _require(self.data in ways, "cluster.data", self.data, f"use one of {', '.join(ways)}")
+        kinds = ("auto", "float32", "bfloat16")
+        _require(self.precision in kinds, "cluster.precision", self.precision, f"use one of {', '.join(kinds)}")
         _require(self.data_memory >= 0, "cluster.data_memory", self.data_memory, "use 0 or more")
 
 

@@ -17,11 +17,12 @@ from ced.training.interrupt import Interrupt
 from ced.training.job import TrainJob, fingerprint
 from ced.training.prepared import Prepared, prepare
 from ced.training.state import State
-from ced.training.tasks import Batch
+from ced.training.tasks import Batch, Step
 from ced.training.validation import autocast, validate
 
 WEIGHTS = "model.safetensors"
 # Steps after which several workers agree on whether to stop. A GPU has to catch up with the program for it.
+_COMPILERS = ("torch._dynamo", "torch._inductor")  # whose errors are those of torch.compile
 _MEET_EVERY = {"cpu": 10, "cuda": 100}
 
 
@@ -95,15 +96,25 @@ class Trainer:
                 return
 
     def _step(self, batch: Batch) -> None:
-        with autocast(self.context.device):
-            loss, measures = self.prepared.task.step(self.network, batch)
+        loss, measures = self._forward(batch)
         norm = self.state.update(loss if self.weight == 1 else loss * self.weight)
         self.state.measured.append(
             torch.cat([loss.detach().reshape(1) * self.weight, measures * self.weight, norm.reshape(1)])
         )
 
+    def _forward(self, batch: Batch) -> Step:
+        cluster = self.context.cluster
+        try:
+            with autocast(self.context.device, cluster.precision):
+                return self.prepared.task.step(self.network, batch)
+        except RuntimeError as error:
+            if not type(error).__module__.startswith(_COMPILERS):
+                raise
+            told = str(error).splitlines()[0]
+            raise ConfigError(f"cluster.compile = True: {told}; install a C++ compiler, or leave it out") from error
+
     def _report(self) -> None:
-        state, train = self.state, self.job.train
+        state, train, precision = self.state, self.job.train, self.context.cluster.precision
         loss, *measures, norm = self._checked().mean(dim=0).tolist()
         now, seconds, steps = time.time(), time.perf_counter() - self._since[0], state.step - self._since[1]
         report = {
@@ -116,11 +127,11 @@ class Trainer:
             "batch_size": train.batch_size,
             "images_per_second": steps * train.batch_size / seconds,
             **dict(zip(self.prepared.task.measures, measures, strict=True)),
-            **validate(self.prepared, state.average),
+            **validate(self.prepared, state.average, precision),
         }
         if self.context.rank == 0:
             if strips.due(train, state.step):
-                strips.write(self.folder, state.step, self.prepared, state.average)
+                strips.write(self.folder, state.step, self.prepared, state.average, precision)
             metrics.append(self.folder, report)
         self.context.report(report)
         state.forget()

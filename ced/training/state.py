@@ -18,8 +18,7 @@ class State:
     def __init__(self, module: Network, train: TrainConfig, device: torch.device) -> None:
         self.train = train
         self.module: Network = module.to(device)
-        if device.type == "cuda":  # the order of tensor cores; on CPU training is faster without
-            to_channels_last(self.module)
+        to_channels_last(self.module)
         # Validation and export see the average: a network that jitters less.
         self.average: Network = copy.deepcopy(self.module).eval().requires_grad_(False)
         self.optimizer = torch.optim.Adam(self.module.parameters(), lr=train.learning_rate, fused=True)

@@ -34,7 +34,7 @@ def name(step: int) -> str:
     return f"{step:08d}.png"
 
 
-def write(folder: Path, step: int, prepared: Prepared, network: nn.Module) -> None:
+def write(folder: Path, step: int, prepared: Prepared, network: nn.Module, precision: str = "auto") -> None:
     """Put the picture of `step` into `folder`/strips; none for a classifier, or where nothing is held out.
 
     Raises OutputError. CED is shown with the q that it is trained with.
@@ -43,7 +43,7 @@ def write(folder: Path, step: int, prepared: Prepared, network: nn.Module) -> No
         return
     chosen = np.linspace(0, len(prepared.validation["input"]) - 1, _ROWS).round().astype(int)
     batch = {column: planes[np.unique(chosen)] for column, planes in prepared.validation.items()}
-    with torch.no_grad(), autocast(batch["input"].device):
+    with torch.no_grad(), autocast(batch["input"].device, precision):
         restored = prepared.task.restore(network, batch)
     levels = (restored * 255).round().clamp(0, 255).to(torch.uint8)
     rows = zip(*(planes.cpu().numpy() for planes in (batch["target"], batch["input"], levels)), strict=True)

@@ -11,13 +11,14 @@ from ced.training.tasks import Batch
 _AT_ONCE = 16  # examples
 
 
-def autocast(device: torch.device) -> torch.autocast:
-    """bfloat16 for the matrix products on a GPU; plain float32 elsewhere."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
+def autocast(device: torch.device, precision: str = "auto") -> torch.autocast:
+    """`cluster.precision` of convolutions and matrix products: with "auto" bfloat16 on a GPU, float32 elsewhere."""
+    short = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=short)
 
 
 @torch.no_grad()
-def validate(prepared: Prepared, network: nn.Module) -> dict[str, float]:
+def validate(prepared: Prepared, network: nn.Module, precision: str = "auto") -> dict[str, float]:
     """Mean of each measure of the task over the held-out examples, as `validation_<measure>`; none held out, none.
 
     CED is judged with the q that it is trained with.
@@ -26,7 +27,7 @@ def validate(prepared: Prepared, network: nn.Module) -> dict[str, float]:
     count = 0
     for batch in _batches(prepared.validation):
         count += len(batch["input"])
-        with autocast(batch["input"].device):
+        with autocast(batch["input"].device, precision):
             measured = prepared.task.validate(network, batch)
         for name, values in measured.items():
             totals[name] = totals[name] + values.double().sum() if name in totals else values.double().sum()

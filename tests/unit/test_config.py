@@ -63,6 +63,7 @@ def test_a_setting_takes_its_place(setting: str, section: str, key: str, value: 
         ("cluster.train_workers_least=2", "use 0 up to cluster.train_workers, 1"),
         ("cluster.data=memory", "use one of auto, device, stream"),
         ("cluster.data_memory=-1", "use 0 or more"),
+        ("cluster.precision=half", "use one of auto, float32, bfloat16"),
         ("classifier.clip_norm=0", "use more than 0"),
         ("classifier.warmup_steps=-1", "use 0 or more"),
         ("autoencoder.average_decay=1", "use 0 up to 1"),

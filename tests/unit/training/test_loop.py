@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ced.config import ClusterConfig
 from ced.errors import ConfigError, FormatError, OutputError, TrainingError
 from ced.nets import weights
 from ced.nets.autoencoder import AutoEncoder
@@ -233,6 +235,47 @@ def test_a_learning_rate_far_too_high_is_such_a_case(job_of: MakeJob) -> None:
     job = job_of("classifier", steps=200, learning_rate=1e30, clip_norm=1e30, warmup_steps=0)
     with pytest.raises(TrainingError, match=r"training classifier: .* lower classifier\.learning_rate \(now 1e\+30\)"):
         train(job, PlainContext("cpu"))
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_the_losses_are_the_same_up_to_rounding(job_of: MakeJob, reports: Callable) -> None:
+    """Compiled code adds up in another order."""
+    jobs = job_of("ed", out="plain", steps=4, report_every=1), job_of("ed", out="compiled", steps=4, report_every=1)
+    for job in jobs:
+        train(job, PlainContext("cpu", cluster=ClusterConfig(compile=job is jobs[1])))
+    plain, compiled = ([line["loss"] for line in reports(job)] for job in jobs)
+    assert compiled == pytest.approx(plain, rel=1e-4)
+    assert weights.decode(output(jobs[1])).state_dict().keys() == weights.decode(output(jobs[0])).state_dict().keys()
+
+
+def test_compiled_where_there_is_no_compiler(job_of: MakeJob, tmp_path: Path) -> None:
+    """In a process of its own, whose PATH holds nothing."""
+    (tmp_path / "job.json").write_text(job_of("ed").to_json())
+    line = [sys.executable, "-m", "ced.training", "--job", str(tmp_path / "job.json"), "--set", "cluster.compile=true"]
+    nothing = python_path() | {"PATH": str(tmp_path), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(line, env=nothing, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("ced: cluster.compile = True: InvalidCxxCompiler: No working C++ compiler found")
+
+
+def test_in_bfloat16_the_loss_falls_as_well(job_of: MakeJob, reports: Callable) -> None:
+    """bfloat16 has 8 bits of precision; the weights, their average and Adam's moments stay in float32."""
+    jobs = [job_of("ed", out=kind, steps=20, report_every=20) for kind in ("float32", "bfloat16")]
+    for job, precision in zip(jobs, ("float32", "bfloat16"), strict=True):
+        train(job, PlainContext("cpu", cluster=ClusterConfig(precision=precision)))
+    full, short = (reports(job)[-1] for job in jobs)
+    assert short["loss"] == pytest.approx(full["loss"], rel=0.02) and short["loss"] != full["loss"]
+    network = weights.decode(output(jobs[1]))
+    assert all(values.dtype == torch.float32 for values in network.state_dict().values())
+
+
+def test_a_step_draws_no_random_numbers(job_of: MakeJob, classifier_of: str) -> None:
+    """So a checkpoint need not know those of a GPU."""
+    for model in ("classifier", "ed", "ced-est", "ced-gt"):
+        trainer = Trainer(job_of(model, out=model, classifier=classifier_of), PlainContext("cpu"))
+        before = torch.get_rng_state()
+        trainer.run()
+        assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_batch_too_small_for_the_workers(job_of: MakeJob) -> None:

@@ -54,7 +54,10 @@ def test_no_gradients_are_kept(job_of: MakeJob) -> None:
     assert all(parameter.grad is None for parameter in ready.network.parameters())
 
 
-def test_half_precision_is_for_gpus_alone() -> None:
+@pytest.mark.parametrize(
+    "precision, expected", [("auto", torch.float32), ("float32", torch.float32), ("bfloat16", torch.bfloat16)]
+)
+def test_half_precision_is_for_gpus_and_for_who_asks(precision: str, expected: torch.dtype) -> None:
     a = torch.rand(4, 4)
-    with autocast(CPU):
-        assert (a @ a).dtype == torch.float32
+    with autocast(CPU, precision):
+        assert (a @ a).dtype == expected
