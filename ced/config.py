@@ -22,6 +22,7 @@ AUTOENCODERS = ("ed", "ced-est", "ced-gt")
 BASELINES = ("arcnn", "galteri-mse")  # networks of other authors, of a shape of their own
 WITHOUT_CLASSES = (*BASELINES, "ed")  # what needs no classifier, neither in training nor after
 METHODS = ("jpeg", *BASELINES, *AUTOENCODERS)  # in the order of Table 2
+RELEASED = "released"  # the method that comes trained with the package
 MODELS = ("classifier", *AUTOENCODERS, *BASELINES)
 METHOD_NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}"  # it becomes part of file names
 
@@ -175,8 +176,8 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         for method, name in zip(self.methods, self.names, strict=True):
-            if "=" not in method and method not in METHODS:
-                raise ConfigError(f"evaluate.methods: {unknown('method', method, METHODS)}")
+            if "=" not in method and method not in (*METHODS, RELEASED):
+                raise ConfigError(f"evaluate.methods: {unknown('method', method, (*METHODS, RELEASED))}")
             _require(
                 bool(re.fullmatch(METHOD_NAME, name)), "evaluate.methods", method, "name it with letters and digits"
             )
@@ -200,7 +201,7 @@ class EvaluateConfig:
     @property
     def trained(self) -> tuple[str, ...]:
         """The methods that this project trains: neither the damaged image nor one that lies elsewhere."""
-        return tuple(method for method in self.methods if method != "jpeg" and "=" not in method)
+        return tuple(method for method in self.methods if method in METHODS[1:])
 
 
 @dataclass(frozen=True)

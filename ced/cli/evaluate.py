@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from ced.config import METHODS, Config, override, unknown
+from ced.config import METHODS, RELEASED, Config, override, unknown
 from ced.errors import ConfigError
 from ced.methods.spec import TRAINED, Spec, parse, split
 from ced.stages import evaluate as evaluation
@@ -52,7 +52,7 @@ def _placed(asked: Spec, text: str, models: str | None) -> str:
     if asked.kind != TRAINED:
         return text
     if asked.name not in METHODS:
-        raise ConfigError(f"--methods: {unknown('method', asked.name, METHODS)}")
+        raise ConfigError(f"--methods: {unknown('method', asked.name, (*METHODS, RELEASED))}")
     if not models:
         raise ConfigError(f"--methods {asked.name}: say where it is, as {asked.name}=DIR or with --models DIR")
     return f"{asked.name}={Path(models, f'restorer-{asked.name}')}"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ced import settings
 from ced.adapters import photographs
 from ced.adapters.storage import sha256, write_bytes
-from ced.config import EvaluateConfig, fingerprint
+from ced.config import RELEASED, EvaluateConfig, fingerprint
 from ced.errors import ConfigError, InputError
 from ced.methods import command, spec
 from ced.methods.given import Folder, has_qualities
@@ -34,6 +34,10 @@ def prepare(asked: Spec, config: EvaluateConfig, store: Path) -> Prepared:
     """
     if asked.kind == spec.JPEG:
         return Prepared(asked.name, spec.JPEG, "", "")
+    if asked.kind == RELEASED:
+        from ced import restore
+
+        return restorer(asked.name, restore.RELEASED, config.colour)
     if asked.kind == spec.FOLDER:
         return _folder(asked, config)
     if asked.kind == spec.COMMAND:

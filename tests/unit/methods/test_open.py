@@ -10,9 +10,11 @@ import pytest
 from PIL import Image
 
 from ced.config import EvaluateConfig
+from ced.core.metrics import blocking_effect_factor
 from ced.errors import CedError
 from ced.methods import Damaged, checked, open_method, parse, prepare
-from ced.methods.open import restorer
+from ced.methods.open import digest, restorer
+from ced.restore import RELEASED
 
 TWO = EvaluateConfig(qualities=(10, 20))
 
@@ -54,6 +56,14 @@ def test_a_command_changes_with_its_program(tmp_path: Path) -> None:
     before = prepare(asked, TWO, tmp_path).content
     program.write_text("#!/bin/sh\ncp -p $1 $2\n")
     assert prepare(asked, TWO, tmp_path).content != before
+
+
+def test_the_released_restorer_needs_nothing_trained(tmp_path: Path, gray: Damaged) -> None:
+    prepared = prepare(parse("released"), TWO, tmp_path)
+    assert prepared.content == digest(RELEASED)
+    method = open_method(prepared)
+    assert (method.name, method.colour) == ("released", "any")
+    assert blocking_effect_factor(checked(method, gray)) < blocking_effect_factor(gray.image) / 2
 
 
 def test_jpeg_needs_nothing(tmp_path: Path, gray: Damaged) -> None:
