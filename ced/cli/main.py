@@ -154,8 +154,8 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
         "--methods",
         action="append",
         metavar="A,B,...",
-        help=f"{', '.join((*METHODS, RELEASED))}, or NAME=WHERE: a restorer's folder, models:/NAME@ALIAS, folder:DIR of "
-        "restored images, command:PROGRAM {input} {output}; repeatable, and a command takes the whole of its own",
+        help=f"{', '.join((*METHODS, RELEASED))}, or NAME=WHERE: a restorer's folder, models:/NAME@ALIAS, folder:DIR "
+        "of restored images, command:PROGRAM {input} {output}; repeatable, and a command takes the whole of its own",
     )
     parser.add_argument("--models", metavar="DIR", help="a folder that `ced train -o` wrote, for bare method names")
     parser.add_argument("--lpips", action="store_true", help="measure LPIPS too (its package is extra)")

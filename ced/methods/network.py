@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ced.methods.protocol import Damaged
+from ced.methods.protocol import Damaged, Failed
 
 if TYPE_CHECKING:
     from ced.restore import Restorer
@@ -22,6 +22,25 @@ class Jpeg:
     def restore(self, damaged: Damaged) -> np.ndarray:
         """The decoded JPEG."""
         return damaged.image
+
+
+@dataclass(frozen=True)
+class PerQuality:
+    """A network for each quality factor."""
+
+    name: str
+    networks: "dict[int, Network]"
+    timed: bool = True
+
+    @property
+    def colour(self) -> str:
+        return "rgb" if any(network.colour == "rgb" for network in self.networks.values()) else "any"
+
+    def restore(self, damaged: Damaged) -> np.ndarray:
+        """What the network for the JPEG's quality factor makes of it. Raises Failed where there is none."""
+        if damaged.quality not in self.networks:
+            raise Failed("no network", f"none is for quality factor {damaged.quality}")
+        return self.networks[damaged.quality].restore(damaged)
 
 
 @dataclass(frozen=True)

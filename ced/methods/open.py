@@ -11,9 +11,11 @@ from ced.config import RELEASED, EvaluateConfig, fingerprint
 from ced.errors import ConfigError, InputError
 from ced.methods import command, spec
 from ced.methods.given import Folder, has_qualities
-from ced.methods.network import Jpeg, Network
+from ced.methods.network import Jpeg, Network, PerQuality
 from ced.methods.protocol import Method
 from ced.methods.spec import Spec
+
+_QUALITY = "{quality}"
 
 
 class Prepared(NamedTuple):
@@ -25,6 +27,7 @@ class Prepared(NamedTuple):
     content: str  # a digest of what it will do
     folder: str = ""  # that a command runs in
     timeout: float = 0.0  # seconds, of a command
+    qualities: tuple[int, ...] = ()  # that have a network of their own: {quality} in `target`
 
 
 def prepare(asked: Spec, config: EvaluateConfig, store: Path) -> Prepared:
@@ -45,7 +48,7 @@ def prepare(asked: Spec, config: EvaluateConfig, store: Path) -> Prepared:
     if asked.kind == spec.MODEL:
         return restorer(asked.name, _fetched(asked.target, store), config.colour)
     if asked.kind == spec.RESTORER:
-        return restorer(asked.name, Path(asked.target), config.colour)
+        return _restorers(asked, config)
     raise ConfigError(f"method {asked.name}: say where it is, as {asked.name}=DIR or with --models DIR")
 
 
@@ -68,16 +71,36 @@ def digest(folder: Path) -> str:
 @functools.lru_cache(maxsize=16)
 def open_method(prepared: Prepared) -> Method:
     """The method, ready to restore; loaded once a process."""
+    if prepared.kind == spec.RESTORER and prepared.qualities:
+        networks = {quality: _network(prepared.name, _at(prepared.target, quality)) for quality in prepared.qualities}
+        return PerQuality(prepared.name, networks)
     if prepared.kind == spec.RESTORER:
-        from ced import restore  # and with it torch: jpeg, folders and commands do without
-
-        return Network(prepared.name, restore.Restorer.load(prepared.target))
+        return _network(prepared.name, prepared.target)
     if prepared.kind == spec.FOLDER:
         return Folder(prepared.name, Path(prepared.target))
     if prepared.kind == spec.COMMAND:
         words = command.words(prepared.name, prepared.target)
         return command.Command(prepared.name, words, Path(prepared.folder), prepared.timeout)
     return Jpeg()
+
+
+def _restorers(asked: Spec, config: EvaluateConfig) -> Prepared:
+    """One restorer for all quality factors or, with {quality} in its path, one for each, as in the paper."""
+    if _QUALITY not in asked.target:
+        return restorer(asked.name, Path(asked.target), config.colour)
+    each = {q: restorer(asked.name, Path(_at(asked.target, q)), config.colour) for q in config.qualities}
+    content = fingerprint({str(quality): one.content for quality, one in each.items()})
+    return Prepared(asked.name, spec.RESTORER, str(Path(asked.target).resolve()), content, qualities=config.qualities)
+
+
+def _at(target: str, quality: int) -> str:
+    return target.replace(_QUALITY, str(quality))
+
+
+def _network(name: str, folder: str) -> Network:
+    from ced import restore  # and with it torch: jpeg, folders and commands do without
+
+    return Network(name, restore.Restorer.load(folder))
 
 
 def _folder(asked: Spec, config: EvaluateConfig) -> Prepared:

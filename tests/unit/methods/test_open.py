@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 from ced.config import EvaluateConfig
 from ced.core.metrics import blocking_effect_factor
 from ced.errors import CedError
-from ced.methods import Damaged, checked, open_method, parse, prepare
+from ced.methods import Damaged, Failed, checked, open_method, parse, prepare
 from ced.methods.open import digest, restorer
 from ced.restore import RELEASED
 
@@ -28,6 +29,26 @@ def test_a_restorers_folder(gray_model: Path, gray: Damaged, tmp_path: Path) -> 
     assert checked(method, gray).shape == gray.image.shape
     assert open_method(prepared) is method, "loaded once"
     assert restorer("mine", gray_model, "y", "known").content == "known"
+
+
+def test_a_restorer_for_each_quality_factor(tmp_path: Path, gray: Damaged, write_restorer: Callable[..., Path]) -> None:
+    """The paper has one network for each: 10 and 20 are restored by different ones, in whatever order."""
+    for quality in (10, 20):
+        write_restorer(tmp_path / f"q{quality}" / "ed", 1, seed=quality)
+    asked = parse(f"mine={tmp_path}/q{{quality}}/ed")
+    prepared = prepare(asked, TWO, tmp_path)
+    method = open_method(prepared)
+    assert (method.name, method.colour) == ("mine", "any")
+    for quality in (20, 10):
+        single = open_method(prepare(parse(f"one={tmp_path}/q{quality}/ed"), TWO, tmp_path))
+        damaged = Damaged.of("man.png", quality, gray.image)
+        assert np.array_equal(checked(method, damaged), checked(single, damaged))
+    with pytest.raises(Failed, match="none is for quality factor 30"):
+        checked(method, Damaged.of("man.png", 30, gray.image))
+    write_restorer(tmp_path / "q20" / "ed", 1, seed=3)
+    assert prepare(asked, TWO, tmp_path).content != prepared.content
+    with pytest.raises(CedError, match="q30"):
+        prepare(asked, EvaluateConfig(qualities=(10, 30)), tmp_path)
 
 
 def test_a_folder_of_images_changes_with_its_files(tmp_path: Path, gray: Damaged) -> None:
