@@ -113,6 +113,11 @@ def _train(parser: argparse.ArgumentParser) -> None:
     _recipe(parser, positional=False)
     _images(parser)
     parser.add_argument("-o", "--out", metavar="DIR", help="write models into this folder instead of the store")
+    parser.add_argument(
+        "--start-from",
+        metavar="DIR",
+        help=f"begin with weights that are trained already: a folder of `ced train -o`, a restorer, or {RELEASED}",
+    )
     _training(parser)
     _shared(parser)
 
