@@ -19,7 +19,7 @@ from ced.adapters.mlflow_runs import Data, Run
 from ced.adapters.storage import MANIFEST, Making, Output, Place, make, write_text
 from ced.config import Config, as_dict, fingerprint
 from ced.errors import FormatError, ServiceError
-from ced.stages import edges, evaluate, live, report, restorers, train
+from ced.stages import edges, evaluate, live, provenance, report, restorers, train
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -137,7 +137,7 @@ def _publish(publication: Publication) -> dict[str, Any]:
 
 def _log_parent(publication: Publication, run: Run) -> None:
     made = publication.made
-    mlflow_runs.log_params(run, report.described(publication.config))
+    mlflow_runs.log_params(run, provenance.described(publication.config))
     stages = {"prepare": made.prepared, "edges": made.classes, "label": made.labelled, "evaluate": made.evaluated}
     mlflow_runs.log_tags(run, {f"ced.{stage}": output.manifest.fingerprint for stage, output in stages.items()})
     mlflow_runs.log_tags(run, {f"ced.{stage}.content": output.manifest.content for stage, output in stages.items()})
