@@ -133,6 +133,9 @@ def _experiment(parser: argparse.ArgumentParser) -> None:
         _recipe(one, positional=False)
         _images(one)
         one.add_argument("-o", "--out", metavar="FILE", help="write the figures into this JSON file as well")
+        one.add_argument(
+            "--models", metavar="DIR", help="take models from here, where `ced train -o` wrote; the missing are trained"
+        )
         _training(one)
         _shared(one)
 
