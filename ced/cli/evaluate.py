@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ced.config import METHODS, Config, override, unknown
 from ced.errors import ConfigError
-from ced.methods.spec import TRAINED, Spec, parse, split
+from ced.methods.spec import TRAINED, parse, split
 from ced.stages import evaluate as evaluation
 from ced.stages import report
 from ced.stages.session import session
@@ -45,10 +45,12 @@ def configuration(arguments: argparse.Namespace) -> Config:
 
 def methods(texts: list[str], models: str | None) -> tuple[str, ...]:
     """The methods of all `--methods`; bare names are looked up in the folder `models`. Raises ConfigError."""
-    return tuple(_placed(parse(item), item, models) for text in texts for item in split(text))
+    return tuple(placed(item, models) for text in texts for item in split(text))
 
 
-def _placed(asked: Spec, text: str, models: str | None) -> str:
+def placed(text: str, models: str | None) -> str:
+    """A method with its place: a bare name is looked up in the folder `models`. Raises ConfigError."""
+    asked = parse(text)
     if asked.kind != TRAINED:
         return text
     if asked.name not in METHODS:

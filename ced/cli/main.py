@@ -154,8 +154,9 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
         "--methods",
         action="append",
         metavar="A,B,...",
-        help=f"{', '.join(METHODS)}, or NAME=WHERE: a restorer's folder, models:/NAME@ALIAS, folder:DIR of restored "
-        "images, command:PROGRAM {input} {output}; repeatable, and a command takes the whole of its own",
+        help=f"{', '.join(METHODS)}, or NAME=WHERE: a restorer's folder, released (the one that comes with ced), "
+        "models:/NAME@ALIAS, folder:DIR of restored images, command:PROGRAM {input} {output}; repeatable, and a "
+        "command takes the whole of its own",
     )
     parser.add_argument("--models", metavar="DIR", help="a folder that `ced train -o` wrote, for bare method names")
     parser.add_argument("--lpips", action="store_true", help="measure LPIPS too (its package is extra)")
@@ -176,7 +177,10 @@ def _evaluate_vision(parser: argparse.ArgumentParser) -> None:
         help="a TFLite or ONNX file with VOC's classes, or torchvision:NAME",
     )
     parser.add_argument(
-        "--methods", metavar="A,B,...", help="original, jpeg, and NAME=DIR with a restorer's folder (original,jpeg)"
+        "--methods",
+        action="append",
+        metavar="A,B,...",
+        help="original, and all that `ced evaluate` takes: jpeg, NAME=WHERE (original,jpeg); repeatable",
     )
     parser.add_argument("--models", metavar="DIR", help="a folder that `ced train -o` wrote, for bare method names")
     parser.add_argument(

@@ -1,4 +1,5 @@
-"""How a method is written: NAME, or NAME=WHERE with a restorer's folder, an MLflow model, images or a command."""
+"""How a method is written: NAME, or NAME=WHERE: a restorer's folder, the one that comes with ced, an MLflow model,
+images or a command."""
 
 import re
 from typing import NamedTuple
@@ -7,12 +8,13 @@ from ced.config import METHOD_NAME
 from ced.errors import ConfigError
 
 JPEG, TRAINED, RESTORER, MODEL, FOLDER, COMMAND = "jpeg", "trained", "restorer", "model", "folder", "command"
+RELEASED = "released"
 _MODELS = ("models:/", "runs:/")
 _IS_COMMAND = re.compile(rf"\s*[^=,]+=\s*{COMMAND}:")
 
 
 class Spec(NamedTuple):
-    """A method as it was asked for. `target`: a folder, an MLflow URI or a command line; "" for jpeg and trained."""
+    """A method as it was asked for. `target`: a folder, an MLflow URI or a command line; "" for others."""
 
     name: str
     kind: str
@@ -20,7 +22,8 @@ class Spec(NamedTuple):
 
 
 def parse(text: str) -> Spec:
-    """`jpeg`, `ced-gt`, `mine=DIR`, `mine=models:/ced@champion`, `mine=folder:DIR` or `mine=command:PROGRAM ...`.
+    """`jpeg`, `ced-gt`, `mine=DIR`, `mine=released`, `mine=models:/ced@champion`, `mine=folder:DIR` or
+    `mine=command:PROGRAM ...`.
 
     Raises ConfigError.
     """
@@ -31,6 +34,8 @@ def parse(text: str) -> Spec:
         return Spec(name, JPEG if name == JPEG else TRAINED)
     if name == JPEG:
         raise ConfigError(f"method {text!r}: jpeg is the damaged image itself; give yours another name")
+    if target == RELEASED:
+        return Spec(name, RELEASED)
     if target.startswith(_MODELS):
         return Spec(name, MODEL, target)
     kind, colon, rest = target.partition(":")

@@ -28,6 +28,7 @@ class VisionRow:
     ap: dict[str, float]  # 11-point AP of each of the 20 classes; nan where the images have none
     ap_area: dict[str, float]
     iou: dict[str, float]  # of each of the 21 classes
+    failures: int = 0  # images that the method did not restore
 
 
 class Models(NamedTuple):
@@ -59,6 +60,7 @@ PAPER_QUALITY = 10
 _COLOURS = {"rgb": "RGB", "y": "Y"}
 _HEADINGS = {"map": "mAP", "map_area": "mAP area", "miou": "mIoU"}
 _DIGITS = 3
+FAILED = "†"
 
 
 def printed(measure: str, colour: str, quality: int, method: str) -> float | None:
@@ -75,7 +77,7 @@ def terminal(rows: Iterable[VisionRow], models: Models) -> str:
     heading = ["Method", *(f"{_HEADINGS[m]} ({_COLOURS[c]})" for m, c in table.columns)]
     lines = [[_named(line), *(table.cell(line, column, "{}", "{} ({})") for column in table.columns)] for line in table]
     text = grid(heading, lines, figures=range(1, len(heading)))
-    return "\n".join([table.title, "", *text, "", models.note]) + "\n"
+    return "\n".join([table.title, "", *text, "", *table.notes, models.note]) + "\n"
 
 
 def markdown(rows: Iterable[VisionRow], models: Models) -> str:
@@ -86,7 +88,7 @@ def markdown(rows: Iterable[VisionRow], models: Models) -> str:
     for line in table:
         cells = [table.cell(line, column, "{}", "{} ({})") for column in table.columns]
         lines.append(f"| {_named(line).replace('|', chr(92) + '|')} | {' | '.join(cells)} |")
-    return "\n".join([f"{table.title}.", "", *lines, "", models.note]) + "\n"
+    return "\n".join([f"{table.title}.", "", *lines, "", *(f"{note}." for note in table.notes), models.note]) + "\n"
 
 
 def latex(rows: Iterable[VisionRow], models: Models) -> str:
@@ -95,10 +97,12 @@ def latex(rows: Iterable[VisionRow], models: Models) -> str:
     counts = [sum(m.startswith(prefix) for m, _ in table.columns) for prefix in ("map", "miou")]
     groups = rf" & \multicolumn{{{counts[0]}}}{{c}}{{Detection}} & \multicolumn{{{counts[1]}}}{{c}}{{Segmentation}} \\"
     heading = "".join(f" & {_HEADINGS[m]} ({_COLOURS[c]})" for m, c in table.columns)
-    lines = [f"% {table.title}. {models.note}", rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}", r"\toprule"]
+    lines = [f"% {table.title}. {models.note}", *(f"% {note}." for note in table.notes)]
+    lines += [rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}", r"\toprule"]
     lines += [groups, rf"Method{heading} \\", r"\midrule"]
     for line in table:
         cells = [table.cell(line, column, "{}", r"{} {{\scriptsize ({})}}") for column in table.columns]
+        cells = [cell.replace(FAILED, r"\textdagger") for cell in cells]
         lines.append(rf"{_tex(_named(line))} & {' & '.join(cells)} \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
@@ -107,7 +111,7 @@ def comma_separated(rows: Iterable[VisionRow]) -> str:
     """One line for each row, in full precision, with the paper's figures."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    names = ("dataset", "colour", "quality", "method", "images", "map", "map_area", "miou")
+    names = ("dataset", "colour", "quality", "method", "images", "failures", "map", "map_area", "miou")
     writer.writerow((*names, "paper_map", "paper_miou"))
     for row in rows:
         paper = (printed(measure, row.colour, row.quality, row.method) for measure in ("map", "miou"))
@@ -129,7 +133,13 @@ class _Table:
         self.columns: list[Column] = [(measure, colour) for measure in measures for colour in colours]
         lines = dict.fromkeys((row.quality, row.method) for row in rows)
         self._lines: list[Line] = sorted(lines, key=lambda line: line[0] or 101)
-        self.title = f"{rows[0].dataset}, {rows[0].images} images" if rows else "nothing"
+        self.title = f"{rows[0].dataset}, {rows[0].images + rows[0].failures} images" if rows else "nothing"
+        failed = [row for row in rows if row.failures]
+        self.notes = [
+            f"{FAILED} {_named((row.quality, row.method))}, {_COLOURS[row.colour]}: failed on {row.failures} of "
+            f"{row.images + row.failures} images, so its figures are of other images"
+            for row in failed
+        ]
 
     def __iter__(self):  # type: ignore[no-untyped-def]
         return iter(self._lines)
@@ -140,7 +150,7 @@ class _Table:
         if row is None:
             return "–"
         value, paper = getattr(row, column[0]), printed(*column, *line)
-        text = "–" if value != value else f"{value:.{_DIGITS}f}"
+        text = ("–" if value != value else f"{value:.{_DIGITS}f}") + FAILED * bool(row.failures)
         return alone.format(text) if paper is None else with_paper.format(text, f"{paper:.{_DIGITS}f}")
 
 

@@ -50,16 +50,19 @@ def summarise(table: pa.Table) -> list[VisionRow]:
     return [_row(key, ones) for key, ones in groups.items()]
 
 
-def _row(key: tuple[str, str, int, str], ones: list[dict[str, Any]]) -> VisionRow:
+def _row(key: tuple[str, str, int, str], everyone: list[dict[str, Any]]) -> VisionRow:
+    """Over the images that the method restored, and as many failures."""
+    ones = [one for one in everyone if not one["reason"]]
     truths = [Objects.of(one["true_boxes"], _numbers(one["true_classes"]), one["true_difficult"]) for one in ones]
     found = [Detections.of(one["boxes"], one["scores"], _numbers(one["classes"])) for one in ones]
     precision = detection.precision(truths, found)
-    shape = (-1, segmentation.SIZE, segmentation.SIZE)
+    shape = (len(ones), segmentation.SIZE, segmentation.SIZE)
     confusion = np.frombuffer(b"".join(one["confusion"] for one in ones), "<i8").reshape(shape).sum(axis=0)
     agreement = segmentation.agreement(confusion)
     return VisionRow(
         *key,
         images=len(ones),
+        failures=len(everyone) - len(ones),
         map=precision.mean_eleven_point,
         map_area=precision.mean_area,
         miou=agreement.mean,

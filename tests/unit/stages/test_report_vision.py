@@ -35,7 +35,14 @@ def row(image: str, method: str, right: bool, colour: str = "rgb") -> dict:
         "true_classes": ["dog", "dog", "cat"],
         "true_difficult": [False, True, False],
         "confusion": confusion.tobytes(),
+        "reason": "",
+        "message": "",
     }
+
+
+def failed(image: str, method: str) -> dict:
+    nothing: dict = {"boxes": [], "scores": [], "classes": [], "confusion": None}
+    return {**row(image, method, True), **nothing, "reason": "no file", "message": "b.* is not there"}
 
 
 ROWS = [row("a", "original", True), row("a", "jpeg", True), row("b", "original", True), row("b", "jpeg", False)]
@@ -60,6 +67,14 @@ def test_rows_are_over_all_images_of_a_method() -> None:
     assert (jpeg.iou["background"], jpeg.iou["dog"], jpeg.iou["cat"]) == (1, 0.5, 0)
     assert jpeg.miou == 0.5
     assert np.isnan(jpeg.ap["cow"]) and np.isnan(jpeg.iou["cow"])
+
+
+def test_failures_are_counted_and_not_taken_for_blindness() -> None:
+    table = pa.Table.from_pylist([row("a", "mine", True), failed("b", "mine"), failed("a", "none")], schema.VISION)
+    mine, none = report_vision.summarise(table)
+    assert (mine.images, mine.failures, mine.map, mine.miou) == (1, 1, 0.5, 1)
+    assert (none.images, none.failures) == (0, 1)
+    assert np.isnan([none.map, none.map_area, none.miou]).all()
 
 
 def test_the_order_of_the_images_plays_no_part() -> None:
