@@ -9,7 +9,7 @@ from ced.errors import ConfigError
 from ced.methods import split
 from ced.report import table3
 from ced.stages import evaluate_vision as evaluation
-from ced.stages import report, report_vision
+from ced.stages import record, report, report_vision
 from ced.stages.evaluate_vision import Sources
 from ced.stages.session import session
 from ced.stages.vision_methods import JPEG, ORIGINAL
@@ -33,9 +33,14 @@ def evaluate_vision(arguments: argparse.Namespace) -> None:
         reported = report_vision.run(sources, evaluated, running.store)
         if arguments.report:
             report.copy(reported, Path(arguments.report))
-    print(table3.terminal(report_vision.rows_of(evaluated), report_vision.models(sources)))
-    print(f"results: {Path(arguments.report or reported.path, report_vision.RESULTS).resolve()}")
-    print(f"per image: {evaluated.path / evaluation.FILE}")
+        rows = report_vision.rows_of(evaluated)
+        print(table3.terminal(rows, report_vision.models(sources)))
+        print(f"report:    {Path(arguments.report or reported.path, report_vision.PAGE).resolve()}")
+        print(f"per image: {evaluated.path / evaluation.FILE}", flush=True)
+        figures = report_vision.figures_of(rows)
+        experiment = overridden.publish.experiment
+        recorded = record.run(evaluated, reported, figures, running.store, running.tracking_uri, experiment)
+        print(f"MLflow:    run {record.run_id(recorded)} of {experiment}")
 
 
 def methods(texts: list[str], models: str | None) -> tuple[str, ...]:

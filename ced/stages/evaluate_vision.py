@@ -94,6 +94,11 @@ def per_image(output: Output) -> pa.Table:
     return pq.read_table(output.path / FILE)
 
 
+def picture_name(number: int, colour: str, quality: int, method: str) -> str:
+    """The file of what was seen in a version of image `number`."""
+    return f"{number:05d}-{colour}-q{quality:03d}-{method}.png"
+
+
 def _produce(task: Task, scenes: list[voc.Scene], workers: int, making: Making) -> None:
     parts = [making.folder / _PARTS / part_name(number) for number in range(len(scenes))]
     progress = Progress("evaluate-vision", len(scenes), "images")
@@ -137,7 +142,7 @@ def evaluate_image(task: Task, row: ray_data.Row) -> ray_data.Row:
         facts = _facts(task, scene, version, shown.shape)
         rows.append(facts | _found(found, segmentation.confusion(mask, labels)))
         if row["number"] < task.config.pictures:
-            name = f"{row['number']:05d}-{version.colour}-q{version.quality:03d}-{version.method}.png"
+            name = picture_name(row["number"], version.colour, version.quality, version.method)
             write_bytes(Path(task.folder, PICTURES, name), overlays.png(shown, found, scene.objects, labels))
     write_table(Path(task.folder, _PARTS, part_name(row["number"])), pa.Table.from_pylist(rows, schema.VISION))
     return answer

@@ -14,10 +14,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from mlflow import MlflowClient
 from PIL import Image
 
 from ced import restore
-from ced.adapters import vision
+from ced.adapters import mlflow_tracking, vision
 from ced.adapters.storage import Output, Store
 from ced.cli import main
 from ced.config import NetworkConfig, VisionConfig
@@ -194,9 +195,23 @@ def test_the_command_prints_the_table_and_writes_the_report(
     assert "voc, 4 images" in said and "JPEG (QF 10)" in said and "Original" in said
     names = {path.relative_to(tmp_path / "report").as_posix() for path in (tmp_path / "report").rglob("*.*")}
     assert names == {
-        *("results.json", "table.md", "table.tex", "table.csv"),
+        *("report.html", "results.json", "table.md", "table.tex", "table.csv"),
         *("pictures/00000-rgb-q000-original.png", "pictures/00000-rgb-q010-jpeg.png"),
     }
+    run = said[said.index("MLflow:    run ") :].split()[2]
+    client = MlflowClient(mlflow_tracking.local_uri(tmp_path / "store"))
+    found = client.get_run(run)
+    rows = json.loads((tmp_path / "report" / "results.json").read_text())["rows"]
+    for row in rows:
+        for measure in ("map", "map_area", "miou"):
+            assert found.data.metrics[f"{row['method']}/q{row['quality']}/rgb/{measure}"] == row[measure]
+    assert (found.info.status, found.data.params["dataset"]) == ("FINISHED", "voc")
+    assert {one.path for one in client.list_artifacts(run)} == {*map(str, _tops(names)), "per_image.parquet"}
+    assert {one.path for one in client.list_artifacts(run, "pictures")} == {n for n in names if "/" in n}
+
+
+def _tops(names: set[str]) -> set[str]:
+    return {name.partition("/")[0] for name in names}
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="VOC 2007 and the models are not on this machine")
