@@ -1,4 +1,5 @@
-"""How a method is written: NAME, or NAME=WHERE with a restorer's folder, an MLflow model, images or a command."""
+"""How a method is written: NAME, or NAME=WHERE: a restorer's folder, the one that comes with ced, an MLflow model,
+images or a command."""
 
 import re
 from typing import NamedTuple
@@ -20,7 +21,8 @@ class Spec(NamedTuple):
 
 
 def parse(text: str) -> Spec:
-    """`jpeg`, `released`, `ced-gt`, `mine=DIR`, `mine=models:/ced@champion`, `mine=folder:DIR` or `mine=command:X ...`.
+    """`jpeg`, `released`, `ced-gt`, `mine=DIR`, `mine=released`, `mine=models:/ced@champion`, `mine=folder:DIR` or
+    `mine=command:PROGRAM ...`.
 
     Raises ConfigError.
     """
@@ -31,6 +33,8 @@ def parse(text: str) -> Spec:
         return Spec(name, name if name in (JPEG, RELEASED) else TRAINED)
     if name == JPEG:
         raise ConfigError(f"method {text!r}: jpeg is the damaged image itself; give yours another name")
+    if target == RELEASED:
+        return Spec(name, RELEASED)
     if name == RELEASED:
         raise ConfigError(f"method {text!r}: released is the restorer that comes with ced; give yours another name")
     if target.startswith(_MODELS):

@@ -1,7 +1,7 @@
 """The end of stage 5: per_image.parquet -> the table, results.json, report.html and the paper's figures."""
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,6 +22,7 @@ from ced.stages import evaluate, means, pool, provenance, shown
 RESULTS, PAGE, TABLE = "results.json", "report.html", "table"
 STRIPS, FIGURES = "strips", "figures"  # folders
 _FORM = 2  # of what is made; another number makes it again
+_FIGURES = ("psnr", "psnr_b", "ssim", "bef_mse_bound", "bef_mse", "ssim_gaussian", "w1", "energy", "lpips")
 _PACKAGES = ("torch", "ray", "prefect", "mlflow", "pyarrow", "numpy", "pillow")
 
 
@@ -49,6 +50,11 @@ def rows_of(evaluated: Output) -> tuple[Row, ...]:
         groups.setdefault(key, []).append(one)
     pooled = pool.figures(evaluated)
     return tuple(means.row(key, ones, pooled[key[1], key[3]]) for key, ones in groups.items())
+
+
+def figures_of(rows: Iterable[Row]) -> dict[str, float]:
+    """The figures as MLflow is told them, by name."""
+    return {f"{row.method}/q{row.quality}/{name}": getattr(row, name) for row in rows for name in _FIGURES}
 
 
 def _produce(

@@ -46,7 +46,10 @@ def evaluate_vision(parser: argparse.ArgumentParser) -> None:
         help="a TFLite or ONNX file with VOC's classes, or torchvision:NAME",
     )
     parser.add_argument(
-        "--methods", metavar="A,B,...", help="original, jpeg, and NAME=DIR with a restorer's folder (original,jpeg)"
+        "--methods",
+        action="append",
+        metavar="A,B,...",
+        help="original, and all that `ced evaluate` takes: jpeg, NAME=WHERE (original,jpeg); repeatable",
     )
     parser.add_argument("--models", metavar="DIR", help="a folder that `ced train -o` wrote, for bare method names")
     parser.add_argument(
