@@ -20,6 +20,7 @@ _DEFAULTS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DATA_LOG_LEVEL": "ERROR",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # report() blocks one poll of the controller
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "30",  # then with fewer workers, where that is allowed
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 

@@ -5,8 +5,11 @@ import dataclasses
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,8 @@ from ced.adapters.storage import Output, Store
 from ced.config import ClassesConfig, ClusterConfig, Config, NetworkConfig, PrepareConfig, TrainConfig
 from ced.errors import ConfigError, TrainingError
 from ced.stages import edges, label, prepare, train
+from ced.training import loop
+from ced.training.context import PlainContext
 from ced.training.job import TrainJob
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -68,15 +73,22 @@ def is_ours(process: Path) -> bool:
     return False
 
 
-@pytest.fixture(scope="module")
-def plain(data: train.Data, tmp_path_factory: pytest.TempPathFactory) -> Output:
-    """ED trained by the plain loop in this process."""
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """As many as a worker here has: the order of sums depends on it."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return train.run("ed", CONFIG, data, Store(tmp_path_factory.mktemp("plain")), device="cpu")
+        yield
     finally:
         torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def plain(data: train.Data, tmp_path_factory: pytest.TempPathFactory) -> Output:
+    """ED trained by the plain loop in this process."""
+    with one_thread():
+        return train.run("ed", CONFIG, data, Store(tmp_path_factory.mktemp("plain")), device="cpu")
 
 
 def test_one_worker_gives_the_bytes_of_the_plain_loop(data: train.Data, plain: Output, tmp_path: Path) -> None:
@@ -115,14 +127,51 @@ def test_a_killed_worker_is_replaced_and_the_result_is_the_same(
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
-    ray_train.fit(job(data, tmp_path, steps=400, report_every=100), ONE)
+    wanted = job(data, tmp_path, steps=400, report_every=100)
+    ray_train.fit(wanted, ONE)
     killer.join(10)
     assert killed, "no worker was found to kill"
     undisturbed = tmp_path / "undisturbed"
-    ray_train.fit(job(data, undisturbed, steps=400, report_every=100), ONE)
+    with one_thread():
+        loop.train(dataclasses.replace(wanted, out=str(undisturbed)), PlainContext("cpu"))
     assert losses(tmp_path) == losses(undisturbed)
     ours, theirs = (load_file(folder / train.WEIGHTS) for folder in (tmp_path, undisturbed))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+from ced.adapters import ray_cluster, ray_train
+from ced.config import ClusterConfig
+from ced.training.job import TrainJob
+
+with ray_cluster.session(sys.argv[1]):
+    job = TrainJob.from_json(Path(sys.argv[2]).read_text())
+    ray_train.fit(job, ClusterConfig(train_workers=1, threads_per_worker=1))
+"""
+
+
+def test_a_driver_that_is_asked_to_leave_has_its_workers_save_first(data: train.Data, tmp_path: Path) -> None:
+    """SIGTERM; Ctrl-C takes the same way (`test_interrupt.py`)."""
+    import ray
+
+    out = tmp_path / "out"
+    endless = job(data, out, steps=1_000_000, report_every=20, checkpoint_every=1_000_000)
+    (tmp_path / "job.json").write_text(endless.to_json())
+    line = [sys.executable, "-c", DRIVER, ray.get_runtime_context().gcs_address, str(tmp_path / "job.json")]
+    with open(tmp_path / "log", "wb") as log:
+        driver = subprocess.Popen(line, stdout=log, stderr=log, start_new_session=True)
+    try:
+        while not (out / train.METRICS).exists():
+            assert driver.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.05)
+        driver.send_signal(signal.SIGTERM)
+        assert driver.wait(60) == 128 + signal.SIGTERM, (tmp_path / "log").read_text()
+    finally:
+        driver.kill()
+    assert torch.load(out / "checkpoint.pt", weights_only=True)["state"]["step"] >= 20
+    assert not (out / ".stop").exists() and not (out / train.WEIGHTS).exists()
 
 
 def test_a_mistake_is_told_as_what_it_is_and_at_once(data: train.Data, tmp_path: Path) -> None:
