@@ -22,6 +22,7 @@ AUTOENCODERS = ("ed", "ced-est", "ced-gt")
 BASELINES = ("arcnn", "galteri-mse")  # networks of other authors, of a shape of their own
 WITHOUT_CLASSES = (*BASELINES, "ed")  # what needs no classifier, neither in training nor after
 METHODS = ("jpeg", *BASELINES, *AUTOENCODERS)  # in the order of Table 2
+RELEASED = "released"  # the method that comes trained with the package
 MODELS = ("classifier", *AUTOENCODERS, *BASELINES)
 METHOD_NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}"  # it becomes part of file names
 
@@ -175,8 +176,8 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         for method, name in zip(self.methods, self.names, strict=True):
-            if "=" not in method and method not in METHODS:
-                raise ConfigError(f"evaluate.methods: {unknown('method', method, METHODS)}")
+            if "=" not in method and method not in (*METHODS, RELEASED):
+                raise ConfigError(f"evaluate.methods: {unknown('method', method, (*METHODS, RELEASED))}")
             _require(
                 bool(re.fullmatch(METHOD_NAME, name)), "evaluate.methods", method, "name it with letters and digits"
             )
@@ -198,9 +199,14 @@ class EvaluateConfig:
         return tuple(method.partition("=")[0].strip() for method in self.methods)
 
     @property
+    def colours(self) -> tuple[str, ...]:
+        """As the sections of other experiments have it."""
+        return (self.colour,)
+
+    @property
     def trained(self) -> tuple[str, ...]:
         """The methods that this project trains: neither the damaged image nor one that lies elsewhere."""
-        return tuple(method for method in self.methods if method != "jpeg" and "=" not in method)
+        return tuple(method for method in self.methods if method in METHODS[1:])
 
 
 @dataclass(frozen=True)
@@ -235,15 +241,16 @@ class FiguresConfig:
 class VisionConfig:
     """Which methods on which degradation, seen by a detector and a segmenter (section 4.4)."""
 
-    methods: tuple[str, ...] = ("original", "jpeg")  # and names of restorers
+    methods: tuple[str, ...] = ("original", "jpeg")  # and NAME=WHERE (ced.methods.spec)
     qualities: tuple[int, ...] = (10,)
     colours: tuple[str, ...] = ("rgb",)  # "rgb"; "y": luminance, shown to the models as three equal channels
     through: str = ""  # how RGB is restored: "rgb", "ycbcr", "luma"; "" = as the restorer was trained: rgb or ycbcr
     fit: str = "native"  # how images lie in the segmenter's input: "native" size, or "scaled" to fill it
     pictures: int = 4  # images whose boxes and masks are drawn
+    timeout: float = 600.0  # seconds that a command may take for one image
 
     def __post_init__(self) -> None:
-        for name, values in (("methods", self.methods), ("quality", self.qualities), ("colour", self.colours)):
+        for name, values in (("methods", self.names), ("quality", self.qualities), ("colour", self.colours)):
             _require(bool(values) and len(set(values)) == len(values), f"--{name}", values, "name some, each once")
         for quality in self.qualities:
             _require(1 <= quality <= 100, "--quality", quality, "use 1 to 100")
@@ -252,6 +259,12 @@ class VisionConfig:
         _require(self.through in ("", "rgb", "ycbcr", "luma"), "--through", self.through, "use rgb, ycbcr or luma")
         _require(self.fit in ("native", "scaled"), "--fit", self.fit, "use native or scaled")
         _require(self.pictures >= 0, "--pictures", self.pictures, "use 0 or more")
+        _require(self.timeout > 0, "timeout", self.timeout, "use more than 0")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the methods are called."""
+        return tuple(method.partition("=")[0].strip() for method in self.methods)
 
 
 @dataclass(frozen=True)

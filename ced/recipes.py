@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from ced.config import (
+    AUTOENCODERS,
+    RELEASED,
     Config,
     EvaluateConfig,
     NetworkConfig,
@@ -30,6 +32,7 @@ def quickstart() -> Config:
         network=NetworkConfig(width=32, width_half=16, width_full=8, blocks=4, stage_blocks=1),
         classifier=train,
         autoencoder=dataclasses.replace(train, steps=400, clip_norm=0.05),
+        evaluate=EvaluateConfig(methods=("jpeg", *AUTOENCODERS, RELEASED)),
     )
 
 

@@ -86,7 +86,9 @@ VISION = pa.schema(
         pa.field("true_boxes", _BOXES, nullable=False),  # what is labelled
         pa.field("true_classes", _CLASSES, nullable=False),
         pa.field("true_difficult", pa.list_(pa.bool_()), nullable=False),
-        pa.field("confusion", pa.binary(), nullable=False),  # int64, 21 true x 21 predicted classes: pixels
+        pa.field("confusion", pa.binary()),  # int64, 21 true x 21 predicted classes: pixels; null where it failed
+        pa.field("reason", pa.string(), nullable=False),  # "" where the method did its work
+        pa.field("message", pa.string(), nullable=False),
     ],
     metadata=_METADATA,
 )

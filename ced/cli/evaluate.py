@@ -6,11 +6,11 @@ import shutil
 import sys
 from pathlib import Path
 
-from ced.config import METHODS, Config, override, unknown
+from ced.config import METHODS, RELEASED, Config, override, unknown
 from ced.errors import ConfigError
-from ced.methods.spec import TRAINED, Spec, parse, split
+from ced.methods.spec import TRAINED, parse, split
 from ced.stages import evaluate as evaluation
-from ced.stages import report
+from ced.stages import record, report
 from ced.stages.session import session
 
 
@@ -23,10 +23,14 @@ def evaluate(arguments: argparse.Namespace) -> None:
         from ced.report import table
 
         columns = shutil.get_terminal_size().columns
-        print(table.terminal(report.rows_of(evaluated), columns, styled=sys.stdout.isatty()))
+        rows = report.rows_of(evaluated)
+        print(table.terminal(rows, columns, styled=sys.stdout.isatty()))
         if arguments.report:
             report.copy(reported, Path(arguments.report))
-        print(f"report: {Path(arguments.report or reported.path, report.PAGE).resolve()}")
+        print(f"report: {Path(arguments.report or reported.path, report.PAGE).resolve()}", flush=True)
+        figures, experiment = report.figures_of(rows), config.publish.experiment
+        recorded = record.run(evaluated, reported, figures, running.store, running.tracking_uri, experiment)
+        print(f"MLflow: run {record.run_id(recorded)} of {experiment}")
 
 
 def configuration(arguments: argparse.Namespace) -> Config:
@@ -45,14 +49,16 @@ def configuration(arguments: argparse.Namespace) -> Config:
 
 def methods(texts: list[str], models: str | None) -> tuple[str, ...]:
     """The methods of all `--methods`; bare names are looked up in the folder `models`. Raises ConfigError."""
-    return tuple(_placed(parse(item), item, models) for text in texts for item in split(text))
+    return tuple(placed(item, models) for text in texts for item in split(text))
 
 
-def _placed(asked: Spec, text: str, models: str | None) -> str:
+def placed(text: str, models: str | None) -> str:
+    """A method with its place: a bare name is looked up in the folder `models`. Raises ConfigError."""
+    asked = parse(text)
     if asked.kind != TRAINED:
         return text
     if asked.name not in METHODS:
-        raise ConfigError(f"--methods: {unknown('method', asked.name, METHODS)}")
+        raise ConfigError(f"--methods: {unknown('method', asked.name, (*METHODS, RELEASED))}")
     if not models:
         raise ConfigError(f"--methods {asked.name}: say where it is, as {asked.name}=DIR or with --models DIR")
     return f"{asked.name}={Path(models, f'restorer-{asked.name}')}"

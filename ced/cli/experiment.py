@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ced.adapters.storage import Output, Place, write_bytes
+from ced.adapters.storage import Folder, Output, Place, write_bytes
 from ced.cli import stages as single
 from ced.config import Config
 from ced.recipes import configure
@@ -43,7 +43,8 @@ def _run(
     device = single.device(arguments)
     with session(arguments.store, arguments.ray_address) as running:
         data = single.given(Path(arguments.data)) if arguments.data else single.labelled(config, running.store)
-        output = experiment(config, data, running.store, device)
+        place: Place = Folder(Path(arguments.models).resolve()) if arguments.models else running.store
+        output = experiment(config, data, place, device)
     if arguments.out:
         write_bytes(Path(arguments.out), (output.path / experiments.FILE).read_bytes())
     print(f"results: {Path(arguments.out).resolve() if arguments.out else output.path / experiments.FILE}")

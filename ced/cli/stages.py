@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from ced.adapters.storage import Folder, Output, Place
-from ced.config import WITHOUT_CLASSES, Config
+from ced.config import RELEASED, WITHOUT_CLASSES, Config
 from ced.errors import ConfigError
 from ced.recipes import configure
 from ced.stages import edges, label, restorers
@@ -32,6 +32,7 @@ def train(arguments: argparse.Namespace) -> None:
     chosen = device(arguments)
     with session(arguments.store, arguments.ray_address) as running:
         data = given(Path(arguments.data)) if arguments.data else labelled(config, running.store)
+        data = dataclasses.replace(data, start=start(arguments.start_from))
         place: Place = Folder(Path(arguments.out).resolve()) if arguments.out else running.store
         live = Live(running.tracking_uri)
         if arguments.model in WITHOUT_CLASSES:
@@ -43,6 +44,15 @@ def train(arguments: argparse.Namespace) -> None:
             return
         data = dataclasses.replace(data, classifier=classifier)
         _print_model(arguments.model, training.run(arguments.model, config, data, place, chosen, live), data, place)
+
+
+def start(folder: str | None) -> Path | None:
+    """The folder of `--start-from`: `released` is the one that comes with ced."""
+    if folder == RELEASED:
+        from ced import restore
+
+        return restore.RELEASED
+    return Path(folder).resolve() if folder else None
 
 
 def device(arguments: argparse.Namespace) -> str:

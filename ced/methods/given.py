@@ -13,7 +13,8 @@ from ced.methods.protocol import Damaged, Failed
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder of restored images, named as the originals are (whatever the suffix), below q10, q20, ... if it has any.
+    """A folder of restored images, named as the originals are (whatever the suffix), below q10, q20, ... if it has any,
+    and these below y and rgb if it has those.
 
     The file is looked for under the original's path within its source, then under its bare name.
     """
@@ -26,7 +27,8 @@ class Folder:
     def restore(self, damaged: Damaged) -> np.ndarray:
         """The file's pixels. Raises Failed where there is none, more than one, or one that is no such image."""
         within = Path(damaged.name.partition("/")[2] or damaged.name)
-        top = self.folder / f"q{damaged.quality}" if has_qualities(self.folder) else self.folder
+        top = of_colour(self.folder, "y" if damaged.image.ndim == 2 else "rgb")
+        top = top / f"q{damaged.quality}" if has_qualities(top) else top
         for place in dict.fromkeys((within, Path(within.name))):
             found = _files(top / place)
             if len(found) > 1:
@@ -34,6 +36,11 @@ class Folder:
             if found:
                 return pixels(found[0].read_bytes(), damaged, str(found[0]))
         raise Failed("no file", f"{top / within.with_suffix('')}.* is not there")
+
+
+def of_colour(folder: Path, colour: str) -> Path:
+    """Where a folder has its images of a colour: in y and rgb if it has both or either, else all in itself."""
+    return folder / colour if any((folder / one).is_dir() for one in ("y", "rgb")) else folder
 
 
 def has_qualities(folder: Path) -> bool:

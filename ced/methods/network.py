@@ -1,11 +1,12 @@
 """The damaged image itself, and the networks of this project."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ced.methods.protocol import Damaged
+from ced.methods.protocol import Damaged, Failed
 
 if TYPE_CHECKING:
     from ced.restore import Restorer
@@ -25,11 +26,31 @@ class Jpeg:
 
 
 @dataclass(frozen=True)
+class PerQuality:
+    """A network for each quality factor."""
+
+    name: str
+    networks: "dict[int, Network]"
+    timed: bool = True
+
+    @property
+    def colour(self) -> str:
+        return "rgb" if any(network.colour == "rgb" for network in self.networks.values()) else "any"
+
+    def restore(self, damaged: Damaged) -> np.ndarray:
+        """What the network for the JPEG's quality factor makes of it. Raises Failed where there is none."""
+        if damaged.quality not in self.networks:
+            raise Failed("no network", f"none is for quality factor {damaged.quality}")
+        return self.networks[damaged.quality].restore(damaged)
+
+
+@dataclass(frozen=True)
 class Network:
-    """A restorer of `ced`. A luminance model restores the luma of a colour image and leaves its chroma."""
+    """A restorer of `ced`. A luminance model takes a colour image `through` its luma or all of its YCbCr."""
 
     name: str
     restorer: "Restorer"
+    through: str = "luma"
     timed: bool = True
 
     @property
@@ -38,9 +59,26 @@ class Network:
 
     def restore(self, damaged: Damaged) -> np.ndarray:
         """The network's output, rounded and clipped to 8 bits."""
+        if self.restorer.channels == 1:
+            return planewise(lambda plane: self.restorer.restore_planes(plane[None])[0], damaged.image, self.through)
         from PIL import Image
 
-        if damaged.image.ndim == 2 and self.restorer.channels == 1:
-            plane: np.ndarray = self.restorer.restore_planes(damaged.image[None])[0]
-            return plane
         return np.asarray(self.restorer.restore_image(Image.fromarray(damaged.image)))
+
+
+def planewise(restore: Callable[[np.ndarray], np.ndarray], image: np.ndarray, through: str) -> np.ndarray:
+    """What a function of planes makes of an image. Shape: (H, W) or (H, W, 3) uint8 -> the same.
+
+    Of a colour image it is given the full-range luma, the plane that its JPEG stream coded; "luma" leaves the chroma
+    as it is, "ycbcr" gives it each of the two as well.
+    """
+    if image.ndim == 2:
+        return restore(image)
+    from PIL import Image
+
+    planes = Image.fromarray(image).convert("YCbCr").split()
+    restored = [
+        plane if number and through == "luma" else Image.fromarray(np.ascontiguousarray(restore(np.asarray(plane))))
+        for number, plane in enumerate(planes)
+    ]
+    return np.asarray(Image.merge("YCbCr", restored).convert("RGB"))

@@ -7,13 +7,15 @@ from typing import NamedTuple
 from ced import settings
 from ced.adapters import photographs
 from ced.adapters.storage import sha256, write_bytes
-from ced.config import EvaluateConfig, fingerprint
+from ced.config import RELEASED, EvaluateConfig, VisionConfig, fingerprint
 from ced.errors import ConfigError, InputError
 from ced.methods import command, spec
-from ced.methods.given import Folder, has_qualities
-from ced.methods.network import Jpeg, Network
+from ced.methods.given import Folder, has_qualities, of_colour
+from ced.methods.network import Jpeg, Network, PerQuality
 from ced.methods.protocol import Method
 from ced.methods.spec import Spec
+
+_QUALITY = "{quality}"
 
 
 class Prepared(NamedTuple):
@@ -25,30 +27,39 @@ class Prepared(NamedTuple):
     content: str  # a digest of what it will do
     folder: str = ""  # that a command runs in
     timeout: float = 0.0  # seconds, of a command
+    qualities: tuple[int, ...] = ()  # that have a network of their own: {quality} in `target`
+    through: str = "luma"  # how a restorer of luminance takes a colour image: "luma" alone, or all of "ycbcr"
 
 
-def prepare(asked: Spec, config: EvaluateConfig, store: Path) -> Prepared:
+Wanted = EvaluateConfig | VisionConfig  # qualities, colours, and the seconds of a command
+
+
+def prepare(asked: Spec, config: Wanted, store: Path) -> Prepared:
     """Find out whether a method can work, before any work. Models of MLflow are copied into `store`.
 
     Raises ConfigError, InputError, FormatError or ServiceError.
     """
     if asked.kind == spec.JPEG:
         return Prepared(asked.name, spec.JPEG, "", "")
+    if asked.kind == RELEASED:
+        from ced import restore
+
+        return restorer(asked.name, restore.RELEASED, config.colours)
     if asked.kind == spec.FOLDER:
         return _folder(asked, config)
     if asked.kind == spec.COMMAND:
         return _command(asked, config)
     if asked.kind == spec.MODEL:
-        return restorer(asked.name, _fetched(asked.target, store), config.colour)
+        return restorer(asked.name, _fetched(asked.target, store), config.colours)
     if asked.kind == spec.RESTORER:
-        return restorer(asked.name, Path(asked.target), config.colour)
+        return _restorers(asked, config)
     raise ConfigError(f"method {asked.name}: say where it is, as {asked.name}=DIR or with --models DIR")
 
 
-def restorer(name: str, folder: Path, colour: str, content: str = "") -> Prepared:
+def restorer(name: str, folder: Path, colours: tuple[str, ...], content: str = "") -> Prepared:
     """A restorer's folder; `content` is its digest where it is known. Raises FormatError, ConfigError."""
     found = Prepared(name, spec.RESTORER, str(folder.resolve()), content or digest(folder))
-    if open_method(found).colour == "rgb" and colour != "rgb":
+    if open_method(found).colour == "rgb" and set(colours) != {"rgb"}:
         raise ConfigError(f"method {name}: {folder} restores colour images alone; use --colour rgb")
     return found
 
@@ -64,10 +75,11 @@ def digest(folder: Path) -> str:
 @functools.lru_cache(maxsize=16)
 def open_method(prepared: Prepared) -> Method:
     """The method, ready to restore; loaded once a process."""
+    if prepared.kind == spec.RESTORER and prepared.qualities:
+        networks = {quality: _network(prepared, _at(prepared.target, quality)) for quality in prepared.qualities}
+        return PerQuality(prepared.name, networks)
     if prepared.kind == spec.RESTORER:
-        from ced import restore  # and with it torch: jpeg, folders and commands do without
-
-        return Network(prepared.name, restore.Restorer.load(prepared.target))
+        return _network(prepared, prepared.target)
     if prepared.kind == spec.FOLDER:
         return Folder(prepared.name, Path(prepared.target))
     if prepared.kind == spec.COMMAND:
@@ -76,21 +88,50 @@ def open_method(prepared: Prepared) -> Method:
     return Jpeg()
 
 
-def _folder(asked: Spec, config: EvaluateConfig) -> Prepared:
+def _restorers(asked: Spec, config: Wanted) -> Prepared:
+    """One restorer for all quality factors or, with {quality} in its path, one for each, as in the paper."""
+    if _QUALITY not in asked.target:
+        return restorer(asked.name, Path(asked.target), config.colours)
+    each = {q: restorer(asked.name, Path(_at(asked.target, q)), config.colours) for q in config.qualities}
+    content = fingerprint({str(quality): one.content for quality, one in each.items()})
+    return Prepared(asked.name, spec.RESTORER, str(Path(asked.target).resolve()), content, qualities=config.qualities)
+
+
+def _at(target: str, quality: int) -> str:
+    return target.replace(_QUALITY, str(quality))
+
+
+def _network(prepared: Prepared, folder: str) -> Network:
+    from ced import restore  # and with it torch: jpeg, folders and commands do without
+
+    return Network(prepared.name, restore.Restorer.load(folder), prepared.through)
+
+
+def _folder(asked: Spec, config: Wanted) -> Prepared:
     folder = Path(asked.target)
     if not folder.is_dir():
         raise InputError(f"method {asked.name}: {folder}: no such folder; give one of restored images")
-    if has_qualities(folder):
-        missing = [f"q{quality}" for quality in config.qualities if not (folder / f"q{quality}").is_dir()]
-        if missing:
-            raise InputError(f"method {asked.name}: {folder} has no {', '.join(missing)}; restore these qualities too")
-    elif len(config.qualities) > 1:
-        raise InputError(f"method {asked.name}: {folder} has no q10, q20, ...; with several qualities it needs them")
+    tops = {colour: of_colour(folder, colour) for colour in config.colours}
+    if len(set(tops.values())) < len(tops):
+        raise InputError(f"method {asked.name}: {folder} has no y and rgb; with several colours it needs them")
+    for top in tops.values():
+        _check_qualities(asked.name, top, config.qualities)
     content = photographs.content(photographs.find((str(folder),)))
     return Prepared(asked.name, spec.FOLDER, str(folder.resolve()), content)
 
 
-def _command(asked: Spec, config: EvaluateConfig) -> Prepared:
+def _check_qualities(name: str, folder: Path, qualities: tuple[int, ...]) -> None:
+    if not folder.is_dir():
+        raise InputError(f"method {name}: {folder}: no such folder; restore images of this colour too")
+    if has_qualities(folder):
+        missing = [f"q{quality}" for quality in qualities if not (folder / f"q{quality}").is_dir()]
+        if missing:
+            raise InputError(f"method {name}: {folder} has no {', '.join(missing)}; restore these qualities too")
+    elif len(qualities) > 1:
+        raise InputError(f"method {name}: {folder} has no q10, q20, ...; with several qualities it needs them")
+
+
+def _command(asked: Spec, config: Wanted) -> Prepared:
     program = command.program(command.words(asked.name, asked.target)) or Path()
     status = program.stat()
     content = fingerprint(asked.target, str(program), status.st_size, status.st_mtime_ns)

@@ -1,9 +1,10 @@
-"""How a method is written: NAME, or NAME=WHERE with a restorer's folder, an MLflow model, images or a command."""
+"""How a method is written: NAME, or NAME=WHERE: a restorer's folder, the one that comes with ced, an MLflow model,
+images or a command."""
 
 import re
 from typing import NamedTuple
 
-from ced.config import METHOD_NAME
+from ced.config import METHOD_NAME, RELEASED
 from ced.errors import ConfigError
 
 JPEG, TRAINED, RESTORER, MODEL, FOLDER, COMMAND = "jpeg", "trained", "restorer", "model", "folder", "command"
@@ -12,7 +13,7 @@ _IS_COMMAND = re.compile(rf"\s*[^=,]+=\s*{COMMAND}:")
 
 
 class Spec(NamedTuple):
-    """A method as it was asked for. `target`: a folder, an MLflow URI or a command line; "" for jpeg and trained."""
+    """A method as it was asked for. `target`: a folder, an MLflow URI or a command line, or ""."""
 
     name: str
     kind: str
@@ -20,7 +21,8 @@ class Spec(NamedTuple):
 
 
 def parse(text: str) -> Spec:
-    """`jpeg`, `ced-gt`, `mine=DIR`, `mine=models:/ced@champion`, `mine=folder:DIR` or `mine=command:PROGRAM ...`.
+    """`jpeg`, `released`, `ced-gt`, `mine=DIR`, `mine=released`, `mine=models:/ced@champion`, `mine=folder:DIR` or
+    `mine=command:PROGRAM ...`.
 
     Raises ConfigError.
     """
@@ -28,9 +30,13 @@ def parse(text: str) -> Spec:
     if not re.fullmatch(METHOD_NAME, name) or name == "original":
         raise ConfigError(f"method {text!r}: name it with letters, digits and . _ + - (original is taken)")
     if not given:
-        return Spec(name, JPEG if name == JPEG else TRAINED)
+        return Spec(name, name if name in (JPEG, RELEASED) else TRAINED)
     if name == JPEG:
         raise ConfigError(f"method {text!r}: jpeg is the damaged image itself; give yours another name")
+    if target == RELEASED:
+        return Spec(name, RELEASED)
+    if name == RELEASED:
+        raise ConfigError(f"method {text!r}: released is the restorer that comes with ced; give yours another name")
     if target.startswith(_MODELS):
         return Spec(name, MODEL, target)
     kind, colon, rest = target.partition(":")

@@ -47,6 +47,21 @@ def decode(data: bytes) -> Network:
     return module
 
 
+def start(module: Network, data: bytes) -> None:
+    """Put the weights of `encode` into `module`. Raises FormatError where they are of another network."""
+    stored = decode(data)
+    there, here = _settings(stored), _settings(module)
+    differing = [f"{name} {there.get(name)} is not {here.get(name)}" for name in here if there.get(name) != here[name]]
+    if differing:
+        raise FormatError(f"weights of another network ({', '.join(differing)})")
+    module.load_state_dict(stored.state_dict())
+
+
+def _settings(module: Network) -> dict[str, Any]:
+    header = _header(module)
+    return {**header.pop("network"), **header}
+
+
 def _header(module: Network) -> dict[str, Any]:
     return {
         "format": FORMAT,

@@ -16,6 +16,7 @@ _NAMES = {
     "ced-gt": "CED-GT",
     "arcnn": "AR-CNN",
     "galteri-mse": "Galteri-MSE",
+    "released": "CED-GT (released)",
     "classifier": "Classifier",
 }
 _COLOURS = {"y": "luminance", "rgb": "RGB"}

@@ -10,6 +10,7 @@ from ced.report.model import Report
 from ced.report.section_curves import curves_section
 from ced.report.section_pictures import pictures_section
 from ced.report.section_table import table_section
+from ced.report.section_vision import vision_section
 
 
 def page(report: Report, figures: Sequence[Figure] = ()) -> str:
@@ -21,6 +22,7 @@ def page(report: Report, figures: Sequence[Figure] = ()) -> str:
     """
     sections = [
         ("results", "Results", table_section(report.rows)),
+        ("vision", "Detection and segmentation", vision_section(report.vision)),
         ("pictures", "Pictures", pictures_section(report.pictures)),
         ("figures", "Figures", figures_section(figures)),
         ("training", "Training", curves_section(report.curves)),

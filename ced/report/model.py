@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -95,6 +96,58 @@ class Spectra:
     versions: tuple[tuple[str, Spectrum], ...]  # "original" first
 
 
+@dataclass(frozen=True)
+class VisionRow:
+    """How well one method lets a detector and a segmenter see, over one set of images in one colour."""
+
+    dataset: str
+    colour: str  # "rgb", or "y": luminance as gray
+    quality: int  # JPEG quality factor; 0 for the original
+    method: str
+    images: int
+    map: float  # mean AP at an overlap of 0.5, VOC 2007's 11 points
+    map_area: float  # the same by the area under the curve
+    miou: float
+    ap: dict[str, float]  # 11-point AP of each of the 20 classes; nan where the images have none
+    ap_area: dict[str, float]
+    iou: dict[str, float]  # of each of the 21 classes
+    failures: int = 0  # images that the method did not restore
+
+
+class Models(NamedTuple):
+    """What looked at the images."""
+
+    detector: str
+    segmenter: str
+
+    def note(self, where: str = "In brackets") -> str:
+        """Who looked, and what stands `where`."""
+        return (
+            f"Detector {self.detector}, segmenter {self.segmenter}. {where}: the paper's Table 3, whose models are "
+            "Faster R-CNN and FCN-8s: compare the differences between methods, not the figures."
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """What a detector and a segmenter saw in one version of an image: a PNG, boxes left and classes right."""
+
+    image: str
+    colour: str  # "rgb" or "y"
+    quality: int  # 0 for the original
+    method: str
+    png: bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Vision:
+    """Table 3 of one set of images, and drawings of some of them."""
+
+    rows: tuple[VisionRow, ...]
+    models: Models
+    drawings: tuple[Drawing, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Report:
     """Everything on the page."""
@@ -107,3 +160,4 @@ class Report:
     spectra: Spectra | None = None
     channels: tuple[str, ...] = ()  # of figure 6: "1-1" to "8-8"
     crop: tuple[int, int, int, int] | None = None  # left, top, right, bottom: the region of figures 1, 4 and 5
+    vision: Vision | None = None

@@ -2,46 +2,16 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
 
 from ced.report.groups import display_name
+from ced.report.model import Models, VisionRow
 from ced.report.plain import grid
 
 Colour = Literal["rgb", "y"]
 Measure = Literal["map", "map_area", "miou"]
-
-
-@dataclass(frozen=True)
-class VisionRow:
-    """How well one method lets a detector and a segmenter see, over one set of images in one colour."""
-
-    dataset: str
-    colour: str  # "rgb", or "y": luminance as gray
-    quality: int  # JPEG quality factor; 0 for the original
-    method: str
-    images: int
-    map: float  # mean AP at an overlap of 0.5, VOC 2007's 11 points
-    map_area: float  # the same by the area under the curve
-    miou: float
-    ap: dict[str, float]  # 11-point AP of each of the 20 classes; nan where the images have none
-    ap_area: dict[str, float]
-    iou: dict[str, float]  # of each of the 21 classes
-
-
-class Models(NamedTuple):
-    """What looked at the images."""
-
-    detector: str
-    segmenter: str
-
-    @property
-    def note(self) -> str:
-        return (
-            f"Detector {self.detector}, segmenter {self.segmenter}. In brackets: the paper's Table 3, whose models are "
-            "Faster R-CNN and FCN-8s: compare the differences between methods, not the figures."
-        )
 
 
 # mAP (RGB), mAP (Y), mIoU (RGB), mIoU (Y) on the images of VOC 2007 labelled for both; JPEG at quality factor 10.
@@ -56,9 +26,10 @@ PAPER: dict[str, tuple[float | None, float, float | None, float]] = {
     "original": (0.705, 0.637, 0.631, 0.556),
 }
 PAPER_QUALITY = 10
-_COLOURS = {"rgb": "RGB", "y": "Y"}
-_HEADINGS = {"map": "mAP", "map_area": "mAP area", "miou": "mIoU"}
+COLOURS = {"rgb": "RGB", "y": "Y"}
+HEADINGS = {"map": "mAP", "map_area": "mAP area", "miou": "mIoU"}
 _DIGITS = 3
+FAILED = "†"
 
 
 def printed(measure: str, colour: str, quality: int, method: str) -> float | None:
@@ -71,34 +42,36 @@ def printed(measure: str, colour: str, quality: int, method: str) -> float | Non
 
 def terminal(rows: Iterable[VisionRow], models: Models) -> str:
     """The table as aligned text."""
-    table = _Table(tuple(rows))
-    heading = ["Method", *(f"{_HEADINGS[m]} ({_COLOURS[c]})" for m, c in table.columns)]
+    table = Table(tuple(rows))
+    heading = ["Method", *(f"{HEADINGS[m]} ({COLOURS[c]})" for m, c in table.columns)]
     lines = [[_named(line), *(table.cell(line, column, "{}", "{} ({})") for column in table.columns)] for line in table]
     text = grid(heading, lines, figures=range(1, len(heading)))
-    return "\n".join([table.title, "", *text, "", models.note]) + "\n"
+    return "\n".join([table.title, "", *text, "", *table.notes, models.note()]) + "\n"
 
 
 def markdown(rows: Iterable[VisionRow], models: Models) -> str:
     """The table in GitHub's Markdown."""
-    table = _Table(tuple(rows))
-    heading = [f"{_HEADINGS[m]} ({_COLOURS[c]})" for m, c in table.columns]
+    table = Table(tuple(rows))
+    heading = [f"{HEADINGS[m]} ({COLOURS[c]})" for m, c in table.columns]
     lines = ["| Method | " + " | ".join(heading) + " |", "| --- |" + " ---: |" * len(heading)]
     for line in table:
         cells = [table.cell(line, column, "{}", "{} ({})") for column in table.columns]
         lines.append(f"| {_named(line).replace('|', chr(92) + '|')} | {' | '.join(cells)} |")
-    return "\n".join([f"{table.title}.", "", *lines, "", models.note]) + "\n"
+    return "\n".join([f"{table.title}.", "", *lines, "", *(f"{note}." for note in table.notes), models.note()]) + "\n"
 
 
 def latex(rows: Iterable[VisionRow], models: Models) -> str:
     """The table for LaTeX with booktabs; the paper's figures small, in brackets."""
-    table = _Table(tuple(rows))
+    table = Table(tuple(rows))
     counts = [sum(m.startswith(prefix) for m, _ in table.columns) for prefix in ("map", "miou")]
     groups = rf" & \multicolumn{{{counts[0]}}}{{c}}{{Detection}} & \multicolumn{{{counts[1]}}}{{c}}{{Segmentation}} \\"
-    heading = "".join(f" & {_HEADINGS[m]} ({_COLOURS[c]})" for m, c in table.columns)
-    lines = [f"% {table.title}. {models.note}", rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}", r"\toprule"]
+    heading = "".join(f" & {HEADINGS[m]} ({COLOURS[c]})" for m, c in table.columns)
+    lines = [f"% {table.title}. {models.note()}", *(f"% {note}." for note in table.notes)]
+    lines += [rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}", r"\toprule"]
     lines += [groups, rf"Method{heading} \\", r"\midrule"]
     for line in table:
         cells = [table.cell(line, column, "{}", r"{} {{\scriptsize ({})}}") for column in table.columns]
+        cells = [cell.replace(FAILED, r"\textdagger") for cell in cells]
         lines.append(rf"{_tex(_named(line))} & {' & '.join(cells)} \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
@@ -107,7 +80,7 @@ def comma_separated(rows: Iterable[VisionRow]) -> str:
     """One line for each row, in full precision, with the paper's figures."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    names = ("dataset", "colour", "quality", "method", "images", "map", "map_area", "miou")
+    names = ("dataset", "colour", "quality", "method", "images", "failures", "map", "map_area", "miou")
     writer.writerow((*names, "paper_map", "paper_miou"))
     for row in rows:
         paper = (printed(measure, row.colour, row.quality, row.method) for measure in ("map", "miou"))
@@ -119,34 +92,62 @@ Line = tuple[int, str]  # quality factor, method
 Column = tuple[Measure, str]  # measure, colour
 
 
-class _Table:
-    """Rows arranged by method and quality factor, those of JPEG's kind first and the original last, as in the paper."""
+class Table:
+    """The rows of one set of images by method and quality factor, JPEG's kind first and the original last, as in the
+    paper."""
 
     def __init__(self, rows: Sequence[VisionRow]):
         self._rows = {(row.quality, row.method, row.colour): row for row in rows}
-        colours = [colour for colour in _COLOURS if any(row.colour == colour for row in rows)]
+        colours = [colour for colour in COLOURS if any(row.colour == colour for row in rows)]
         measures: tuple[Measure, ...] = ("map", "map_area", "miou")
         self.columns: list[Column] = [(measure, colour) for measure in measures for colour in colours]
         lines = dict.fromkeys((row.quality, row.method) for row in rows)
         self._lines: list[Line] = sorted(lines, key=lambda line: line[0] or 101)
-        self.title = f"{rows[0].dataset}, {rows[0].images} images" if rows else "nothing"
+        self.title = f"{rows[0].dataset}, {rows[0].images + rows[0].failures} images" if rows else "nothing"
+        failed = [row for row in rows if row.failures]
+        self.notes = [
+            f"{FAILED} {_named((row.quality, row.method))}, {COLOURS[row.colour]}: failed on {row.failures} of "
+            f"{row.images + row.failures} images, so its figures are of other images"
+            for row in failed
+        ]
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[Line]:
         return iter(self._lines)
 
     def cell(self, line: Line, column: Column, alone: str, with_paper: str) -> str:
         """A figure, with the paper's where there is one."""
+        text, theirs = self.figure(line, column), self.paper(line, column)
+        return with_paper.format(text, theirs) if theirs else alone.format(text)
+
+    def figure(self, line: Line, column: Column) -> str:
+        """Our figure, "–" where there is none, marked where the method failed on some images."""
         row = self._rows.get((*line, column[1]))
-        if row is None:
-            return "–"
-        value, paper = getattr(row, column[0]), printed(*column, *line)
-        text = "–" if value != value else f"{value:.{_DIGITS}f}"
-        return alone.format(text) if paper is None else with_paper.format(text, f"{paper:.{_DIGITS}f}")
+        return "–" if row is None else _text(getattr(row, column[0])) + FAILED * bool(row.failures)
+
+    def paper(self, line: Line, column: Column) -> str:
+        """The paper's figure; "" where it has none, or we have no row to set it beside."""
+        there = (*line, column[1]) in self._rows
+        found = printed(*column, *line) if there else None
+        return "" if found is None else _text(found)
+
+    def is_best(self, line: Line, column: Column) -> bool:
+        """Whether no other restoration of JPEGs of this quality has a better figure, and one has a worse."""
+        if not line[0]:
+            return False
+        rivals = {one: self._rows.get((*one, column[1])) for one in self._lines if one[0] == line[0]}
+        whole = {one: row for one, row in rivals.items() if row is not None and not row.failures}
+        texts = {one: _text(getattr(row, column[0])) for one, row in whole.items()}
+        figures = {one: text for one, text in texts.items() if text != "–"}
+        return line in figures and figures[line] == max(figures.values()) != min(figures.values())
 
 
 def _named(line: Line) -> str:
     quality, method = line
     return f"{display_name(method)} (QF {quality})" if quality else display_name(method)
+
+
+def _text(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.{_DIGITS}f}"
 
 
 def _tex(text: str) -> str:

@@ -19,7 +19,7 @@ from ced.config import Config, EvaluateConfig, as_dict
 from ced.errors import ConfigError, InputError
 from ced.methods import Prepared, parse, prepare
 from ced.methods.open import restorer
-from ced.stages import pool
+from ced.stages import pool, tell
 from ced.stages.measure import PARTS, PICTURES, SPECTRA, Task, evaluate_image, part_name, picture_name
 from ced.stages.progress import Progress
 
@@ -27,7 +27,6 @@ logger = logging.getLogger("ced")
 
 FILE, QUARANTINE = "per_image.parquet", "quarantine.parquet"
 _FORM = 2  # of what is measured; another number measures again
-_TOLD, _LENGTH = 3, 120  # failures that are told one by one, and characters of each reason
 
 
 def check(config: Config) -> None:
@@ -94,7 +93,7 @@ def _prepared(text: str, config: EvaluateConfig, restorers: dict[str, Output], p
     asked = parse(text)
     if asked.name in restorers:
         output = restorers[asked.name]
-        return restorer(asked.name, output.path, config.colour, output.manifest.content)
+        return restorer(asked.name, output.path, config.colours, output.manifest.content)
     return prepare(asked, config, place.root)
 
 
@@ -154,13 +153,6 @@ def _tell(output: Output) -> None:
     """Say which images were set aside, and which methods failed where."""
     if output.manifest.counts.get("set aside"):
         rows = pq.read_table(output.path / QUARANTINE).to_pylist()
-        logger.warning("evaluate: %d test images set aside: %s", len(rows), _list(rows, "source"))
-    failed = [row for row in per_image(output) if row["reason"]]
-    for method in dict.fromkeys(row["method"] for row in failed):
-        rows = [row for row in failed if row["method"] == method]
-        logger.warning("evaluate: %s failed %d times: %s", method, len(rows), _list(rows, "image_id"))
-
-
-def _list(rows: list[dict[str, Any]], name: str) -> str:
-    told = "; ".join(f"{row[name]} ({row['reason']}: {row['message'][:_LENGTH]})" for row in rows[:_TOLD])
-    return told + (f"; and {len(rows) - _TOLD} more in {FILE}" if len(rows) > _TOLD else "")
+        told = tell.first(rows, "source", QUARANTINE)
+        logger.warning("evaluate: %d test images set aside: %s", len(rows), told)
+    tell.failures("evaluate", per_image(output), FILE)

@@ -15,18 +15,21 @@ from ced import schema
 from ced.adapters import ray_data, vision, voc
 from ced.adapters.storage import Making, Output, Place, make, write_bytes, write_table
 from ced.config import VisionConfig, as_dict
-from ced.core import canvas, jpeg, segmentation, yolox
+from ced.core import canvas, segmentation, yolox
 from ced.core.colour import luminance
 from ced.core.images import Rejected
 from ced.core.voc import CLASSES, Detections, Objects
 from ced.errors import InputError
+from ced.methods import Damaged, Failed, Prepared, checked, open_method
 from ced.report import overlays
-from ced.stages import vision_methods
+from ced.stages import tell, vision_methods
 from ced.stages.prepare import part_name
 from ced.stages.progress import Progress
 
 FILE, PICTURES = "per_image.parquet", "pictures"
 _PARTS = ".parts"  # one an image, scratch
+_FORM = 2  # of what is found out; another number looks again
+_TOLD = ["image_id", "method", "reason", "message"]
 
 
 class Sources(NamedTuple):
@@ -45,7 +48,7 @@ class Task:
     config: VisionConfig
     sources: Sources
     folder: str
-    methods: tuple[tuple[str, str], ...]  # (method, folder of its restorer; "" for original and jpeg)
+    methods: tuple[Prepared, ...]  # all but the original
 
 
 class Version(NamedTuple):
@@ -54,34 +57,31 @@ class Version(NamedTuple):
     method: str
     quality: int  # 0 for the original
     colour: str
-    image: np.ndarray  # (H, W) or (H, W, 3) uint8
+    image: np.ndarray | Failed  # (H, W) or (H, W, 3) uint8, or why there is none
 
 
-def run(config: VisionConfig, sources: Sources, restorers: dict[str, Output], place: Place, workers: int = 0) -> Output:
-    """Detect and segment in every version of every image, or find it done.
-
-    `restorers` holds an output of `ced.stages.restorers` for each method but "original" and "jpeg". Raises InputError.
-    """
+def run(config: VisionConfig, sources: Sources, place: Place, workers: int = 0) -> Output:
+    """Detect and segment in every version of every image, or find it done. Raises CedError."""
     scenes = voc.find(sources.voc, sources.split)
-    folders = {name: str(restorers[name].path) for name in config.methods if name not in vision_methods.BUILT_IN}
-    for name, folder in folders.items():
-        vision_methods.check(name, folder, config.colours, config.through)
+    methods = vision_methods.prepared(config, place.root)
     vision.load_detector(sources.detector)
     vision.load_segmenter(sources.segmenter, config.fit)
     inputs = {
         "images": voc.content(scenes),
         "detector": vision.content(sources.detector),
         "segmenter": vision.content(sources.segmenter),
-        **{name: restorers[name].manifest.content for name in folders},
+        **{method.name: method.content for method in methods if method.content},
     }
     conventions = {"score": yolox.SCORE, "overlap": yolox.OVERLAP, "fill": canvas.FILL}
-    described = {**as_dict(config), **conventions, "dataset": dataset_name(sources), "schema": schema.VERSION}
-    methods = tuple((name, folders.get(name, "")) for name in config.methods)
+    described = {**as_dict(config), "methods": list(config.names), **conventions, "dataset": dataset_name(sources)}
+    described |= {"schema": schema.VERSION, "form": _FORM}
 
     def produce(making: Making) -> None:
         _produce(Task(config, sources, str(making.folder), methods), scenes, workers, making)
 
-    return make(place, "evaluate-vision", described, inputs, produce)
+    output = make(place, "evaluate-vision", described, inputs, produce)
+    tell.failures("evaluate-vision", pq.read_table(output.path / FILE, columns=_TOLD).to_pylist(), FILE)
+    return output
 
 
 def dataset_name(sources: Sources) -> str:
@@ -92,6 +92,11 @@ def dataset_name(sources: Sources) -> str:
 def per_image(output: Output) -> pa.Table:
     """The rows of per_image.parquet."""
     return pq.read_table(output.path / FILE)
+
+
+def picture_name(number: int, colour: str, quality: int, method: str) -> str:
+    """The file of what was seen in a version of image `number`."""
+    return f"{number:05d}-{colour}-q{quality:03d}-{method}.png"
 
 
 def _produce(task: Task, scenes: list[voc.Scene], workers: int, making: Making) -> None:
@@ -114,7 +119,8 @@ def _produce(task: Task, scenes: list[voc.Scene], workers: int, making: Making) 
     table = pa.concat_tables([pq.read_table(part) for part in parts])
     write_table(making.folder / FILE, table)
     objects = sum(len(scene.boxes) for scene in scenes)
-    making.counts.update(images=len(scenes), objects=objects, rows=table.num_rows)
+    failures = sum(bool(reason) for reason in table["reason"].to_pylist())
+    making.counts.update(images=len(scenes), objects=objects, rows=table.num_rows, failures=failures)
 
 
 def evaluate_image(task: Task, row: ray_data.Row) -> ray_data.Row:
@@ -126,34 +132,59 @@ def evaluate_image(task: Task, row: ray_data.Row) -> ray_data.Row:
     except Rejected as error:
         return answer | {"reason": error.reason, "message": error.message}
     rows = []
-    for version in _versions(task, rgb):
+    for version in _versions(task, scene, rgb):
+        if isinstance(version.image, Failed):
+            rows.append(_facts(task, scene, version, rgb.shape) | _nothing(version.image))
+            continue
         shown = _three_channels(version.image)
         found = _detector(task.sources.detector).detect(shown)
         labels = _segmenter(task.sources.segmenter, task.config.fit).segment(shown)
-        rows.append(_row(task, scene, version, found, segmentation.confusion(mask, labels)))
+        facts = _facts(task, scene, version, shown.shape)
+        rows.append(facts | _found(found, segmentation.confusion(mask, labels)))
         if row["number"] < task.config.pictures:
-            name = f"{row['number']:05d}-{version.colour}-q{version.quality:03d}-{version.method}.png"
+            name = picture_name(row["number"], version.colour, version.quality, version.method)
             write_bytes(Path(task.folder, PICTURES, name), overlays.png(shown, found, scene.objects, labels))
     write_table(Path(task.folder, _PARTS, part_name(row["number"])), pa.Table.from_pylist(rows, schema.VISION))
     return answer
 
 
-def _versions(task: Task, rgb: np.ndarray) -> Iterator[Version]:
+def _versions(task: Task, scene: voc.Scene, rgb: np.ndarray) -> Iterator[Version]:
     """The original once, and each other method at each quality factor, in each colour."""
-    restored = [(name, folder) for name, folder in task.methods if name != vision_methods.ORIGINAL]
     for colour in task.config.colours:
         original = rgb if colour == "rgb" else luminance(rgb)
-        if len(restored) < len(task.methods):
+        if vision_methods.ORIGINAL in task.config.methods:
             yield Version(vision_methods.ORIGINAL, 0, colour, original)
         for quality in task.config.qualities:
-            damaged = jpeg.decode(jpeg.encode(original, quality))
-            for name, folder in restored:
-                restore = vision_methods.load(folder, task.config.through)
-                yield Version(name, quality, colour, restore(damaged))
+            damaged = Damaged.of(f"{scene.name}.jpg", quality, original)
+            for prepared in task.methods:
+                yield Version(prepared.name, quality, colour, _restored(prepared, damaged))
 
 
-def _row(task: Task, scene: voc.Scene, version: Version, found: Detections, confusion: np.ndarray) -> dict[str, object]:
-    height, width = version.image.shape[:2]
+def _restored(prepared: Prepared, damaged: Damaged) -> np.ndarray | Failed:
+    try:
+        return checked(open_method(prepared), damaged)
+    except Failed as failed:
+        return failed
+
+
+def _found(found: Detections, confusion: np.ndarray) -> dict[str, object]:
+    return {
+        "boxes": found.boxes.tolist(),
+        "scores": found.scores.tolist(),
+        "classes": [CLASSES[number] for number in found.classes],
+        "confusion": confusion.astype("<i8").tobytes(),
+        "reason": "",
+        "message": "",
+    }
+
+
+def _nothing(failed: Failed) -> dict[str, object]:
+    nothing: dict[str, object] = {"boxes": [], "scores": [], "classes": [], "confusion": None}
+    return {**nothing, "reason": failed.reason, "message": failed.message}
+
+
+def _facts(task: Task, scene: voc.Scene, version: Version, shape: tuple[int, ...]) -> dict[str, object]:
+    """What a row says of the image, whatever was made of it."""
     truth: Objects = scene.objects
     return {
         "dataset": dataset_name(task.sources),
@@ -161,15 +192,11 @@ def _row(task: Task, scene: voc.Scene, version: Version, found: Detections, conf
         "method": version.method,
         "quality": version.quality,
         "colour": version.colour,
-        "height": height,
-        "width": width,
-        "boxes": found.boxes.tolist(),
-        "scores": found.scores.tolist(),
-        "classes": [CLASSES[number] for number in found.classes],
+        "height": shape[0],
+        "width": shape[1],
         "true_boxes": truth.boxes.tolist(),
         "true_classes": [CLASSES[number] for number in truth.classes],
         "true_difficult": truth.difficult.tolist(),
-        "confusion": confusion.astype("<i8").tobytes(),
     }
 
 

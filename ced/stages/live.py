@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ced.adapters.storage import Place
 from ced.config import Config, fingerprint
-from ced.stages import report
+from ced.stages import provenance
 
 
 @dataclass(frozen=True)
@@ -22,4 +22,4 @@ def of_pipeline(config: Config, place: Place, tracking_uri: str) -> Live:
 
 def pipeline(config: Config, place: Place) -> str:
     """The identity of a pipeline run: the same configuration in the same store is continued."""
-    return fingerprint("pipeline", report.described(config), str(place.root))
+    return fingerprint("pipeline", provenance.described(config), str(place.root))

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from ced.adapters import mlflow_live, mlflow_registry, mlflow_runs, mlflow_tracking, photographs
 from ced.adapters.mlflow_registry import Version
 from ced.adapters.mlflow_runs import Data, Run
-from ced.adapters.storage import MANIFEST, Making, Output, Place, make, write_text
+from ced.adapters.storage import Making, Output, Place, make, write_text
 from ced.config import Config, as_dict, fingerprint
 from ced.errors import FormatError, ServiceError
-from ced.stages import edges, evaluate, live, report, restorers, train
+from ced.stages import edges, evaluate, live, provenance, record, report, restorers, train
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -28,7 +28,6 @@ logger = logging.getLogger("ced")
 
 FILE = "publish.json"
 _FORM = 1  # of what is published; another number publishes again
-_FIGURES = ("psnr", "psnr_b", "ssim", "bef_mse_bound", "bef_mse", "ssim_gaussian", "w1", "energy")
 _GATES = ("psnr", "psnr_b", "ssim")
 _NOT_MEASURES = ("methods", "pictures", "timeout", "lpips")  # settings that do not change a method's figures
 _EVALUATION, _METHOD, _REASON = "ced.evaluation", "ced.method", "ced.reason"  # tags of a version
@@ -84,7 +83,7 @@ def run(config: Config, made: Made, place: Place, tracking_uri: str) -> Output:
         shutil.rmtree(publication.scratch)
         write_text(making.folder / FILE, json.dumps(outcome, indent=1) + "\n")
 
-    _forget_lost(place.of("publish", fingerprint("publish", described, inputs)), tracking_uri)
+    record.forget_lost(place.of("publish", fingerprint("publish", described, inputs)), tracking_uri)
     return make(place, "publish", described, inputs, produce)
 
 
@@ -94,13 +93,6 @@ def decide(ours: float, theirs: float, gate: str, champion: str) -> Decision:
     relation = "above" if better else "level with" if ours == theirs else "not above"
     reason = f"{gate} {ours:.4f} is {relation} the {theirs:.4f} of version {champion}"
     return Decision(better, reason, champion, theirs)
-
-
-def _forget_lost(folder: Path, tracking_uri: str) -> None:
-    """A registry in a file that was removed holds nothing any more: what was published to it is published again."""
-    file = mlflow_tracking.database(tracking_uri)
-    if file is not None and not file.exists():
-        (folder / MANIFEST).unlink(missing_ok=True)
 
 
 def _publish(publication: Publication) -> dict[str, Any]:
@@ -137,14 +129,13 @@ def _publish(publication: Publication) -> dict[str, Any]:
 
 def _log_parent(publication: Publication, run: Run) -> None:
     made = publication.made
-    mlflow_runs.log_params(run, report.described(publication.config))
+    mlflow_runs.log_params(run, provenance.described(publication.config))
     stages = {"prepare": made.prepared, "edges": made.classes, "label": made.labelled, "evaluate": made.evaluated}
     mlflow_runs.log_tags(run, {f"ced.{stage}": output.manifest.fingerprint for stage, output in stages.items()})
     mlflow_runs.log_tags(run, {f"ced.{stage}.content": output.manifest.content for stage, output in stages.items()})
     mlflow_runs.log_data(run, [_training_data(made), _test_data(publication)])
     rows = report.rows_of(made.evaluated)
-    figures = {f"{row.method}/q{row.quality}/{name}": getattr(row, name) for row in rows for name in _FIGURES}
-    mlflow_runs.log_metrics(run, figures)
+    mlflow_runs.log_metrics(run, report.figures_of(rows))
     pages = [made.reported.path / report.RESULTS, made.reported.path / report.PAGE]
     mlflow_runs.log_files(run, [*pages, made.classes.path / edges.FILE, made.evaluated.path / evaluate.FILE])
     for folder in (report.STRIPS, report.FIGURES):

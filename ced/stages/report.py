@@ -1,15 +1,13 @@
 """The end of stage 5: per_image.parquet -> the table, results.json, report.html and the paper's figures."""
 
-import dataclasses
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from ced import __version__
-from ced.adapters import photographs
 from ced.adapters.storage import Making, Output, Place, make, write_bytes, write_text
 from ced.config import Config, FiguresConfig, as_dict
 from ced.errors import ConfigError
@@ -19,35 +17,29 @@ from ced.report.figures import figures
 from ced.report.latex import latex
 from ced.report.model import Picture, Report, Row
 from ced.report.sheet import sheet
-from ced.stages import evaluate, means, pool, shown
+from ced.stages import evaluate, means, pool, provenance, shown
 
 RESULTS, PAGE, TABLE = "results.json", "report.html", "table"
 STRIPS, FIGURES = "strips", "figures"  # folders
 _FORM = 2  # of what is made; another number makes it again
+_FIGURES = ("psnr", "psnr_b", "ssim", "bef_mse_bound", "bef_mse", "ssim_gaussian", "w1", "energy", "lpips")
 _PACKAGES = ("torch", "ray", "prefect", "mlflow", "pyarrow", "numpy", "pillow")
 
 
 def run(config: Config, evaluated: Output, trained: dict[str, Output], place: Place) -> Output:
     """Make results.json, report.html, figures/ and strips/ of an evaluation, or find them made. Raises ConfigError."""
-    return redraw(described(config), config.figures, evaluated, trained, place)
+    return redraw(provenance.described(config), config.figures, evaluated, trained, place)
 
 
 def redraw(
     told: dict[str, Any], chosen: FiguresConfig, evaluated: Output, trained: dict[str, Output], place: Place
 ) -> Output:
-    """The same from what decided the results, as `described` tells it. Raises ConfigError for a picture or crop."""
+    """The same from what decided the results, told by `provenance`. Raises ConfigError for a picture or crop."""
     told = {**told, "figures": as_dict(chosen)}
     _check_crop(shown.pictures(evaluated, chosen.images), chosen)  # before anything is written
     inputs = {name: output.manifest.content for name, output in {"evaluate": evaluated, **trained}.items()}
     produce = partial(_produce, told, chosen, evaluated, trained)
     return make(place, "report", {"config": told, "version": __version__, "form": _FORM}, inputs, produce)
-
-
-def described(config: Config) -> dict[str, Any]:
-    """What decided the results: all settings but `cluster`, the sources without queries and passwords."""
-    images = tuple(map(photographs.shown, config.images))
-    told = dataclasses.replace(config, images=images, test_images=photographs.shown(config.test_images))
-    return {key: value for key, value in as_dict(told).items() if key != "cluster"}
 
 
 def rows_of(evaluated: Output) -> tuple[Row, ...]:
@@ -58,6 +50,11 @@ def rows_of(evaluated: Output) -> tuple[Row, ...]:
         groups.setdefault(key, []).append(one)
     pooled = pool.figures(evaluated)
     return tuple(means.row(key, ones, pooled[key[1], key[3]]) for key, ones in groups.items())
+
+
+def figures_of(rows: Iterable[Row]) -> dict[str, float]:
+    """The figures as MLflow is told them, by name."""
+    return {f"{row.method}/q{row.quality}/{name}": getattr(row, name) for row in rows for name in _FIGURES}
 
 
 def _produce(

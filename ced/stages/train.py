@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ced.adapters import mlflow_live
-from ced.adapters.storage import Making, Output, Place, make
+from ced.adapters.storage import Making, Output, Place, make, sha256
 from ced.config import BASELINES, Config, TrainConfig, as_dict
+from ced.errors import InputError
 from ced.stages import edges
 from ced.stages.progress import clock
 from ced.training.job import TrainJob
@@ -29,11 +30,15 @@ _UNFINISHED = ("checkpoint.pt",)  # of no use once the weights are there
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """What training reads: labelled examples, their classes and, for CED-EST, a trained classifier."""
+    """What training reads: labelled examples, their classes and, for CED-EST, a trained classifier.
+
+    `start` is a folder with weights to begin with: what `ced train -o` wrote, or a restorer.
+    """
 
     labelled: Output
     classes: Output
     classifier: Output | None = None
+    start: Path | None = None
 
 
 def run(model: str, config: Config, data: Data, place: Place, device: str = "", live: "Live | None" = None) -> Output:
@@ -48,12 +53,25 @@ def run(model: str, config: Config, data: Data, place: Place, device: str = "", 
         if data.classifier is None:
             raise ValueError("ced-est is trained with the estimates of a classifier")
         inputs["classifier"] = data.classifier.manifest.content
+    if data.start:
+        inputs["start"] = sha256(weights_in(data.start, model))[:16]
     described = {"model": model, "channels": config.prepare.channels, **_described(model, config, train)}
     told = partial(_told, model, config, described, live) if live is not None else _untold
     output = make(place, f"train-{model}", described, inputs, partial(_produce, model, config, data, device, told))
     if live is not None and output.reused:
         mlflow_live.rest(_in_mlflow(model, config, described, live, output.path))
     return output
+
+
+def weights_in(folder: Path, model: str) -> Path:
+    """The weights of `model` in what `ced train -o` wrote, or in a restorer. Raises InputError where there are none."""
+    from ced import restore
+
+    part = restore.CLASSIFIER if model == "classifier" else restore.AUTOENCODER
+    for path in (folder / f"train-{model}" / WEIGHTS, folder / part):
+        if path.is_file():
+            return path
+    raise InputError(f"{folder}: no weights of {model} to start from; give what `ced train -o` wrote, or a restorer")
 
 
 def curve(output: Output) -> list[dict[str, float]]:
@@ -104,6 +122,7 @@ def _produce(
         network=config.network,
         train=config.classifier if model == "classifier" else config.autoencoder,
         channels=config.prepare.channels,
+        start=str(weights_in(data.start, model)) if data.start else "",
     )
     logger.info("%s: %s", model, size(model, config))
     if not (making.folder / WEIGHTS).exists():  # killed between the last step and the manifest

@@ -27,6 +27,7 @@ class TrainJob:
     network: NetworkConfig  # of C, E and D
     train: TrainConfig
     channels: int
+    start: str = ""  # path of weights to begin with, instead of random ones
 
     def __post_init__(self) -> None:
         if self.model not in MODELS:
@@ -59,7 +60,7 @@ def fingerprint(job: TrainJob) -> str:
     """16 hex digits of everything that decides the outcome: settings and contents of inputs, never paths.
 
     The data count by the manifest.json beside them, where there is one.
-    Raises InputError where the classes or the classifier are missing.
+    Raises InputError where the classes, the classifier or the weights to start from are missing.
     """
     manifest = Path(job.labelled, "manifest.json")
     parts: dict[str, Any] = {
@@ -69,6 +70,8 @@ def fingerprint(job: TrainJob) -> str:
         "classes": "" if job.model in WITHOUT_CLASSES else _digest(Path(job.classes)),
         "classifier": _digest(Path(job.classifier)) if job.model == "ced-est" else "",
     }
+    if job.start:
+        parts["start"] = _digest(Path(job.start))
     network = {} if job.model in BASELINES else dataclasses.asdict(job.network)
     return config.fingerprint(parts, network, dataclasses.asdict(job.train))
 

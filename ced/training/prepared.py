@@ -68,12 +68,14 @@ class Prepared:
 
 
 def prepare(job: TrainJob, context: WorkerContext) -> Prepared:
-    """Find what `job` names. The network's weights are drawn from torch's random numbers.
+    """Find what `job` names. The network's weights are drawn from torch's random numbers, or those it starts from.
 
     Raises InputError or FormatError for inputs that are missing or do not fit each other.
     """
     classes = None if job.model in WITHOUT_CLASSES else _classes(job.classes)
     network, task = _assemble(job, classes, context.device)
+    if job.start:
+        _start(network, job.start)
     stored = [name for name in task.columns if name != "labels" or job.model != "ced-est"]
     examples = data.find(job.labelled, stored, job.channels, classes.count if classes else 255)
     split = data.split(examples.sources, job.train.validation_fraction)
@@ -83,6 +85,13 @@ def prepare(job: TrainJob, context: WorkerContext) -> Prepared:
     unjudged = Prepared(job, network, task, examples, split, estimator, {})
     held = unjudged.planes(data.spread(split.validation, _VALIDATED), context.device)
     return dataclasses.replace(unjudged, validation=held)
+
+
+def _start(network: Network, path: str) -> None:
+    try:
+        weights.start(network, jobs.read(path))
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}; give weights that were trained with the same settings") from None
 
 
 def _assemble(job: TrainJob, classes: Classes | None, device: torch.device) -> tuple[Network, Task]:

@@ -108,7 +108,7 @@ def test_only_ced_speaks(undisturbed: Path) -> None:
 def test_results_json_has_the_promised_shape(undisturbed: Path) -> None:
     stored = json.loads((undisturbed.parent / "report" / "results.json").read_text())
     assert set(stored) == {"versions", "config", "rows"}
-    assert [row["method"] for row in stored["rows"]] == ["jpeg", "ed", "ced-est", "ced-gt"]
+    assert [row["method"] for row in stored["rows"]] == ["jpeg", "ed", "ced-est", "ced-gt", "released"]
     keys = {"dataset", "quality", "colour", "method", "images", "psnr", "psnr_b", "ssim", "bef_mse_bound"}
     more = {"ssim_gaussian", "w1", "energy", "seconds_per_megapixel", "bef_mse", "failures"}
     assert all(set(row) >= keys | more for row in stored["rows"])

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from mlflow import MlflowClient
 from PIL import Image
 from skimage import data
 
+from ced.adapters import mlflow_tracking
 from ced.adapters.storage import Output, Store
 from ced.cli.main import main
 from ced.config import EvaluateConfig
@@ -186,3 +188,11 @@ def test_the_command_line_from_images_to_every_form_of_the_table(
     before = {path: path.stat().st_mtime_ns for path in made}
     assert main(line) == 0
     assert {path: path.stat().st_mtime_ns for path in before} == before, "the second run has worked again"
+    run = told[told.index("MLflow: run ") :].split()[2]
+    assert f"MLflow: run {run} of ced" in capsys.readouterr().out, "the second run has told MLflow again"
+    client = MlflowClient(mlflow_tracking.local_uri(tmp_path / "store"))
+    found = client.get_run(run)
+    assert found.data.metrics["cp/q30/psnr"] == rows["cp"]["psnr"] and "given/q30/psnr" not in found.data.metrics
+    assert found.data.params["methods"] == "jpeg,given,cp" and found.info.status == "FINISHED"
+    kept = {one.path for one in client.list_artifacts(run)}
+    assert kept >= names | {"per_image.parquet", "pooled.parquet", "quarantine.parquet"}

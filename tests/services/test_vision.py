@@ -1,5 +1,6 @@
 """Table 3 on a real Ray, with models that are really run."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -13,22 +14,22 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from mlflow import MlflowClient
 from PIL import Image
 
 from ced import restore
-from ced.adapters import vision
+from ced.adapters import mlflow_tracking, vision
 from ced.adapters.storage import Output, Store
 from ced.cli import main
 from ced.config import NetworkConfig, VisionConfig
 from ced.errors import InputError
 from ced.nets import weights
 from ced.nets.autoencoder import AutoEncoder
-from ced.stages import evaluate_vision, report_vision, restorers
+from ced.stages import evaluate_vision, report_vision
 from ced.stages.evaluate_vision import Sources
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
-CONFIG = VisionConfig(methods=("original", "jpeg", "dark"), qualities=(10, 40), colours=("rgb", "y"), pictures=1)
 REAL = Path(__file__).parents[3] / "shared" / "data"
 OBJECTS = 5
 
@@ -46,24 +47,31 @@ def network(offset: float) -> AutoEncoder:
     return made
 
 
-@pytest.fixture(scope="module")
-def dark(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Output]:
-    """A luminance restorer that makes everything black: nothing can be seen any more."""
-    folder = tmp_path_factory.mktemp("dark")
-    for name, content in restore.files("ed", weights.encode(network(-2))).items():
+def write(folder: Path, offset: float) -> Path:
+    """A luminance restorer's folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in restore.files("ed", weights.encode(network(offset))).items():
         (folder / name).write_bytes(content)
-    return {"dark": restorers.given("dark", folder)}
+    return folder
 
 
 @pytest.fixture(scope="module")
-def made(sources: Sources, dark: dict[str, Output], tmp_path_factory: pytest.TempPathFactory) -> Output:
-    return evaluate_vision.run(CONFIG, sources, dark, Store(tmp_path_factory.mktemp("made")))
+def config(tmp_path_factory: pytest.TempPathFactory) -> VisionConfig:
+    """With a luminance restorer that makes everything black, so that nothing can be seen any more, and a program."""
+    dark = write(tmp_path_factory.mktemp("dark"), -2)
+    methods = ("original", "jpeg", f"dark={dark}", "copied=command:cp {input} {output}")
+    return VisionConfig(methods=methods, qualities=(10, 40), colours=("rgb", "y"), pictures=1)
+
+
+@pytest.fixture(scope="module")
+def made(sources: Sources, config: VisionConfig, tmp_path_factory: pytest.TempPathFactory) -> Output:
+    return evaluate_vision.run(config, sources, Store(tmp_path_factory.mktemp("made")))
 
 
 def test_every_image_has_a_row_for_each_version(made: Output) -> None:
     rows = pq.read_table(made.path / "per_image.parquet").to_pylist()
-    assert made.manifest.counts == {"images": 4, "objects": OBJECTS, "rows": len(rows)}
-    assert len(rows) == 4 * 2 * (1 + 2 * 2)
+    assert made.manifest.counts == {"images": 4, "objects": OBJECTS, "rows": len(rows), "failures": 0}
+    assert len(rows) == 4 * 2 * (1 + 2 * 3)
     assert len({(row["image_id"], row["method"], row["quality"], row["colour"]) for row in rows}) == len(rows)
 
 
@@ -79,33 +87,63 @@ def test_the_scores_are_those_of_what_is_there_to_see(made: Output) -> None:
         assert rows["y", quality, "dark"].iou["dog"] == 0
 
 
+def test_a_program_that_hands_its_input_on_is_the_jpeg_itself(made: Output) -> None:
+    rows = {(row.colour, row.quality, row.method): row for row in report_vision.rows_of(made)}
+    for colour in ("rgb", "y"):
+        for quality in (10, 40):
+            jpeg, copied = rows[colour, quality, "jpeg"], rows[colour, quality, "copied"]
+            assert repr(dataclasses.replace(copied, method="jpeg")) == repr(jpeg)  # nan is not equal to itself
+
+
+def test_a_method_that_fails_on_some_images_is_counted_and_named(
+    sources: Sources, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A folder in which one of four images is missing, and one has another size."""
+    (tmp_path / "restored").mkdir()
+    for path in sorted(Path(sources.voc, "JPEGImages").iterdir())[1:]:
+        with Image.open(path) as image:
+            image = image.convert("RGB")
+        image = image.crop((0, 0, 40, 40)) if path.stem == "2007_000001" else image
+        image.save(tmp_path / "restored" / f"{path.stem}.png")
+    config = VisionConfig(methods=("original", f"mine=folder:{tmp_path / 'restored'}"), pictures=0)
+    output = evaluate_vision.run(config, sources, Store(tmp_path / "store"))
+    assert output.manifest.counts["failures"] == 2
+    _, mine = report_vision.rows_of(output)
+    assert (mine.images, mine.failures) == (2, 2)
+    (told,) = [record.getMessage() for record in caplog.records if "failed" in record.getMessage()]
+    assert told.startswith("evaluate-vision: mine failed 2 times: 2007_000000 (no file: ")
+    assert "2007_000001 (another size: 40x40 RGB, not 64x48 RGB)" in told
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_same_bytes_on_one_worker_or_more(
-    made: Output, sources: Sources, dark: dict[str, Output], tmp_path: Path, workers: int
+    made: Output, sources: Sources, config: VisionConfig, tmp_path: Path, workers: int
 ) -> None:
-    again = evaluate_vision.run(CONFIG, sources, dark, Store(tmp_path), workers)
+    again = evaluate_vision.run(config, sources, Store(tmp_path), workers)
     assert again.manifest.parts == made.manifest.parts
 
 
 def test_finished_work_is_found_and_a_changed_model_is_not(
-    made: Output, sources: Sources, dark: dict[str, Output], tmp_path: Path
+    made: Output, sources: Sources, config: VisionConfig, tmp_path: Path
 ) -> None:
     store = Store(made.path.parents[1])
-    assert evaluate_vision.run(CONFIG, sources, dark, store).reused
+    assert evaluate_vision.run(config, sources, store).reused
     other = Path(shutil.copy(sources.detector, tmp_path / "other.onnx"))
-    assert evaluate_vision.run(CONFIG, sources._replace(detector=str(other)), dark, store).reused  # the same bytes
+    assert evaluate_vision.run(config, sources._replace(detector=str(other)), store).reused  # the same bytes
     import onnx
 
     model = onnx.load(other)
     model.doc_string = "another"
     onnx.save(model, other)
-    changed = evaluate_vision.run(CONFIG, sources._replace(detector=str(other)), dark, store)
+    changed = evaluate_vision.run(config, sources._replace(detector=str(other)), store)
     assert not changed.reused and changed.path != made.path
-    copied = Path(shutil.copytree(dark["dark"].path, tmp_path / "restorer"))
-    assert evaluate_vision.run(CONFIG, sources, {"dark": restorers.given("dark", copied)}, store).reused
-    darker = network(-3)
-    (copied / restore.AUTOENCODER).write_bytes(weights.encode(darker))
-    assert not evaluate_vision.run(CONFIG, sources, {"dark": restorers.given("dark", copied)}, store).reused
+    dark = next(text for text in config.methods if text.startswith("dark=")).removeprefix("dark=")
+    copied = Path(shutil.copytree(dark, tmp_path / "restorer"))
+    methods = tuple(text.replace(dark, str(copied)) for text in config.methods)
+    moved = dataclasses.replace(config, methods=methods)
+    assert evaluate_vision.run(moved, sources, store).reused  # the content, not the place
+    write(copied, -3)
+    assert not evaluate_vision.run(moved, sources, store).reused
 
 
 def test_a_bad_image_is_named_and_the_others_are_kept(sources: Sources, tmp_path: Path) -> None:
@@ -114,12 +152,12 @@ def test_a_bad_image_is_named_and_the_others_are_kept(sources: Sources, tmp_path
     (folder / "JPEGImages" / "2007_000001.png").write_bytes(good[:60])
     config, store = VisionConfig(methods=("jpeg",), pictures=0), Store(tmp_path / "store")
     with pytest.raises(InputError, match="image 2007_000001 \\(.*\\) cannot be evaluated; repair it or take out"):
-        evaluate_vision.run(config, sources._replace(voc=str(folder)), {}, store)
+        evaluate_vision.run(config, sources._replace(voc=str(folder)), store)
     assert len(list(tmp_path.glob("store/evaluate-vision/*/.parts/part-*.parquet"))) == 3
 
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
-    made: Output, sources: Sources, dark: dict[str, Output], tmp_path: Path
+    made: Output, sources: Sources, config: VisionConfig, tmp_path: Path
 ) -> None:
     """kill -9 of the driver as soon as its first part is there; then the same again."""
     script = f"""
@@ -127,12 +165,11 @@ from pathlib import Path
 from ced.adapters import ray_cluster
 from ced.adapters.storage import Store
 from ced.config import VisionConfig
-from ced.stages import evaluate_vision, restorers
+from ced.stages import evaluate_vision
 from ced.stages.evaluate_vision import Sources
-config = {CONFIG!r}
-dark = {{"dark": restorers.given("dark", Path({str(dark["dark"].path)!r}))}}
+config = {config!r}
 with ray_cluster.session("local"):
-    evaluate_vision.run(config, {sources!r}, dark, Store(Path({str(tmp_path)!r})), workers=1)
+    evaluate_vision.run(config, {sources!r}, Store(Path({str(tmp_path)!r})), workers=1)
 """
     driver = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
     deadline = time.monotonic() + 120
@@ -143,7 +180,7 @@ with ray_cluster.session("local"):
     driver.wait()
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("evaluate-vision/*/.parts/part-*.parquet")}
     assert not list(tmp_path.glob("evaluate-vision/*/manifest.json"))
-    output = evaluate_vision.run(CONFIG, sources, dark, Store(tmp_path))
+    output = evaluate_vision.run(config, sources, Store(tmp_path))
     assert output.manifest.parts == made.manifest.parts
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
@@ -158,9 +195,23 @@ def test_the_command_prints_the_table_and_writes_the_report(
     assert "voc, 4 images" in said and "JPEG (QF 10)" in said and "Original" in said
     names = {path.relative_to(tmp_path / "report").as_posix() for path in (tmp_path / "report").rglob("*.*")}
     assert names == {
-        *("results.json", "table.md", "table.tex", "table.csv"),
+        *("report.html", "results.json", "table.md", "table.tex", "table.csv"),
         *("pictures/00000-rgb-q000-original.png", "pictures/00000-rgb-q010-jpeg.png"),
     }
+    run = said[said.index("MLflow:    run ") :].split()[2]
+    client = MlflowClient(mlflow_tracking.local_uri(tmp_path / "store"))
+    found = client.get_run(run)
+    rows = json.loads((tmp_path / "report" / "results.json").read_text())["rows"]
+    for row in rows:
+        for measure in ("map", "map_area", "miou"):
+            assert found.data.metrics[f"{row['method']}/q{row['quality']}/rgb/{measure}"] == row[measure]
+    assert (found.info.status, found.data.params["dataset"]) == ("FINISHED", "voc")
+    assert {one.path for one in client.list_artifacts(run)} == {*map(str, _tops(names)), "per_image.parquet"}
+    assert {one.path for one in client.list_artifacts(run, "pictures")} == {n for n in names if "/" in n}
+
+
+def _tops(names: set[str]) -> set[str]:
+    return {name.partition("/")[0] for name in names}
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="VOC 2007 and the models are not on this machine")
@@ -177,7 +228,7 @@ def test_the_real_models_see_less_in_real_jpegs(tmp_path: Path) -> None:
     models = (str(REAL / "models" / "yolox_nano.onnx"), str(REAL / "models" / "deeplabv3_mnv2_pascal_quant.tflite"))
     sources = Sources(str(tmp_path / "voc"), "", *models)
     config = VisionConfig(qualities=(5,), pictures=0)
-    output = evaluate_vision.run(config, sources, {}, Store(tmp_path / "store"))
+    output = evaluate_vision.run(config, sources, Store(tmp_path / "store"))
     original, jpeg = report_vision.rows_of(output)
     assert original.images == 4
     assert original.map > 0.7 > jpeg.map

@@ -2,13 +2,13 @@
 
 import pytest
 
+from ced.cli.arguments import parser
 from ced.cli.evaluate import configuration, methods
-from ced.cli.main import _parser
 from ced.errors import ConfigError
 
 
 def configured(*arguments: str):  # type: ignore[no-untyped-def]
-    return configuration(_parser().parse_args(["evaluate", "--images", "x", *arguments])).evaluate
+    return configuration(parser().parse_args(["evaluate", "--images", "x", *arguments])).evaluate
 
 
 def test_everything_has_its_place() -> None:

@@ -10,26 +10,27 @@ from ced.errors import ConfigError
 
 
 def test_methods_are_names_and_folders() -> None:
-    assert methods("original, jpeg,mine=some/folder", None) == {
-        "original": None,
-        "jpeg": None,
-        "mine": Path("some/folder"),
-    }
-    assert methods("jpeg,ed", "models") == {"jpeg": None, "ed": Path("models/restorer-ed")}
+    assert methods(["original, jpeg,mine=some/folder"], None) == ("original", "jpeg", "mine=some/folder")
+    assert methods(["jpeg,ed"], "models") == ("jpeg", "ed=models/restorer-ed")
+    command = "qs=command:jpegqs -q 3,4 {input} {output}"
+    asked = ["original", "best=models:/ced@champion,old=folder:some/images", command]
+    assert methods(asked, None) == ("original", "best=models:/ced@champion", "old=folder:some/images", command)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("ed", "--methods ed: say where it is, as ed=DIR or with --models DIR"),
-        ("ed=", "--methods ed: say where it is"),
+        ("ed=", "method 'ed=': nothing behind '='; say where it is"),
         ("jpeg,jpeg", "--methods: jpeg is named twice"),
-        ("jpeg=folder", "--methods jpeg=folder: jpeg is no restorer"),
+        ("jpeg=folder", "method 'jpeg=folder': jpeg is the damaged image itself"),
+        ("original=folder", "original is taken"),
+        ("mine", "--methods: unknown method 'mine'"),
     ],
 )
 def test_bad_methods_are_one_clear_line(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        methods(text, None)
+        methods([text], None)
 
 
 def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, *arguments: str, **others: str) -> tuple[int, str]:

@@ -26,10 +26,13 @@ def test_both_experiments_print_the_papers_figures_beside_ours(
     assert f"ours {ours}" in " ".join(told.split()) and "paper 0.3094 0.3169 0.3178" in " ".join(told.split())
     assert f"{found['examples']} held-out examples" in told
 
-    assert main(["experiment", "decoder-weights", *options]) == 0
+    models = tmp_path / "models"
+    assert main(["train", "ced-gt", *options, "-o", str(models)]) == 0
+    weights = (models / "train-ced-gt" / "model.safetensors").stat().st_mtime_ns
+    assert main(["experiment", "decoder-weights", *options, "--models", str(models)]) == 0
+    assert (models / "train-ced-gt" / "model.safetensors").stat().st_mtime_ns == weights, "taken, not trained"
     told = " ".join(capsys.readouterr().out.split())
-    path = next((tmp_path / "store" / "experiment-decoder-weights").glob("*/experiment.json"))
-    found = json.loads(path.read_text())
+    found = json.loads((models / "experiment-decoder-weights" / "experiment.json").read_text())
     assert f"with q (CED-GT) {found['ced-gt']['w_f']:.4f} {found['ced-gt']['w_q']:.4f}" in told
     assert f"ratio of w_f - w_q: ours {found['ratio']:.2f}, the paper's 1.74" in told
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ced.cli.main import _parser, main
+from ced.cli.arguments import parser
+from ced.cli.main import main
 from ced.recipes import configure
 
 
@@ -33,7 +34,9 @@ def test_help_is_instant_and_imports_nothing_heavy() -> None:
         times.append(time.perf_counter() - started)
     assert "photographs in, tables" in " ".join(done.stdout.split())
     assert min(times) < 0.5
-    script = "import sys, ced.cli.main as m; m._parser(); print([n for n in HEAVY if n in sys.modules])"
+    script = (
+        "import sys, ced.cli.main, ced.cli.arguments as m; m.parser(); print([n for n in HEAVY if n in sys.modules])"
+    )
     heavy = "HEAVY = ('numpy', 'torch', 'ray', 'prefect', 'mlflow', 'pyarrow', 'PIL', 'rich', 'matplotlib')\n"
     done = subprocess.run([sys.executable, "-c", heavy + script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -119,7 +122,7 @@ def test_recipes_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_a_pattern_is_a_setting_beside_others() -> None:
     line = ["prepare", "--set", "prepare.size=32", "--pattern", "*/test/*=x.JPEG", "--set", "prepare.seed=1"]
-    settings = _parser().parse_args(line).settings
+    settings = parser().parse_args(line).settings
     assert settings == ["prepare.size=32", "prepare.pattern=*/test/*=x.JPEG", "prepare.seed=1"]
     assert configure("paper", None, None, settings).prepare.pattern == "*/test/*=x.JPEG"
-    assert _parser().parse_args(["prepare"]).settings == []
+    assert parser().parse_args(["prepare"]).settings == []

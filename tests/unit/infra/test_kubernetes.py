@@ -14,7 +14,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from ced.cli.main import _parser
+from ced.cli.arguments import parser
 from ced.recipes import RECIPES
 
 ROOT = Path(__file__).parents[3]
@@ -149,7 +149,7 @@ def test_the_job_runs_a_command_that_exists_on_the_cluster() -> None:
     assert JOB["spec"]["clusterSelector"] == {"ray.io/cluster": CLUSTER["metadata"]["name"]}
     python, option, module, *arguments = shlex.split(JOB["spec"]["entrypoint"])
     assert (python, option, module) == ("python", "-m", "ced")
-    parsed = _parser().parse_args(arguments)
+    parsed = parser().parse_args(arguments)
     assert parsed.command == "run"
     assert parsed.recipe in RECIPES
     assert parsed.store == "/store"

@@ -1,5 +1,6 @@
 """A small untrained restorer, and a damaged photograph."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,8 @@ from ced.nets import weights
 from ced.nets.autoencoder import AutoEncoder
 
 
-def write_restorer(folder: Path, channels: int) -> Path:
-    torch.manual_seed(0)
+def _write_restorer(folder: Path, channels: int, seed: int = 0) -> Path:
+    torch.manual_seed(seed)
     network = NetworkConfig(width=8, width_half=4, width_full=4, blocks=1)
     folder.mkdir(parents=True, exist_ok=True)
     model = AutoEncoder(network, channels, conditioned=False)
@@ -27,13 +28,18 @@ def write_restorer(folder: Path, channels: int) -> Path:
 
 
 @pytest.fixture(scope="session")
+def write_restorer() -> Callable[..., Path]:
+    return _write_restorer
+
+
+@pytest.fixture(scope="session")
 def gray_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_restorer(tmp_path_factory.mktemp("models") / "gray", 1)
+    return _write_restorer(tmp_path_factory.mktemp("models") / "gray", 1)
 
 
 @pytest.fixture(scope="session")
 def colour_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_restorer(tmp_path_factory.mktemp("models") / "colour", 3)
+    return _write_restorer(tmp_path_factory.mktemp("models") / "colour", 3)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ced.methods import Damaged, Failed, checked
-from ced.methods.given import Folder, pixels
+from ced.methods.given import Folder, of_colour, pixels
 
 
 def save(path: Path, image: np.ndarray) -> None:
@@ -35,6 +35,17 @@ def test_qualities_have_folders_of_their_own(tmp_path: Path, gray: Damaged) -> N
     other = Damaged(gray.name, 30, gray.stream, gray.image)
     with pytest.raises(Failed, match="q30"):
         checked(Folder("mine", tmp_path), other)
+
+
+def test_colours_have_folders_of_their_own_above_the_qualities(tmp_path: Path, gray: Damaged, colour: Damaged) -> None:
+    save(tmp_path / "y" / "q10" / "man.png", 255 - gray.image)
+    save(tmp_path / "rgb" / "q20" / "cat.png", 255 - colour.image)
+    method = Folder("mine", tmp_path)
+    assert np.array_equal(checked(method, gray), 255 - gray.image)
+    assert np.array_equal(checked(method, colour), 255 - colour.image)
+    assert of_colour(tmp_path / "y", "y") == tmp_path / "y", "qualities are no colours"
+    with pytest.raises(Failed, match=r"rgb/q10/below/man\.\* is not there"):
+        checked(method, Damaged(gray.name, 10, gray.stream, np.stack([gray.image] * 3, axis=2)))
 
 
 def test_an_image_of_a_single_file_has_no_folder_in_its_name(tmp_path: Path, gray: Damaged) -> None:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ced.methods import Damaged, Failed, checked
-from ced.methods.network import Jpeg, Network
+from ced.methods.network import Jpeg, Network, planewise
 from ced.restore import Restorer
 
 
@@ -32,6 +32,24 @@ def test_a_luminance_model_restores_the_luma_of_a_colour_image(colour: Damaged, 
     expected = restorer.restore_planes(luma[None])[0].astype(int)
     ours = np.asarray(Image.fromarray(restored).convert("YCbCr"))[..., 0].astype(int)
     assert np.median(np.abs(ours - expected)) <= 1  # to RGB and back, rounded and clipped
+
+
+def test_planewise_gives_the_function_the_planes_that_it_is_asked_for(gray: Damaged, colour: Damaged) -> None:
+    seen: list[np.ndarray] = []
+
+    def inverted(plane: np.ndarray) -> np.ndarray:
+        seen.append(plane)
+        return 255 - plane
+
+    assert np.array_equal(planewise(inverted, gray.image, "ycbcr"), 255 - gray.image)
+    luma, blue, red = (np.asarray(plane) for plane in Image.fromarray(colour.image).convert("YCbCr").split())
+    for through, given in (("luma", [luma]), ("ycbcr", [luma, blue, red])):
+        seen.clear()
+        restored = planewise(inverted, colour.image, through)
+        assert len(seen) == len(given) and all(map(np.array_equal, seen, given))
+        planes = [255 - luma, *((255 - blue, 255 - red) if through == "ycbcr" else (blue, red))]
+        expected = Image.merge("YCbCr", [Image.fromarray(plane) for plane in planes]).convert("RGB")
+        assert np.array_equal(restored, np.asarray(expected))
 
 
 def test_a_colour_model_restores_all_three_planes(colour: Damaged, colour_model: Path) -> None:

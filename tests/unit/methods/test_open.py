@@ -3,16 +3,19 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ced.config import EvaluateConfig
+from ced.config import EvaluateConfig, VisionConfig
+from ced.core.metrics import blocking_effect_factor
 from ced.errors import CedError
-from ced.methods import Damaged, checked, open_method, parse, prepare
-from ced.methods.open import restorer
+from ced.methods import Damaged, Failed, checked, open_method, parse, prepare
+from ced.methods.open import digest, restorer
+from ced.restore import RELEASED
 
 TWO = EvaluateConfig(qualities=(10, 20))
 
@@ -25,7 +28,59 @@ def test_a_restorers_folder(gray_model: Path, gray: Damaged, tmp_path: Path) -> 
     assert method.name == "mine"
     assert checked(method, gray).shape == gray.image.shape
     assert open_method(prepared) is method, "loaded once"
-    assert restorer("mine", gray_model, "y", "known").content == "known"
+    assert restorer("mine", gray_model, ("y",), "known").content == "known"
+
+
+def test_the_restorer_that_comes_with_ced(gray: Damaged, tmp_path: Path) -> None:
+    prepared = prepare(parse("ours=released"), TWO, tmp_path)
+    assert prepared.name == "ours" and prepared.content == digest(RELEASED)
+    assert checked(open_method(prepared), gray).shape == gray.image.shape
+
+
+def test_a_restorer_opens_with_the_way_that_colour_takes(gray_model: Path, colour: Damaged, tmp_path: Path) -> None:
+    prepared = prepare(parse(f"mine={gray_model}"), TWO, tmp_path)
+    luma = checked(open_method(prepared), colour)
+    ycbcr = checked(open_method(prepared._replace(through="ycbcr")), colour)
+    assert not np.array_equal(luma, ycbcr)
+
+
+def test_a_folder_of_two_colours_needs_both_and_their_qualities(tmp_path: Path, gray: Damaged) -> None:
+    both = VisionConfig(methods=("jpeg",), colours=("rgb", "y"), qualities=(10, 20))
+    asked = parse(f"mine=folder:{tmp_path / 'made'}")
+    for quality in (10, 20):
+        (tmp_path / "made" / f"q{quality}").mkdir(parents=True)
+    with pytest.raises(CedError, match="made has no y and rgb; with several colours it needs them"):
+        prepare(asked, both, tmp_path)
+    (tmp_path / "made" / "y" / "q10").mkdir(parents=True)
+    with pytest.raises(CedError, match="made/rgb: no such folder; restore images of this colour too"):
+        prepare(asked, both, tmp_path)
+    (tmp_path / "made" / "rgb" / "q10").mkdir(parents=True)
+    with pytest.raises(CedError, match="made/rgb has no q20"):
+        prepare(asked, both, tmp_path)
+    for colour in ("y", "rgb"):
+        (tmp_path / "made" / colour / "q20").mkdir()
+        Image.fromarray(gray.image).save(tmp_path / "made" / colour / "q20" / "man.png")
+    assert prepare(asked, both, tmp_path).kind == "folder"
+
+
+def test_a_restorer_for_each_quality_factor(tmp_path: Path, gray: Damaged, write_restorer: Callable[..., Path]) -> None:
+    """The paper has one network for each: 10 and 20 are restored by different ones, in whatever order."""
+    for quality in (10, 20):
+        write_restorer(tmp_path / f"q{quality}" / "ed", 1, seed=quality)
+    asked = parse(f"mine={tmp_path}/q{{quality}}/ed")
+    prepared = prepare(asked, TWO, tmp_path)
+    method = open_method(prepared)
+    assert (method.name, method.colour) == ("mine", "any")
+    for quality in (20, 10):
+        single = open_method(prepare(parse(f"one={tmp_path}/q{quality}/ed"), TWO, tmp_path))
+        damaged = Damaged.of("man.png", quality, gray.image)
+        assert np.array_equal(checked(method, damaged), checked(single, damaged))
+    with pytest.raises(Failed, match="none is for quality factor 30"):
+        checked(method, Damaged.of("man.png", 30, gray.image))
+    write_restorer(tmp_path / "q20" / "ed", 1, seed=3)
+    assert prepare(asked, TWO, tmp_path).content != prepared.content
+    with pytest.raises(CedError, match="q30"):
+        prepare(asked, EvaluateConfig(qualities=(10, 30)), tmp_path)
 
 
 def test_a_folder_of_images_changes_with_its_files(tmp_path: Path, gray: Damaged) -> None:
@@ -54,6 +109,14 @@ def test_a_command_changes_with_its_program(tmp_path: Path) -> None:
     before = prepare(asked, TWO, tmp_path).content
     program.write_text("#!/bin/sh\ncp -p $1 $2\n")
     assert prepare(asked, TWO, tmp_path).content != before
+
+
+def test_the_released_restorer_needs_nothing_trained(tmp_path: Path, gray: Damaged) -> None:
+    prepared = prepare(parse("released"), TWO, tmp_path)
+    assert prepared.content == digest(RELEASED)
+    method = open_method(prepared)
+    assert (method.name, method.colour) == ("released", "any")
+    assert blocking_effect_factor(checked(method, gray)) < blocking_effect_factor(gray.image) / 2
 
 
 def test_jpeg_needs_nothing(tmp_path: Path, gray: Damaged) -> None:

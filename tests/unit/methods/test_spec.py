@@ -10,6 +10,7 @@ from ced.methods.spec import COMMAND, FOLDER, JPEG, MODEL, RESTORER, TRAINED, Sp
     ("text", "spec"),
     [
         ("jpeg", Spec("jpeg", JPEG)),
+        ("released", Spec("released", "released")),
         (" ced-gt ", Spec("ced-gt", TRAINED)),
         ("ced-gt=models/restorer-ced-gt", Spec("ced-gt", RESTORER, "models/restorer-ced-gt")),
         ("mine=C:/odd=name", Spec("mine", RESTORER, "C:/odd=name")),
@@ -31,6 +32,7 @@ def test_what_a_text_means(text: str, spec: Spec) -> None:
         ("a/b=DIR", "name it with letters"),
         ("original=DIR", "original is taken"),
         ("jpeg=DIR", "the damaged image itself"),
+        ("released=DIR", "comes with ced"),
         ("mine=", "say where it is"),
         ("mine=folder:", "say where it is"),
         ("mine=command: ", "say where it is"),

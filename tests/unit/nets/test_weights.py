@@ -132,3 +132,25 @@ def test_a_missing_setting_is_refused_not_guessed(tiny: NetworkConfig) -> None:
     del header["network"]["slope"]
     with pytest.raises(FormatError, match="slope"):
         weights.decode(headed(header))
+
+
+def test_a_network_starts_from_weights(network: NetworkConfig, awake: Callable) -> None:
+    trained, fresh = awake(AutoEncoder(network, 1, True)), AutoEncoder(network, 1, True)
+    weights.start(fresh, weights.encode(trained))
+    assert weights.encode(fresh) == weights.encode(trained)
+    assert all(parameter.requires_grad for parameter in fresh.parameters())
+
+
+def test_weights_of_another_network_are_no_start(network: NetworkConfig) -> None:
+    fresh = AutoEncoder(network, 1, True)
+    before = weights.encode(fresh)
+    wider = dataclasses.replace(network, width=network.width + 8)
+    for other, clause in (
+        (AutoEncoder(wider, 1, True), f"width {wider.width} is not {network.width}"),
+        (AutoEncoder(network, 3, True), "channels 3 is not 1"),
+        (AutoEncoder(network, 1, False), "conditioned False is not True"),
+        (Classifier(network, 1, 7), "kind classifier is not autoencoder"),
+    ):
+        with pytest.raises(FormatError, match=clause):
+            weights.start(fresh, weights.encode(other))
+    assert weights.encode(fresh) == before

@@ -1,6 +1,7 @@
 """Table 3 in four forms, with the paper's figures where it has them."""
 
 import csv
+import dataclasses
 import io
 import math
 
@@ -24,6 +25,27 @@ ROWS = (
     row("original", "y", 0, 0.7),
     row("jpeg", "y", 10, 0.35),
 )
+
+
+FAILING = dataclasses.replace(row("mine", "rgb", 10, 0.5), images=211, failures=2)
+
+
+def test_failures_are_marked_and_told_below() -> None:
+    told = "† mine (QF 10), RGB: failed on 2 of 213 images, so its figures are of other images"
+    rows = (row("jpeg"), FAILING)
+    terminal = table3.terminal(rows, MODELS)
+    assert terminal.splitlines()[0] == "voc, 213 images"
+    assert next(line.split() for line in terminal.splitlines() if line.startswith("mine"))[-3:] == [
+        *("0.500†", "0.510†", "0.700†"),
+    ]
+    assert told in terminal.splitlines()
+    assert "| mine (QF 10) | 0.500† | 0.510† | 0.700† |" in table3.markdown(rows, MODELS)
+    assert f"{told}." in table3.markdown(rows, MODELS)
+    latex = table3.latex(rows, MODELS)
+    assert r"0.500\textdagger & 0.510\textdagger & 0.700\textdagger" in latex and f"% {told}." in latex
+    lines = list(csv.DictReader(io.StringIO(table3.comma_separated(rows))))
+    assert [(line["images"], line["failures"]) for line in lines] == [("213", "0"), ("211", "2")]
+    assert "†" not in table3.terminal(ROWS, MODELS)
 
 
 def test_the_papers_figures_stand_where_the_paper_prints_them() -> None:

@@ -14,7 +14,7 @@ from ced.adapters import vision, voc
 from ced.config import VisionConfig
 from ced.core import jpeg, segmentation
 from ced.core.colour import luminance
-from ced.stages import evaluate_vision
+from ced.stages import evaluate_vision, vision_methods
 from ced.stages.evaluate_vision import Sources, Task
 
 BOTH = VisionConfig(methods=("original", "jpeg"), qualities=(10, 20), colours=("rgb", "y"), pictures=1)
@@ -27,7 +27,7 @@ def sources(tiny_voc: Path, tiny_detector: Path, tiny_segmenter: Path) -> Source
 
 def evaluate(sources: Sources, folder: Path, number: int = 0, config: VisionConfig = BOTH) -> list[dict]:
     scene = voc.find(sources.voc)[number]
-    task = Task(config, sources, str(folder), tuple((name, "") for name in config.methods))
+    task = Task(config, sources, str(folder), vision_methods.prepared(config, folder))
     answer = evaluate_vision.evaluate_image(task, {"number": number, "scene": json.dumps(scene)})
     assert answer == {"name": scene.name, "reason": "", "message": ""}
     table = pq.read_table(folder / ".parts" / f"part-{number:05d}.parquet")
@@ -86,6 +86,31 @@ def test_without_the_original_only_the_others_are_looked_at(sources: Sources, tm
     assert not (tmp_path / "pictures").exists()
 
 
+def test_a_method_that_fails_has_a_row_that_says_why(sources: Sources, tmp_path: Path) -> None:
+    """A program that restores nothing; the other method and the other images go on."""
+    config = VisionConfig(methods=("jpeg", "none=command:sh -c 'echo lost >&2; exit 3' {input} {output}"), pictures=1)
+    good, bad = evaluate(sources, tmp_path, config=config)
+    assert (good["reason"], good["message"]) == ("", "")
+    assert (bad["method"], bad["reason"], bad["message"]) == ("none", "exit code", "sh ended with 3 (lost)")
+    assert bad["boxes"] == bad["scores"] == bad["classes"] == [] and bad["confusion"] is None
+    assert (bad["height"], bad["width"], bad["true_boxes"]) == (48, 64, good["true_boxes"])
+    assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["00000-rgb-q010-jpeg.png"]
+
+
+def test_images_restored_elsewhere_are_what_is_looked_at(sources: Sources, tmp_path: Path) -> None:
+    """A folder that holds the original instead of the damaged image: what is seen is what is seen in the original."""
+    scene = voc.find(sources.voc)[2]
+    rgb, _ = voc.read(scene)
+    (tmp_path / "restored").mkdir()
+    Image.fromarray(rgb).save(tmp_path / "restored" / f"{scene.name}.png")
+    methods = ("original", "jpeg", f"perfect=folder:{tmp_path / 'restored'}")
+    config = VisionConfig(methods=methods, qualities=(1,), pictures=0)
+    original, jpeg, perfect = evaluate(sources, tmp_path, 2, config)
+    for column in ("boxes", "scores", "classes", "confusion"):
+        assert perfect[column] == original[column]
+    assert jpeg["scores"] != original["scores"]
+
+
 def test_the_first_images_are_drawn(sources: Sources, tmp_path: Path) -> None:
     evaluate(sources, tmp_path, 0)
     evaluate(sources, tmp_path, 1)
@@ -100,7 +125,7 @@ def test_a_bad_image_says_why(sources: Sources, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(sources.voc, tmp_path / "voc"))
     (folder / "JPEGImages" / "2007_000000.png").write_bytes(b"words")
     scene = voc.find(str(folder))[0]
-    task = Task(BOTH, sources, str(tmp_path), (("jpeg", ""),))
+    task = Task(BOTH, sources, str(tmp_path), ())
     answer = evaluate_vision.evaluate_image(task, {"number": 0, "scene": json.dumps(scene)})
     assert (answer["name"], answer["reason"]) == ("2007_000000", "not an image")
     assert not (tmp_path / ".parts").exists()

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pytest
 
 from ced import schema
-from ced.adapters import mlflow_tracking
 from ced.adapters.storage import Making, Output, Store, make, write_table
 from ced.config import Config
 from ced.errors import ServiceError
@@ -81,19 +80,6 @@ def test_nobody_at_the_address_is_told_in_time_and_the_publication_stays_unfinis
         publish.run(Config(), made, Store(tmp_path), "http://me:secret@127.0.0.1:9")
     assert "\n" not in str(caught.value) and "secret" not in str(caught.value)
     assert not list(tmp_path.glob("publish/*/manifest.json"))
-
-
-def test_a_publication_to_a_file_that_is_gone_is_forgotten(tmp_path: Path) -> None:
-    folder = tmp_path / "publish"
-    folder.mkdir()
-    (folder / "manifest.json").write_text("{}")
-    (tmp_path / "mlflow.db").write_text("")
-    publish._forget_lost(folder, mlflow_tracking.local_uri(tmp_path))
-    publish._forget_lost(folder, "http://localhost:5000")
-    assert (folder / "manifest.json").exists()
-    (tmp_path / "mlflow.db").unlink()
-    publish._forget_lost(folder, mlflow_tracking.local_uri(tmp_path))
-    assert not (folder / "manifest.json").exists()
 
 
 def test_figures_that_are_not_finite_are_null_in_json() -> None:

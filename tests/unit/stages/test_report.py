@@ -8,7 +8,6 @@ import pytest
 
 from ced import schema
 from ced.adapters.storage import Manifest, Output, write_table
-from ced.config import Config
 from ced.core.metrics import bef_mse_bound
 from ced.stages import evaluate, pool, report
 
@@ -69,10 +68,3 @@ def test_a_report_is_copied_whole(tmp_path: Path) -> None:
     manifest = Manifest("report", "f", {}, {}, {}, {"report.html": "x", "strips/00.png": "y"})
     report.copy(Output(made, manifest, reused=True), tmp_path / "copy")
     assert (tmp_path / "copy" / "strips" / "00.png").read_text() == "strips/00.png"
-
-
-def test_the_sources_are_described_without_queries_and_passwords() -> None:
-    config = Config(images=("s3://K:P@b/x?endpoint_override=h", "/a/b"), test_images="https://h/t.zip?token=P")
-    told = report.described(config)
-    assert (told["images"], told["test_images"]) == (["s3://b/x", "/a/b"], "https://h/t.zip")
-    assert "cluster" not in told

@@ -35,7 +35,14 @@ def row(image: str, method: str, right: bool, colour: str = "rgb") -> dict:
         "true_classes": ["dog", "dog", "cat"],
         "true_difficult": [False, True, False],
         "confusion": confusion.tobytes(),
+        "reason": "",
+        "message": "",
     }
+
+
+def failed(image: str, method: str) -> dict:
+    nothing: dict = {"boxes": [], "scores": [], "classes": [], "confusion": None}
+    return {**row(image, method, True), **nothing, "reason": "no file", "message": "b.* is not there"}
 
 
 ROWS = [row("a", "original", True), row("a", "jpeg", True), row("b", "original", True), row("b", "jpeg", False)]
@@ -48,7 +55,10 @@ def evaluated(tmp_path: Path) -> Output:
         write_table(making.folder / "per_image.parquet", TABLE)
         write_bytes(making.folder / "pictures" / "00000-rgb-q010-jpeg.png", b"png")
 
-    return make(Folder(tmp_path / "made"), "evaluate-vision", {"fit": "native"}, {"images": "0123"}, produce)
+        making.counts.update(images=2, objects=4)
+
+    told = {"fit": "native", "through": "", "dataset": "voc"}
+    return make(Folder(tmp_path / "made"), "evaluate-vision", told, {"images": "0123"}, produce)
 
 
 def test_rows_are_over_all_images_of_a_method() -> None:
@@ -60,6 +70,14 @@ def test_rows_are_over_all_images_of_a_method() -> None:
     assert (jpeg.iou["background"], jpeg.iou["dog"], jpeg.iou["cat"]) == (1, 0.5, 0)
     assert jpeg.miou == 0.5
     assert np.isnan(jpeg.ap["cow"]) and np.isnan(jpeg.iou["cow"])
+
+
+def test_failures_are_counted_and_not_taken_for_blindness() -> None:
+    table = pa.Table.from_pylist([row("a", "mine", True), failed("b", "mine"), failed("a", "none")], schema.VISION)
+    mine, none = report_vision.summarise(table)
+    assert (mine.images, mine.failures, mine.map, mine.miou) == (1, 1, 0.5, 1)
+    assert (none.images, none.failures) == (0, 1)
+    assert np.isnan([none.map, none.map_area, none.miou]).all()
 
 
 def test_the_order_of_the_images_plays_no_part() -> None:
@@ -83,6 +101,8 @@ def test_the_files_say_the_same(evaluated: Output, tmp_path: Path) -> None:
     assert results["rows"][0]["ap"]["cow"] is None
     assert results["config"] == {
         "fit": "native",
+        "through": "",
+        "dataset": "voc",
         "detector": "d.onnx",
         "segmenter": "s.tflite",
         "inputs": {"images": "0123"},
@@ -93,6 +113,15 @@ def test_the_files_say_the_same(evaluated: Output, tmp_path: Path) -> None:
     assert r"0.500 {\scriptsize (0.705)}" in (reported.path / "table.tex").read_text()
     assert (reported.path / "pictures" / "00000-rgb-q010-jpeg.png").read_bytes() == b"png"
     assert reported.manifest.counts == {"rows": 2, "pictures": 1}
+    page = (reported.path / "report.html").read_text()
+    assert "0.500" in page and "cG5n" in page, "the table, and the drawing embedded"
+    assert "4 objects" in page and "d.onnx" in page
+
+
+def test_mlflow_is_told_every_figure() -> None:
+    told = report_vision.figures_of(report_vision.summarise(TABLE))
+    assert told["original/q0/rgb/miou"] == 1 and told["jpeg/q10/rgb/map_area"] == 0.25
+    assert len(told) == 2 * 3
 
 
 def test_a_finished_report_is_found(evaluated: Output, tmp_path: Path) -> None:

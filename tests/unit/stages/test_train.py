@@ -7,6 +7,8 @@ import pytest
 
 from ced.adapters.storage import Manifest, Output, Store
 from ced.config import Config, override
+from ced.errors import InputError
+from ced.restore import RELEASED
 from ced.stages import train
 
 REPORT = {"step": 50, "steps": 200, "loss": 1.23456, "images_per_second": 75.0, "batch_size": 16}
@@ -57,3 +59,14 @@ def test_a_network_of_other_authors_is_not_trained_anew_for_another_shape_of_our
             model, Config(), Config().autoencoder
         )
     assert train._described("ed", wider, wider.autoencoder) != train._described("ed", Config(), Config().autoencoder)
+
+
+def test_where_weights_to_start_from_are_found(tmp_path: Path) -> None:
+    trained = tmp_path / "models" / "train-ed"
+    trained.mkdir(parents=True)
+    (trained / train.WEIGHTS).touch()
+    assert train.weights_in(tmp_path / "models", "ed") == trained / train.WEIGHTS
+    assert train.weights_in(RELEASED, "classifier") == RELEASED / "classifier.safetensors"
+    assert train.weights_in(RELEASED, "ced-gt") == RELEASED / "autoencoder.safetensors"
+    with pytest.raises(InputError, match="models: no weights of classifier to start from"):
+        train.weights_in(tmp_path / "models", "classifier")

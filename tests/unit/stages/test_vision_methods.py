@@ -1,4 +1,4 @@
-"""The seam: what a spec does to an image, in luminance and in the three ways through colour."""
+"""The methods of Table 3: what is opened, and the way that RGB takes through a model."""
 
 from pathlib import Path
 
@@ -9,8 +9,9 @@ from PIL import Image
 from skimage import data
 
 from ced import restore
-from ced.config import NetworkConfig
-from ced.errors import FormatError, InputError
+from ced.config import NetworkConfig, VisionConfig
+from ced.errors import CedError, FormatError, InputError
+from ced.methods import Damaged, checked, open_method
 from ced.nets import weights
 from ced.nets.autoencoder import AutoEncoder
 from ced.stages import vision_methods
@@ -44,52 +45,79 @@ def brighter(plane: np.ndarray) -> np.ndarray:
     return np.clip(plane.astype(int) + OFFSET, 0, 255).astype(np.uint8)
 
 
+def damaged(image: np.ndarray) -> Damaged:
+    return Damaged("cat.jpg", 10, b"", image)
+
+
+def restored(folder: str, through: str, image: np.ndarray, tmp_path: Path) -> np.ndarray:
+    """What the method makes of an image, as a worker opens it."""
+    colour = "rgb" if image.ndim == 3 else "y"
+    config = VisionConfig(methods=("original", f"mine={folder}"), colours=(colour,), through=through)
+    (prepared,) = vision_methods.prepared(config, tmp_path)
+    return checked(open_method(prepared), damaged(image))
+
+
 def ycbcr(rgb: np.ndarray) -> list[np.ndarray]:
     return [np.asarray(plane) for plane in Image.fromarray(rgb).convert("YCbCr").split()]
 
 
-def test_jpeg_is_left_as_it_is() -> None:
-    assert np.array_equal(vision_methods.load("")(RGB), RGB)
+def merged(*planes: np.ndarray) -> np.ndarray:
+    return np.asarray(Image.merge("YCbCr", [Image.fromarray(plane) for plane in planes]).convert("RGB"))
 
 
-def test_luminance_goes_through_the_model(luminance_model: str) -> None:
-    plane = RGB[..., 1]
-    assert np.array_equal(vision_methods.load(luminance_model)(plane), brighter(plane))
+def test_luminance_goes_through_the_model(luminance_model: str, tmp_path: Path) -> None:
+    plane = np.ascontiguousarray(RGB[..., 1])
+    for through in ("", "luma", "rgb"):  # "rgb" says nothing about luminance
+        assert np.array_equal(restored(luminance_model, through, plane, tmp_path), brighter(plane))
 
 
 @pytest.mark.parametrize("through", ["", "ycbcr"])
-def test_every_channel_of_ycbcr_goes_through_a_model_of_luminance(luminance_model: str, through: str) -> None:
-    planes = [Image.fromarray(brighter(plane)) for plane in ycbcr(RGB)]
-    expected = np.asarray(Image.merge("YCbCr", planes).convert("RGB"))
-    assert np.array_equal(vision_methods.load(luminance_model, through)(RGB), expected)
+def test_every_channel_of_ycbcr_goes_through_a_model_of_luminance(
+    luminance_model: str, through: str, tmp_path: Path
+) -> None:
+    expected = merged(*map(brighter, ycbcr(RGB)))
+    assert np.array_equal(restored(luminance_model, through, RGB, tmp_path), expected)
 
 
-def test_luma_alone_leaves_the_colours(luminance_model: str) -> None:
+def test_luma_alone_leaves_the_colours(luminance_model: str, tmp_path: Path) -> None:
     luma, blue, red = ycbcr(RGB)
-    planes = [Image.fromarray(plane) for plane in (brighter(luma), blue, red)]
-    expected = np.asarray(Image.merge("YCbCr", planes).convert("RGB"))
-    assert np.array_equal(vision_methods.load(luminance_model, "luma")(RGB), expected)
+    assert np.array_equal(restored(luminance_model, "luma", RGB, tmp_path), merged(brighter(luma), blue, red))
 
 
 @pytest.mark.parametrize("through", ["", "rgb"])
-def test_a_model_of_rgb_takes_all_three_at_once(rgb_model: str, through: str) -> None:
-    assert np.array_equal(vision_methods.load(rgb_model, through)(RGB), brighter(RGB))
+def test_a_model_of_rgb_takes_all_three_at_once(rgb_model: str, through: str, tmp_path: Path) -> None:
+    assert np.array_equal(restored(rgb_model, through, RGB, tmp_path), brighter(RGB))
 
 
-def test_what_a_model_cannot_take_is_found_out_early(rgb_model: str, luminance_model: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--methods ed: .* restores RGB; use --colour rgb"):
-        vision_methods.check("ed", rgb_model, ("rgb", "y"), "")
-    with pytest.raises(InputError, match="restores RGB; use --through rgb, or leave it out"):
-        vision_methods.check("ed", rgb_model, ("rgb",), "luma")
-    with pytest.raises(InputError, match="restores luminance; use --through ycbcr or luma, or leave it out"):
-        vision_methods.check("ed", luminance_model, ("rgb",), "rgb")
-    with pytest.raises(FormatError, match="restorer.json"):
-        vision_methods.check("ed", str(tmp_path), ("rgb",), "")
+def test_the_original_is_no_method_and_the_others_keep_their_order(luminance_model: str, tmp_path: Path) -> None:
+    texts = ("cp=command:cp {input} {output}", "original", "jpeg", f"mine={luminance_model}")
+    found = vision_methods.prepared(VisionConfig(methods=texts), tmp_path)
+    assert [(one.name, one.kind) for one in found] == [("cp", "command"), ("jpeg", "jpeg"), ("mine", "restorer")]
 
 
-def test_what_a_model_can_take_passes(rgb_model: str, luminance_model: str) -> None:
-    for through in ("", "ycbcr", "luma"):
-        vision_methods.check("ed", luminance_model, ("rgb", "y"), through)
-    for through in ("", "rgb"):
-        vision_methods.check("ed", rgb_model, ("rgb",), through)
-    vision_methods.check("ed", luminance_model, ("y",), "rgb")  # no RGB goes anywhere
+@pytest.mark.parametrize(
+    ("model", "colours", "through", "message"),
+    [
+        ("rgb", ("rgb", "y"), "", "method mine: .* restores colour images alone; use --colour rgb"),
+        ("rgb", ("rgb",), "luma", "--methods mine: .* restores RGB; use --through rgb, or leave it out"),
+        ("y", ("rgb",), "rgb", "--methods mine: .* restores luminance; use --through ycbcr or luma, or leave it out"),
+    ],
+)
+def test_what_a_model_cannot_take_is_found_out_early(
+    model: str,
+    colours: tuple[str, ...],
+    through: str,
+    message: str,
+    rgb_model: str,
+    luminance_model: str,
+    tmp_path: Path,
+) -> None:
+    folder = {"rgb": rgb_model, "y": luminance_model}[model]
+    with pytest.raises(CedError, match=message):
+        vision_methods.prepared(VisionConfig(methods=(f"mine={folder}",), colours=colours, through=through), tmp_path)
+
+
+def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
+    for text, kind in ((f"mine={tmp_path}", FormatError), (f"mine=folder:{tmp_path / 'gone'}", InputError)):
+        with pytest.raises(kind):
+            vision_methods.prepared(VisionConfig(methods=(text,)), tmp_path)

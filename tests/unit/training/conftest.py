@@ -113,6 +113,7 @@ def job_of(data: Path, tmp_path: Path) -> Callable[..., TrainJob]:
             "out": str(tmp_path / out),
             "network": NetworkConfig(width=8, width_half=6, width_full=4, blocks=1, stage_blocks=1),
             "channels": 1,
+            "start": "",
         }
         fields |= {name: changes.pop(name) for name in list(changes) if name in fields}
         return TrainJob(**fields, train=TrainConfig(**(settings | changes)))

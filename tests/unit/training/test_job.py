@@ -108,3 +108,11 @@ def test_other_authors_networks_depend_on_neither_classes_nor_shapes(job_of: Mak
 def test_a_folder_in_the_place_of_a_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Is a directory"):
         read(str(tmp_path))
+
+
+def test_the_fingerprint_knows_the_weights_it_starts_from(job_of: MakeJob, tmp_path: Path) -> None:
+    one, same, other = (tmp_path / name for name in ("one", "same", "other"))
+    for path, content in ((one, b"1"), (same, b"1"), (other, b"2")):
+        path.write_bytes(content)
+    marks = [fingerprint(job_of("ed", start=str(path))) for path in (one, same, other)]
+    assert marks[0] == marks[1] and len({*marks, fingerprint(job_of("ed"))}) == 3

@@ -167,3 +167,15 @@ def test_a_classifier_of_other_examples(job_of: MakeJob, tmp_path: Path, channel
     path.write_bytes(weights.encode(Classifier(job_of().network, channels, classes)))
     with pytest.raises(FormatError, match=rf"a classifier of {channels} planes and {classes} classes"):
         prepared(job_of("ced-est", classifier=str(path)))
+
+
+def test_a_training_starts_from_weights(job_of: MakeJob, tmp_path: Path) -> None:
+    path = tmp_path / "start.safetensors"
+    trained = weights.encode(prepared(job_of("ed")).network)
+    path.write_bytes(trained)
+    torch.manual_seed(5)
+    assert weights.encode(prepare(job_of("ed", start=str(path)), CONTEXT).network) == trained
+    with pytest.raises(FormatError, match="another network .conditioned False is not True"):
+        prepared(job_of("ced-gt", start=str(path)))
+    with pytest.raises(InputError, match="gone.safetensors: cannot be read"):
+        prepared(job_of("ed", start=str(tmp_path / "gone.safetensors")))

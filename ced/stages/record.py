@@ -1,0 +1,72 @@
+"""A finished evaluation in MLflow: settings, figures, what it was measured on, the page and the tables.
+
+Every step may be repeated, as those of a publication: a run is found again by the fingerprint of what it tells.
+"""
+
+import json
+import re
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from ced.adapters import mlflow_runs, mlflow_tracking
+from ced.adapters.mlflow_runs import Data
+from ced.adapters.storage import MANIFEST, Making, Output, Place, make, write_text
+from ced.config import fingerprint
+
+FILE = "record.json"
+_FORM = 1  # of what is told; another number tells it again
+_IN_NAMES = re.compile(r"[^\w./ -]")  # what MLflow refuses in the name of a metric
+
+
+def run(
+    evaluated: Output, reported: Output, figures: dict[str, float], place: Place, tracking_uri: str, experiment: str
+) -> Output:
+    """Tell MLflow of an evaluation and its report, or find it told. `figures` by name. Raises ServiceError."""
+    stage = evaluated.manifest.stage
+    described = {"tracking_uri": mlflow_tracking.plain(tracking_uri), "experiment": experiment, "form": _FORM}
+    inputs = {stage: evaluated.manifest.content, "report": reported.manifest.content}
+    forget_lost(place.of("record", fingerprint("record", described, inputs)), tracking_uri)
+
+    def produce(making: Making) -> None:
+        with mlflow_tracking.told(tracking_uri):
+            client = mlflow_tracking.connect(tracking_uri)
+            number = mlflow_runs.experiment(client, tracking_uri, experiment)
+            identity, name = fingerprint(described, inputs), f"{stage} {evaluated.manifest.config['dataset']}"
+            opened = mlflow_runs.open_run(client, number, identity, stage, name)
+            try:
+                _log(opened, evaluated, reported, figures)
+            except BaseException:
+                mlflow_runs.close(opened, "FAILED")
+                raise
+            mlflow_runs.close(opened)
+        write_text(making.folder / FILE, json.dumps({"run_id": opened.id, "experiment_id": number}, indent=1) + "\n")
+
+    return make(place, "record", described, inputs, produce)
+
+
+def run_id(recorded: Output) -> str:
+    """The MLflow run that tells of it."""
+    found: str = json.loads((recorded.path / FILE).read_text())["run_id"]
+    return found
+
+
+def forget_lost(folder: Path, tracking_uri: str) -> None:
+    """A registry in a file that was removed holds nothing any more: what was told to it is told again."""
+    file = mlflow_tracking.database(tracking_uri)
+    if file is not None and not file.exists():
+        (folder / MANIFEST).unlink(missing_ok=True)
+
+
+def _log(opened: mlflow_runs.Run, evaluated: Output, reported: Output, figures: dict[str, float]) -> None:
+    manifest = evaluated.manifest
+    mlflow_runs.log_params(opened, manifest.config)
+    own = {f"ced.{manifest.stage}": manifest.fingerprint, f"ced.{manifest.stage}.content": manifest.content}
+    mlflow_runs.log_tags(opened, own | {f"ced.{name}.content": content for name, content in manifest.inputs.items()})
+    data = Data(manifest.config["dataset"], manifest.inputs["images"], str(evaluated.path), manifest.counts, "eval")
+    mlflow_runs.log_data(opened, [data])
+    mlflow_runs.log_metrics(opened, {_IN_NAMES.sub("_", name): value for name, value in figures.items()})
+    upload = partial(mlflow_runs.log_files, opened)
+    upload(path for path in sorted(evaluated.path.glob("*.parquet")))
+    for name in reported.manifest.parts:
+        folder = str(PurePosixPath(name).parent)
+        upload([reported.path / name], "" if folder == "." else folder)
