@@ -48,6 +48,16 @@ def small() -> Config:
     )
 
 
+def small_rgb() -> Config:
+    """As small, for colour: networks with three planes in and three out, classes of the luminance, colour JPEGs."""
+    config = small()
+    return dataclasses.replace(
+        config,
+        prepare=dataclasses.replace(config.prepare, colour="rgb"),
+        evaluate=dataclasses.replace(config.evaluate, colour="rgb"),
+    )
+
+
 def medium() -> Config:
     """As small, with twice the residual blocks: a million parameters each for C and E/D."""
     return dataclasses.replace(small(), network=NetworkConfig())
@@ -67,7 +77,13 @@ def paper() -> Config:
     )
 
 
-RECIPES: dict[str, Callable[[], Config]] = {"quickstart": quickstart, "small": small, "medium": medium, "paper": paper}
+RECIPES: dict[str, Callable[[], Config]] = {
+    "quickstart": quickstart,
+    "small": small,
+    "small-rgb": small_rgb,
+    "medium": medium,
+    "paper": paper,
+}
 
 
 def configure(

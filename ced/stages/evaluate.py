@@ -35,6 +35,8 @@ def check(config: Config) -> None:
     photographs.find((config.test_images,) if config.test_images else ())
     if config.publish.method not in config.evaluate.trained:
         raise ConfigError(f"publish.method {config.publish.method} is not evaluated; add it to evaluate.methods")
+    if config.evaluate.trained and (config.prepare.colour, config.evaluate.colour) == ("rgb", "y"):
+        raise ConfigError("networks for prepare.colour=rgb restore colour images alone; set evaluate.colour=rgb too")
     if config.evaluate.lpips:
         perceptual.check()
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import io
 import json
 import os
 import signal
@@ -12,15 +13,19 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from ced.adapters import ray_train
 from ced.adapters.storage import Output, Store
 from ced.config import ClassesConfig, ClusterConfig, Config, NetworkConfig, PrepareConfig, TrainConfig
 from ced.errors import ConfigError, TrainingError
-from ced.stages import edges, label, prepare, train
+from ced.recipes import configure
+from ced.restore import Restorer
+from ced.stages import edges, label, prepare, restorers, train
 from ced.training import loop
 from ced.training.context import PlainContext
 from ced.training.job import TrainJob
@@ -183,3 +188,23 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(data: train.Dat
     with pytest.raises(TrainingError, match="no finite number at step \\d+; lower autoencoder.learning_rate"):
         ray_train.fit(job(data, tmp_path, learning_rate=1e30, warmup_steps=6, steps=40, checkpoint_every=1), ONE)
     assert not (tmp_path / train.WEIGHTS).exists()
+
+
+def test_colour_from_photographs_to_a_restored_jpeg(photographs: Path, tmp_path: Path) -> None:
+    """The recipe for RGB, made tiny: a restorer that takes a colour JPEG and answers in colour, near the JPEG."""
+    tiny = ["prepare.size=32", "prepare.crops=4", "network.width=8", "network.width_half=4", "network.width_full=4"]
+    steps = [f"{section}.steps=3" for section in ("classifier", "autoencoder")]
+    config, store = configure("small-rgb", [str(photographs)], None, [*tiny, *steps]), Store(tmp_path)
+    prepared = prepare.run(config.prepare, config.images, store)
+    classes = edges.run(config.classes, prepared, store)
+    examples = train.Data(label.run(prepared, classes, store), classes)
+    classifier = train.run("classifier", config, examples, store, device="cpu")
+    trained = train.run("ced-gt", config, examples, store, device="cpu")
+    restorer = Restorer.load(restorers.run("ced-gt", trained, classifier, classes, store).path)
+    stream = io.BytesIO()
+    Image.open(photographs / "a cup of coffee.JPEG").crop((0, 0, 61, 43)).save(stream, "JPEG", quality=10)
+    jpeg = Image.open(stream)
+    restored = np.asarray(restorer.restore_image(jpeg))
+    assert restorer.channels == 3 and restored.shape == (43, 61, 3) and restored.dtype == np.uint8
+    assert 0 < np.abs(restored.astype(int) - np.asarray(jpeg)).max() < 40
+    assert not np.array_equal(restored[:, :, 0], restored[:, :, 2])

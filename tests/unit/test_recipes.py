@@ -8,7 +8,7 @@ import pytest
 from ced.config import MODELS, Config
 from ced.errors import ConfigError
 from ced.nets import models
-from ced.recipes import RECIPES, configure, medium, paper, quickstart, small
+from ced.recipes import RECIPES, configure, medium, paper, quickstart, small, small_rgb
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -33,8 +33,16 @@ def test_medium_is_small_with_another_network() -> None:
     assert medium().network.blocks > small().network.blocks
 
 
+def test_small_rgb_is_small_in_colour_throughout() -> None:
+    settings = ["prepare.colour=rgb", "evaluate.colour=rgb"]
+    assert small_rgb() == configure("small", settings=settings)
+    assert small_rgb().prepare.channels == 3
+
+
 def test_the_sizes_grow_from_recipe_to_recipe() -> None:
-    sizes = [[models.size_of(m, RECIPES[name]().network, 1, 7) for m in MODELS[:4]] for name in RECIPES]
+    sizes = [
+        [models.size_of(m, RECIPES[name]().network, 1, 7) for m in MODELS[:4]] for name in RECIPES if "rgb" not in name
+    ]
     for smaller, larger in itertools.pairwise(sizes):
         for a, b in zip(smaller, larger, strict=True):
             assert a.parameters < b.parameters and a.multiply_adds_per_megapixel < b.multiply_adds_per_megapixel

@@ -10,7 +10,7 @@ from PIL import Image
 
 from ced import schema
 from ced.adapters.storage import Making, Manifest, Output, write_table
-from ced.config import Config, EvaluateConfig
+from ced.config import Config, EvaluateConfig, PrepareConfig
 from ced.errors import ConfigError, InputError
 from ced.stages import evaluate
 
@@ -41,6 +41,9 @@ def test_mistakes_are_found_before_training(tmp_path: Path) -> None:
     only_ed = dataclasses.replace(config, evaluate=EvaluateConfig(methods=("ed",)))
     with pytest.raises(ConfigError, match="publish.method ced-gt is not evaluated"):
         evaluate.check(only_ed)
+    gray = dataclasses.replace(config, prepare=PrepareConfig(colour="rgb"))
+    with pytest.raises(ConfigError, match="restore colour images alone; set evaluate.colour=rgb too"):
+        evaluate.check(gray)
     elsewhere = EvaluateConfig(methods=("jpeg", "ced-gt=models/mine"))
     with pytest.raises(ConfigError, match="publish.method ced-gt is not evaluated"):
         evaluate.check(dataclasses.replace(only_ed, evaluate=elsewhere))
