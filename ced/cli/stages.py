@@ -56,9 +56,13 @@ def start(folder: str | None) -> Path | None:
 
 
 def device(arguments: argparse.Namespace) -> str:
-    """The device of `--without-ray`, "" under Ray Train. Raises ConfigError for a device that goes nowhere."""
+    """The device of `--without-ray`, "" under Ray Train. Raises ConfigError for one that goes or leads nowhere."""
     if arguments.device and not arguments.without_ray:
         raise ConfigError("--device goes with --without-ray; under Ray Train use --set cluster.gpus_per_worker=1")
+    if arguments.device:
+        from ced.training.context import usable
+
+        usable(arguments.device)
     return (arguments.device or "cpu") if arguments.without_ray else ""
 
 

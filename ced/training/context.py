@@ -12,12 +12,26 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ced.config import ClusterConfig
+from ced.errors import ConfigError
 from ced.training.ahead import ahead
 
 Piece = dict[str, NDArray[np.uint8]]  # some examples: input, target, labels
 Read = Callable[[int], Iterator[Piece]]  # the examples at a position of the stream
 
 PIECE = 32 << 20  # bytes of a piece, about
+
+
+def usable(device: str | torch.device) -> torch.device:
+    """The device of that name. Raises ConfigError where there is none, or none that torch can use here."""
+    try:
+        found = torch.device(device)
+        torch.empty(1, device=found)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts that it has it
+        line = str(error).splitlines()[0]
+        raise ConfigError(
+            f"device {str(device)!r} cannot be used here ({line[:120]}); use cpu, cuda or cuda:N"
+        ) from None
+    return found
 
 
 class WorkerContext(Protocol):
@@ -64,8 +78,8 @@ class PlainContext:
         tell: Callable[[dict[str, float]], None] | None = None,
         cluster: ClusterConfig | None = None,
     ) -> None:
-        """`tell` is given each report, on rank 0."""
-        self.device = torch.device(device)
+        """`tell` is given each report, on rank 0. Raises ConfigError for a device that this machine lacks."""
+        self.device = usable(device)
         self.rank, self.world = rank, world
         self.cluster = cluster or ClusterConfig()
         self._tell = tell

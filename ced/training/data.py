@@ -110,8 +110,12 @@ def _rows(path: Path, wanted: list[str]) -> int:
 
 def _shapes(path: Path, channels: int) -> dict[str, tuple[int, ...]]:
     """Shapes of an example's columns, from the first row of a part."""
-    table = _read(path, ["height", "width"])
-    height, width = table["height"][0].as_py(), table["width"][0].as_py()
+    table = _read(path, ["height", "width", "input"])
+    height, width, first = (table[name][0].as_py() for name in ("height", "width", "input"))
+    colours = {height * width: "y", 3 * height * width: "rgb"}
+    if isinstance(first, bytes) and len(first) != channels * height * width and len(first) in colours:
+        colour = colours[len(first)]
+        raise FormatError(f"{path}: examples of prepare.colour={colour}, unlike the training's; set it too")
     plane, patches = (channels, height, width), (height // frequency.PATCH, width // frequency.PATCH)
     return {"input": plane, "target": plane, "labels": (frequency.CHANNELS, *patches)}
 

@@ -193,7 +193,7 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(data: train.Dat
 def test_colour_from_photographs_to_a_restored_jpeg(photographs: Path, tmp_path: Path) -> None:
     """The recipe for RGB, made tiny: a restorer that takes a colour JPEG and answers in colour, near the JPEG."""
     tiny = ["prepare.size=32", "prepare.crops=4", "network.width=8", "network.width_half=4", "network.width_full=4"]
-    steps = [f"{section}.steps=3" for section in ("classifier", "autoencoder")]
+    steps = ["classifier.steps=3", "autoencoder.steps=60", "autoencoder.learning_rate=0.01", "autoencoder.clip_norm=1"]
     config, store = configure("small-rgb", [str(photographs)], None, [*tiny, *steps]), Store(tmp_path)
     prepared = prepare.run(config.prepare, config.images, store)
     classes = edges.run(config.classes, prepared, store)

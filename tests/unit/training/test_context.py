@@ -1,9 +1,11 @@
 import json
 from collections.abc import Callable
 
+import pytest
 import torch
 from torch import nn
 
+from ced.errors import ConfigError
 from ced.training.context import PlainContext
 from ced.training.job import TrainJob
 from ced.training.loop import train
@@ -31,6 +33,13 @@ def test_outside_torchrun_the_process_is_alone() -> None:
     with PlainContext.launched() as context:
         assert (context.rank, context.world) == (0, 1)
         assert context.device.type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.parametrize("name", ["banana", "cuda:77"])
+def test_a_device_that_is_not_there_is_told_in_a_line(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"device '{name}' cannot be used here .*; use cpu, cuda or cuda:N") as raised:
+        PlainContext(name)
+    assert "\n" not in str(raised.value)
 
 
 def test_under_torchrun_the_workers_find_each_other(job_of: Callable[..., TrainJob], start: Callable) -> None:

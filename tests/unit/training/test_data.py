@@ -145,7 +145,7 @@ def test_examples_of_several_sizes(folder: Path, column: str) -> None:
 
 
 def test_colour_where_luminance_is_wanted(colour_data: Path) -> None:
-    with pytest.raises(FormatError, match="1 x 32 x 32 is wanted"):
+    with pytest.raises(FormatError, match="part-00000.parquet: examples of prepare.colour=rgb, unlike the training's"):
         read(colour_data / "labelled", COLUMNS, channels=1)
 
 
