@@ -31,11 +31,11 @@ def parts(folder: Path, failed: tuple[int, ...] = ()) -> list[Path]:
     """A part an image, with a method that copies the JPEG and fails on some."""
     paths = []
     for number, plane in enumerate(PLANES):
-        columns = {"original": spectrum(plane), "q010-jpeg": spectrum(damaged(plane))}
+        columns = {"original": Spectrum.bytes_of(plane), "q010-jpeg": Spectrum.bytes_of(damaged(plane))}
         if number not in failed:
             columns["q010-copy"] = columns["q010-jpeg"]
         paths.append(folder / f"part-{number:05d}.parquet")
-        write_table(paths[-1], pa.table({name: [one.to_bytes(packed=False)] for name, one in columns.items()}))
+        write_table(paths[-1], pa.table({name: [one] for name, one in columns.items()}))
     return paths
 
 
