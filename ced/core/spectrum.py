@@ -80,9 +80,10 @@ class Spectrum:
         filled = first != 0
         counts, lower = _apart(first, np.flatnonzero(filled))
         several = counts > 1
-        pairs = {"counts": _narrow(counts[several]), "lower": _narrow(lower[several])}
+        where = np.flatnonzero(several)
+        pairs = {"counts": _narrow(counts[where]), "lower": _narrow(lower[where])}
         bits = {"filled": np.packbits(filled), "several": np.packbits(several)}
-        return _npz({"bins": np.array(_BINS), **bits, **pairs, "single": lower[~several].astype(np.uint16)}, False)
+        return _npz({"bins": np.array(_BINS), **bits, **pairs, "single": lower.astype(np.uint16)}, False)
 
     def merge(self, other: Self) -> Self:
         """The summary of the planes of both."""
@@ -237,10 +238,10 @@ def _loaded(data: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         raise ValueError("a spectrum with other bins")
     if "several" not in stored:
         return index, counts, lower
-    several = np.unpackbits(stored["several"], count=len(index)).view(np.bool_)
-    both = np.ones((2, len(index)), np.int64)
-    both[0, several], both[1, several], both[1, ~several] = counts, lower, stored["single"]
-    return index, both[0], both[1]
+    several = np.flatnonzero(np.unpackbits(stored["several"], count=len(index)).view(np.bool_))
+    all_counts, all_lower = np.ones(len(index), np.int64), stored["single"].astype(np.int64)
+    all_counts[several], all_lower[several] = counts, lower
+    return index, all_counts, all_lower
 
 
 def _index(stored: dict[str, np.ndarray]) -> np.ndarray:

@@ -8,7 +8,7 @@ from ced.config import METHOD_NAME
 from ced.errors import ConfigError
 
 JPEG, TRAINED, RESTORER, MODEL, FOLDER, COMMAND = "jpeg", "trained", "restorer", "model", "folder", "command"
-RELEASED = "released"
+RELEASED, PYFUNC = "released", "pyfunc"
 _MODELS = ("models:/", "runs:/")
 _IS_COMMAND = re.compile(rf"\s*[^=,]+=\s*{COMMAND}:")
 
