@@ -26,7 +26,7 @@ from ced.stages.progress import Progress
 logger = logging.getLogger("ced")
 
 FILE, QUARANTINE = "per_image.parquet", "quarantine.parquet"
-_FORM = 2  # of what is measured; another number measures again
+_FORM = 3  # of what is measured; another number measures again
 
 
 def check(config: Config) -> None:
@@ -120,9 +120,9 @@ def _produce(task: Task, qualities: tuple[int, ...], found: list[Photograph], wo
 def _pool(folder: Path, pooled: pool.Pool, qualities: tuple[int, ...], numbers: list[int], methods: list[str]) -> None:
     """Take in what was made before this run, and write what all have together."""
     parts = {folder / SPECTRA / part_name(number, quality): quality for quality in qualities for number in numbers}
-    if not pooled.added <= parts.keys():  # an image that went bad under our hands
+    if not pooled.added.keys() <= parts.keys():  # an image that went bad under our hands
         pooled = pool.Pool(qualities, methods)
-    for part in parts.keys() - pooled.added:
+    for part in parts.keys() - pooled.added.keys():
         pooled.add(part, parts[part])
     pooled.write(folder)
 
