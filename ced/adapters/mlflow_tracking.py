@@ -98,7 +98,7 @@ def told(tracking_uri: str) -> Iterator[None]:
 
 def load_champion(tracking_uri: str, model: str = "ced", alias: str = "champion") -> Path | None:
     """The folder of the champion's restorer; None where no version of `model` has the alias. Raises ServiceError."""
-    return _restorer(tracking_uri, f"{model}@{alias}")
+    return _found(tracking_uri, f"{model}@{alias}", f"/{RESTORER}")
 
 
 def resolve(tracking_uri: str, uri: str) -> Path:
@@ -106,6 +106,15 @@ def resolve(tracking_uri: str, uri: str) -> Path:
 
     Raises InputError where there is no such model, ServiceError.
     """
+    return _resolved(tracking_uri, uri, f"/{RESTORER}")
+
+
+def resolve_model(tracking_uri: str, uri: str) -> Path:
+    """The folder of any model at such an address, as MLflow laid it out. Raises InputError, ServiceError."""
+    return _resolved(tracking_uri, uri, "")
+
+
+def _resolved(tracking_uri: str, uri: str, within: str) -> Path:
     kind, _, name = uri.partition(":/")
     if kind == "runs" and re.fullmatch(r"[^/@]+/[^@]+", name.strip("/")):
         kind, name = "models", _logged(tracking_uri, uri, *name.strip("/").split("/", 1))
@@ -113,7 +122,7 @@ def resolve(tracking_uri: str, uri: str) -> Path:
         raise InputError(
             f"{uri}: write it as models:/NAME@ALIAS, models:/NAME/VERSION or runs:/RUN_ID/MODEL, or give a folder"
         )
-    folder = _restorer(tracking_uri, name.strip("/"))
+    folder = _found(tracking_uri, name.strip("/"), within)
     if folder is None:
         raise InputError(f"{uri}: no such model in {plain(tracking_uri)}; `ced run` makes one")
     return folder
@@ -134,15 +143,15 @@ def download(location: str, tracking_uri: str, folder: Path | None = None) -> Pa
     return Path(download_artifacts(location, dst_path=target, tracking_uri=tracking_uri, registry_uri=tracking_uri))
 
 
-def _restorer(tracking_uri: str, name: str) -> Path | None:
-    """The restorer's folder in NAME@ALIAS, NAME/VERSION or MODEL_ID, None where there is no such model."""
+def _found(tracking_uri: str, name: str, within: str) -> Path | None:
+    """The folder of NAME@ALIAS, NAME/VERSION or MODEL_ID, or one `within` it; None where there is no such model."""
     file = database(tracking_uri)
     if file is not None and not file.exists():
         return None  # nothing was ever published; asking MLflow would create the database
     with told(tracking_uri):
         client = connect(tracking_uri)
         location = or_none(lambda: _location(client, name))
-        return None if location is None else download(f"{location}/{RESTORER}", tracking_uri)
+        return None if location is None else download(f"{location}{within}", tracking_uri)
 
 
 def _logged(tracking_uri: str, uri: str, run_id: str, name: str) -> str:

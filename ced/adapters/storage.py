@@ -110,17 +110,18 @@ def write_table(path: Path, table: pa.Table) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def write_table_later(path: Path, table: pa.Table) -> Future[str]:
+def write_table_later(path: Path, table: pa.Table, packed: bool = True) -> Future[str]:
     """`write_table` in a thread of this process, where the waiting for the disk holds up nobody.
 
     Files appear in the order of the calls. Their names are settled with the output that they belong to (`make`).
+    What is small as it is need not be `packed`.
     """
-    return _writer(os.getpid()).submit(_write_part, path, _encode(table))
+    return _writer(os.getpid()).submit(_write_part, path, _encode(table, packed))
 
 
-def _encode(table: pa.Table) -> memoryview:
+def _encode(table: pa.Table, packed: bool = True) -> memoryview:
     plain = {"target", "jpeg"}  # photographs and streams hardly shrink: compressing them took longer than writing them
-    codecs = {name: "none" if name in plain else "zstd" for name in table.column_names}
+    codecs = {name: "zstd" if packed and name not in plain else "none" for name in table.column_names}
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression=codecs, use_dictionary=False, write_statistics=False)
     return memoryview(sink.getvalue())

@@ -4,6 +4,7 @@ Both compare at valid positions only, with K = (0.01, 0.03), L = 255 and populat
 alone is computed once for all its restorations.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
@@ -12,7 +13,7 @@ import numpy as np
 
 UNIFORM, GAUSSIAN = 8, 11  # sides of the windows
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-_STRIP = 32  # rows computed at a time: what they take stays in a core's cache
+_AT_ONCE = {UNIFORM: 32, GAUSSIAN: 16}  # rows of windows at a time: what they take stays in a core's cache
 
 _OFFSETS = np.arange(GAUSSIAN) - GAUSSIAN // 2
 _WEIGHTS = np.exp(-(_OFFSETS**2) / (2 * 1.5**2))
@@ -44,28 +45,33 @@ class Uniform:
         n = UNIFORM * UNIFORM
         # Integers up to here, all below 2^30: the variance of a flat window is exactly zero.
         x, y = self.sums[rows], _sums(other)
-        both = x * y
-        squares = x * x + y * y
-        covariance = n * _sums(plane * other) - both
-        variances = n * (self.square_sums[rows] + _sums(other * other)) - squares
-        c1, c2 = n * n * _C1, n * n * _C2
-        ratio: np.ndarray = ((2 * both + c1) * (2 * covariance + c2)) / ((squares + c1) * (variances + c2))
-        return ratio
+        both, squares = x * y, x * x
+        squares += y * y
+        covariance, variances = _sums(plane * other), _sums(other * other)
+        covariance *= n
+        covariance -= both
+        variances += self.square_sums[rows]
+        variances *= n
+        variances -= squares
+        both *= 2
+        covariance *= 2
+        return _ratio(both, squares, covariance, variances, n * n)
 
 
 @dataclass(frozen=True, eq=False)
 class Gaussian:
-    """An original under the Gaussian window. Shapes: plane (H, W) float64; moments (H-10, W-10) float64."""
+    """An original under the Gaussian window. Shapes: plane (H, W) float64; the moments strip by strip, as `_smooth`."""
 
     plane: np.ndarray
-    means: np.ndarray
-    square_means: np.ndarray
+    means: tuple[np.ndarray, ...]
+    square_means: tuple[np.ndarray, ...]
 
     @classmethod
     def of(cls, original: np.ndarray) -> Self:
         """Shape: (H, W) uint8, at least 11x11."""
         plane = original.astype(np.float64)
-        return cls(plane, _smooth(plane), _smooth(plane * plane))
+        strips = [plane[rows] for rows in _strips(len(plane), GAUSSIAN)]
+        return cls(plane, tuple(map(_smooth, strips)), tuple(_smooth(strip * strip) for strip in strips))
 
     def ssim(self, restored: np.ndarray) -> float:
         """Mean SSIM (Gaussian). Shape: (H, W) uint8, as the original."""
@@ -73,20 +79,42 @@ class Gaussian:
 
     def _rows(self, top: int, other: np.ndarray) -> np.ndarray:
         plane = self.plane[top : top + len(other)]
-        rows = slice(top, top + len(other) - GAUSSIAN + 1)
-        x, y = self.means[rows], _smooth(other)
-        both, squares = x * y, x * x + y * y
-        covariance = _smooth(plane * other) - both
-        variances = self.square_means[rows] + _smooth(other * other) - squares
-        ratio: np.ndarray = ((2 * both + _C1) * (2 * covariance + _C2)) / ((squares + _C1) * (variances + _C2))
-        return ratio
+        x, y = self.means[top // _AT_ONCE[GAUSSIAN]], _smooth(other)
+        both, squares = x * y, x * x
+        squares += y * y
+        covariance, variances = _smooth(plane * other), _smooth(other * other)
+        covariance -= both
+        variances += self.square_means[top // _AT_ONCE[GAUSSIAN]]
+        variances -= squares
+        both *= 2
+        covariance *= 2
+        ratio = _ratio(both, squares, covariance, variances, 1)
+        width = other.shape[1]
+        shape = (len(other) - GAUSSIAN + 1, width - GAUSSIAN + 1)
+        return np.lib.stride_tricks.as_strided(ratio, shape, (width * ratio.itemsize, ratio.itemsize))
+
+
+def _ratio(both: np.ndarray, squares: np.ndarray, covariance: np.ndarray, variances: np.ndarray, n: int) -> np.ndarray:
+    """SSIM of windows, from twice the product of their means, the sum of the squares of these, twice the covariance and
+    the sum of the variances, all of them `n` times as large."""
+    ratio = both + n * _C1
+    ratio *= covariance + n * _C2
+    below = squares + n * _C1
+    below *= variances + n * _C2
+    ratio /= below
+    return ratio
+
+
+def _strips(height: int, window: int) -> list[slice]:
+    """The rows that each strip of windows covers."""
+    last, rows = height - window + 1, _AT_ONCE[window]
+    return [slice(top, min(top + rows, last) + window - 1) for top in range(0, last, rows)]
 
 
 def _mean(rows: Callable[[int, np.ndarray], np.ndarray], other: np.ndarray, window: int) -> float:
     """The mean over all windows, of strips that `rows` compares: given the first row, and the restored rows."""
     height, width = (side - window + 1 for side in other.shape)
-    tops = range(0, height, _STRIP)
-    sums = [rows(top, other[top : min(top + _STRIP, height) + window - 1]).sum(dtype=np.float64) for top in tops]
+    sums = [rows(strip.start, other[strip]).sum(dtype=np.float64) for strip in _strips(len(other), window)]
     return float(sum(sums) / (height * width))
 
 
@@ -100,15 +128,20 @@ def _sums(plane: np.ndarray) -> np.ndarray:
 
 
 def _smooth(plane: np.ndarray) -> np.ndarray:
-    """Means over all valid Gaussian windows. Shape: (H, W) float64 -> (H-10, W-10) float64."""
-    rows, width = len(plane) - GAUSSIAN + 1, plane.shape[1]
-    middle = GAUSSIAN // 2
-    down: np.ndarray = plane[middle : middle + rows] * _TAPS[middle]
-    pair = np.empty_like(down)
-    for k in range(middle):  # the window is symmetric
-        np.add(plane[k : k + rows], plane[GAUSSIAN - 1 - k :][:rows], out=pair)
-        pair *= _TAPS[k]
-        down += pair
-    # Along the rows as one long line: what straddles two rows is left out of the view.
-    line = np.correlate(down.ravel(), _TAPS, "valid")
-    return np.lib.stride_tricks.as_strided(line, (rows, width - GAUSSIAN + 1), (width * line.itemsize, line.itemsize))
+    """Means over all valid Gaussian windows of one strip, (rows + 10, W) float64.
+
+    Along the rows as one long line: 10 values that straddle two rows lie between one row's means and the next's.
+    Shape: (rows W - 10,) float64.
+    """
+    rows = len(plane) - GAUSSIAN + 1
+    return np.correlate((_band()[:rows, : len(plane)] @ plane).ravel(), _TAPS, "valid")
+
+
+@functools.cache
+def _band() -> np.ndarray:
+    """The window along columns as a matrix: of rows that are few enough it is quicker than adding shifted ones."""
+    rows = _AT_ONCE[GAUSSIAN]
+    band = np.zeros((rows, rows + GAUSSIAN - 1))
+    for row in range(rows):
+        band[row, row : row + GAUSSIAN] = _TAPS
+    return band

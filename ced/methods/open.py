@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ced import settings
-from ced.adapters import photographs
+from ced.adapters import mlflow_pyfunc, photographs
 from ced.adapters.storage import sha256, write_bytes
 from ced.config import RELEASED, EvaluateConfig, VisionConfig, fingerprint
 from ced.errors import ConfigError, InputError
@@ -13,6 +13,7 @@ from ced.methods import command, spec
 from ced.methods.given import Folder, has_qualities, of_colour
 from ced.methods.network import Jpeg, Network, PerQuality
 from ced.methods.protocol import Method
+from ced.methods.pyfunc import Pyfunc, form_of
 from ced.methods.spec import Spec
 
 _QUALITY = "{quality}"
@@ -50,7 +51,7 @@ def prepare(asked: Spec, config: Wanted, store: Path) -> Prepared:
     if asked.kind == spec.COMMAND:
         return _command(asked, config)
     if asked.kind == spec.MODEL:
-        return restorer(asked.name, _fetched(asked.target, store), config.colours)
+        return _model(asked, config, store)
     if asked.kind == spec.RESTORER:
         return _restorers(asked, config)
     raise ConfigError(f"method {asked.name}: say where it is, as {asked.name}=DIR or with --models DIR")
@@ -58,9 +59,15 @@ def prepare(asked: Spec, config: Wanted, store: Path) -> Prepared:
 
 def restorer(name: str, folder: Path, colours: tuple[str, ...], content: str = "") -> Prepared:
     """A restorer's folder; `content` is its digest where it is known. Raises FormatError, ConfigError."""
-    found = Prepared(name, spec.RESTORER, str(folder.resolve()), content or digest(folder))
+    return _opened(
+        Prepared(name, spec.RESTORER, str(folder.resolve()), content or digest(folder)), str(folder), colours
+    )
+
+
+def _opened(found: Prepared, where: str, colours: tuple[str, ...]) -> Prepared:
+    """A method that can be opened, and takes these colours. Raises FormatError, ConfigError."""
     if open_method(found).colour == "rgb" and set(colours) != {"rgb"}:
-        raise ConfigError(f"method {name}: {folder} restores colour images alone; use --colour rgb")
+        raise ConfigError(f"method {found.name}: {where} restores colour images alone; use --colour rgb")
     return found
 
 
@@ -80,6 +87,9 @@ def open_method(prepared: Prepared) -> Method:
         return PerQuality(prepared.name, networks)
     if prepared.kind == spec.RESTORER:
         return _network(prepared, prepared.target)
+    if prepared.kind == spec.PYFUNC:
+        loaded = mlflow_pyfunc.load(Path(prepared.target), prepared.name)
+        return Pyfunc(prepared.name, loaded.predict, form_of(loaded, prepared.name), prepared.through)
     if prepared.kind == spec.FOLDER:
         return Folder(prepared.name, Path(prepared.target))
     if prepared.kind == spec.COMMAND:
@@ -138,16 +148,26 @@ def _command(asked: Spec, config: Wanted) -> Prepared:
     return Prepared(asked.name, spec.COMMAND, asked.target, content, str(Path.cwd()), config.timeout)
 
 
-def _fetched(uri: str, store: Path) -> Path:
-    """The restorer of an MLflow model, in the store, where all machines of a job see it."""
+def _model(asked: Spec, config: Wanted, store: Path) -> Prepared:
+    """A model of MLflow, copied into the store, where all machines of a job see it: a restorer, or any pyfunc."""
     from ced import restore
     from ced.adapters import mlflow_tracking
 
     tracking = settings.load().mlflow_uri or mlflow_tracking.local_uri(store)
     mlflow_tracking.check(tracking)
-    found = mlflow_tracking.resolve(tracking, uri)
-    folder = store / "models" / digest(found)
-    for path in found.iterdir():
-        if path.name in restore.FILES and not (folder / path.name).exists():
-            write_bytes(folder / path.name, path.read_bytes())
+    found = mlflow_tracking.resolve_model(tracking, asked.target)
+    inside = found / mlflow_tracking.RESTORER
+    if inside.is_dir():
+        files = {path.name: path for path in inside.iterdir() if path.name in restore.FILES}
+        return restorer(asked.name, _copied(files, store / "models" / digest(inside)), config.colours)
+    files = {path.relative_to(found).as_posix(): path for path in sorted(found.rglob("*")) if path.is_file()}
+    content = fingerprint({name: sha256(path) for name, path in files.items()})
+    folder = _copied(files, store / "models" / content)
+    return _opened(Prepared(asked.name, spec.PYFUNC, str(folder.resolve()), content), asked.target, config.colours)
+
+
+def _copied(files: dict[str, Path], folder: Path) -> Path:
+    for name, path in files.items():
+        if not (folder / name).exists():
+            write_bytes(folder / name, path.read_bytes())
     return folder

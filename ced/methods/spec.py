@@ -8,6 +8,7 @@ from ced.config import METHOD_NAME, RELEASED
 from ced.errors import ConfigError
 
 JPEG, TRAINED, RESTORER, MODEL, FOLDER, COMMAND = "jpeg", "trained", "restorer", "model", "folder", "command"
+PYFUNC = "pyfunc"  # a model of MLflow that is not of this project
 _MODELS = ("models:/", "runs:/")
 _IS_COMMAND = re.compile(rf"\s*[^=,]+=\s*{COMMAND}:")
 

@@ -23,8 +23,8 @@ _NOTES = {
     "paper": "in brackets: the paper's Table 2",
     "dagger": "† failed on the others: a mean over other images",
 }
-_INTERVALS = ("psnr", "psnr_b", "ssim")  # shown in the second table
-_LEVEL = "95 %: of the mean, bootstrap over the images"
+_INTERVALS = ("psnr", "psnr_b", "ssim", "w1", "energy")  # shown in the second table
+_LEVEL = "95 %: bootstrap over the images"
 
 
 def terminal(rows: Iterable[Row], width: int | None = None, styled: bool = False) -> str:
@@ -171,7 +171,7 @@ def _columns(found: tuple[Group, ...]) -> tuple[Column, ...]:
 
 def _shown_intervals(found: tuple[Group, ...]) -> tuple[Column, ...]:
     rows = [row for group in found for row in group.rows]
-    return tuple(c for c in COLUMNS if c.field in _INTERVALS and any(row.interval(c.field) for row in rows))
+    return tuple(c for c in (*COLUMNS, *MORE) if c.field in _INTERVALS and any(row.interval(c.field) for row in rows))
 
 
 def _has_intervals(found: tuple[Group, ...]) -> bool:

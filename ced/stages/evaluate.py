@@ -26,7 +26,7 @@ from ced.stages.progress import Progress
 logger = logging.getLogger("ced")
 
 FILE, QUARANTINE = "per_image.parquet", "quarantine.parquet"
-_FORM = 2  # of what is measured; another number measures again
+_FORM = 3  # of what is measured; another number measures again
 
 
 def check(config: Config) -> None:
@@ -102,7 +102,8 @@ def _prepared(text: str, config: EvaluateConfig, restorers: dict[str, Output], p
 def _produce(task: Task, qualities: tuple[int, ...], found: list[Photograph], workers: int, making: Making) -> None:
     folder = making.folder
     if not (folder / FILE).exists():  # written last: with it there only tidying is left
-        set_aside = _measure(task, qualities, found, workers)
+        pooled = pool.Pool(qualities, [method.name for method in task.methods])
+        set_aside = _measure(task, qualities, found, workers, pooled)
         numbers = [number for number, photograph in enumerate(found) if photograph.name not in set_aside]
         if not numbers:
             reasons = ", ".join(sorted({row["reason"] for row in set_aside.values()}))
@@ -110,10 +111,7 @@ def _produce(task: Task, qualities: tuple[int, ...], found: list[Photograph], wo
         if set_aside:
             rows = [set_aside[source] for source in sorted(set_aside)]
             write_table(folder / QUARANTINE, pa.Table.from_pylist(rows, schema.QUARANTINE))
-        parts = {
-            quality: [folder / SPECTRA / part_name(number, quality) for number in numbers] for quality in qualities
-        }
-        pool.pool(folder, parts, [method.name for method in task.methods])
+        _pool(folder, pooled, qualities, numbers, [method.name for method in task.methods])
         rows_of = [folder / PARTS / part_name(number, quality) for number in numbers for quality in qualities]
         write_table(folder / FILE, pa.concat_tables([pq.read_table(part) for part in rows_of]))
     making.counts.update(_counts(folder))
@@ -121,15 +119,25 @@ def _produce(task: Task, qualities: tuple[int, ...], found: list[Photograph], wo
         shutil.rmtree(folder / scratch, ignore_errors=True)
 
 
+def _pool(folder: Path, pooled: pool.Pool, qualities: tuple[int, ...], numbers: list[int], methods: list[str]) -> None:
+    """Take in what was made before this run, and write what all have together."""
+    parts = {folder / SPECTRA / part_name(number, quality): quality for quality in qualities for number in numbers}
+    if not pooled.added.keys() <= parts.keys():  # an image that went bad under our hands
+        pooled = pool.Pool(qualities, methods)
+    for part in parts.keys() - pooled.added.keys():
+        pooled.add(part, parts[part])
+    pooled.write(folder)
+
+
 def _measure(
-    task: Task, qualities: tuple[int, ...], found: list[Photograph], workers: int
+    task: Task, qualities: tuple[int, ...], found: list[Photograph], workers: int, pooled: pool.Pool
 ) -> dict[str, dict[str, str]]:
-    """Write what parts are missing; the images that were set aside, by name."""
+    """Write what parts are missing, pooling them as they come; the images that were set aside, by name."""
     progress = Progress("evaluate", len(found) * len(qualities), "damaged images")
     rows = []
     for number, photograph in enumerate(found):
         for quality in qualities:
-            if Path(task.folder, PARTS, part_name(number, quality)).exists():
+            if all(Path(task.folder, kind, part_name(number, quality)).exists() for kind in (SPECTRA, PARTS)):
                 progress.skip(1)
             else:
                 facts = {"number": number, "quality": quality}
@@ -139,6 +147,8 @@ def _measure(
         progress.advance()
         if row["reason"]:
             set_aside[row["name"]] = {"source": row["name"], "reason": row["reason"], "message": row["message"]}
+        else:
+            pooled.add(Path(task.folder, SPECTRA, part_name(row["number"], row["quality"])), row["quality"])
     return set_aside
 
 

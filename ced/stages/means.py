@@ -9,12 +9,13 @@ import numpy as np
 from ced.core.bootstrap import intervals
 from ced.core.metrics import bef_mse_bound
 from ced.report.model import Row
+from ced.stages.pool import Figures
 
 _MEASURES = ("psnr", "psnr_b", "ssim", "ssim_gaussian", "bef_mse", "lpips")
 
 
-def row(key: tuple[str, int, str, str], ones: Sequence[dict[str, Any]], pooled: tuple[float, float]) -> Row:
-    """The row of a data set, quality factor, colour and method. `pooled` are its W1 and energy.
+def row(key: tuple[str, int, str, str], ones: Sequence[dict[str, Any]], pooled: Figures) -> Row:
+    """The row of a data set, quality factor, colour and method.
 
     `ones` are its rows of per_image.parquet. Means are over the images that the method restored.
     """
@@ -23,7 +24,6 @@ def row(key: tuple[str, int, str, str], ones: Sequence[dict[str, Any]], pooled: 
     values = np.array([[one[name] for name in measures] for one in done], np.float64).reshape(len(done), len(measures))
     means = dict(zip(measures, map(float, values.mean(axis=0)), strict=True)) if done else {}
     psnr, psnr_b, ssim, ssim_gaussian, bef_mse, lpips = (means.get(name, math.nan) for name in _MEASURES)
-    w1, energy = pooled
     return Row(
         *key,
         images=len(done),
@@ -34,11 +34,11 @@ def row(key: tuple[str, int, str, str], ones: Sequence[dict[str, Any]], pooled: 
         failures=len(ones) - len(done),
         bef_mse=bef_mse,
         ssim_gaussian=ssim_gaussian,
-        w1=w1,
-        energy=energy,
+        w1=pooled.w1,
+        energy=pooled.energy,
         lpips=lpips,
         seconds_per_megapixel=_speed(done),
-        intervals=_intervals(measures, values) if done else (),
+        intervals=(*_intervals(measures, values), *pooled.intervals) if done else (),
     )
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from ced import schema
 from ced.adapters import perceptual, photographs, ray_data
 from ced.adapters.photographs import Photograph
-from ced.adapters.storage import write_bytes, write_table
+from ced.adapters.storage import write_bytes, write_table_later
 from ced.core import metrics
 from ced.core.colour import luminance
 from ced.core.images import Rejected, decode_rgb
@@ -56,23 +56,31 @@ class _Found:
     pictures: dict[str, np.ndarray]  # by version
 
 
-def evaluate_image(task: Task, row: ray_data.Row) -> ray_data.Row:
-    """Measure all methods on one image at one quality factor. The answer says why where that cannot be done."""
-    answer = {"name": row["name"], "reason": "", "message": ""}
+def evaluate_image(task: Task, row: ray_data.Row) -> ray_data.Later:
+    """Measure all methods on one image at one quality factor, and wait for the disk. The answer says why where that
+    cannot be done."""
+    answer = {name: row[name] for name in ("name", "number", "quality")} | {"reason": "", "message": ""}
     try:
         original = _opened(Photograph(*row["photograph"]), task.colour)
     except Rejected as error:
-        return answer | {"reason": error.reason, "message": error.message}
+        answer |= {"reason": error.reason, "message": error.message}
+        return lambda: answer
     found = _measure_all(task, row["name"], original, row["quality"])
     if row["number"] < task.pictures:
         for key, image in found.pictures.items():
             write_bytes(Path(task.folder, PICTURES, f"{row['number']:05d}-{key}.png"), _png(image))
     name = part_name(row["number"], row["quality"])
-    # One column a version: each is read alone.
-    write_table(Path(task.folder, SPECTRA, name), pa.table({key: [data] for key, data in found.spectra.items()}))
-    # The rows come last: a part of rows is a finished part.
-    write_table(Path(task.folder, PARTS, name), pa.Table.from_pylist(found.rows, schema.PER_IMAGE))
-    return answer
+    spectra = pa.table({key: [data] for key, data in found.spectra.items()})
+    rows = pa.Table.from_pylist(found.rows, schema.PER_IMAGE)
+    written = [write_table_later(Path(task.folder, SPECTRA, name), spectra, packed=False)]
+    written.append(write_table_later(Path(task.folder, PARTS, name), rows))
+
+    def told() -> ray_data.Row:
+        for one in written:
+            one.result()
+        return answer
+
+    return told
 
 
 def part_name(number: int, quality: int) -> str:
@@ -98,7 +106,7 @@ def _opened(photograph: Photograph, colour: str) -> _Original:
         least = f"the measures take {metrics.SMALLEST}x{metrics.SMALLEST} and more"
         raise Rejected("too small", f"{rgb.shape[1]}x{rgb.shape[0]} pixels, {least}")
     luma = luminance(rgb)
-    return _Original(luma if colour == "y" else rgb, metrics.Reference.of(luma), _spectrum(luma))
+    return _Original(luma if colour == "y" else rgb, metrics.Reference.of(luma), Spectrum.bytes_of(luma))
 
 
 def _measure_all(task: Task, name: str, original: _Original, quality: int) -> _Found:
@@ -121,7 +129,7 @@ def _measure_all(task: Task, name: str, original: _Original, quality: int) -> _F
             measured["lpips"] = _perceptual().distance(original.reference.plane, plane)
         found.rows.append({**told, **measured, "seconds": seconds})
         key = version(quality, method.name)
-        found.spectra[key], found.pictures[key] = _spectrum(plane), restored
+        found.spectra[key], found.pictures[key] = Spectrum.bytes_of(plane), restored
     return found
 
 
@@ -129,10 +137,6 @@ def _timed(method: Method, damaged: Damaged) -> tuple[float | None, np.ndarray]:
     started = time.perf_counter()
     restored = checked(method, damaged)
     return time.perf_counter() - started if method.timed else None, restored
-
-
-def _spectrum(plane: np.ndarray) -> bytes:
-    return Spectrum.empty().update(plane).to_bytes(packed=False)
 
 
 @functools.lru_cache(maxsize=1)

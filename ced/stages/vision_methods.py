@@ -8,7 +8,7 @@ from pathlib import Path
 from ced.config import VisionConfig
 from ced.errors import InputError
 from ced.methods import Prepared, open_method, parse, prepare
-from ced.methods.spec import RESTORER
+from ced.methods.spec import PYFUNC, RESTORER
 
 ORIGINAL, JPEG = "original", "jpeg"
 
@@ -24,7 +24,7 @@ def led(method: Prepared, config: VisionConfig) -> Prepared:
 
     "rgb" is for models of RGB; one of luminance is given "luma" alone or each channel of "ycbcr", its default.
     """
-    if method.kind != RESTORER:
+    if method.kind not in (RESTORER, PYFUNC):
         return method
     restores, through = open_method(method).colour, config.through
     if "rgb" in config.colours and through and (restores == "rgb") != (through == "rgb"):

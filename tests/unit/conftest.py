@@ -129,7 +129,7 @@ def evaluate_small(root: Path) -> Output:
             photograph = (f"set/{name}", str(root / "images" / name), "")
             for quality, names in parts.items():
                 row = {"number": number, "quality": quality, "name": f"set/{name}", "photograph": photograph}
-                assert measure.evaluate_image(task, row)["reason"] == ""
+                assert measure.evaluate_image(task, row)()["reason"] == ""
                 names.append(measure.part_name(number, quality))
         folder = making.folder / measure.SPECTRA
         pool.pool(making.folder, {q: [folder / name for name in names] for q, names in parts.items()}, config.names)

@@ -79,7 +79,7 @@ def test_order_and_division_do_not_matter(some: list[np.ndarray], random) -> Non
     parts = [reduce(Spectrum.update, part, Spectrum.empty()) for part in (shuffled[:cut], shuffled[cut:])]
     assert same(parts[0].merge(parts[1]), whole)
     assert same(parts[1].merge(parts[0]), whole)
-    travelled = Spectrum.from_bytes(parts[0].to_bytes()).merge_bytes(parts[1].to_bytes(packed=False))
+    travelled = Spectrum.from_bytes(parts[0].to_bytes()).merge_bytes(parts[1].to_bytes())
     assert same(travelled, whole)
     assert travelled.to_bytes() == whole.to_bytes()
     assert whole.blocks == sum((p.shape[0] // 8) * (p.shape[1] // 8) for p in some)

@@ -37,7 +37,7 @@ def measure(
     rows: list[dict[str, Any]] = []
     for quality in (10, 20):
         row = {"number": number, "name": "set/cat.png", "photograph": ("set/cat.png", str(path), "")}
-        answer = evaluate_image(task, row | {"quality": quality})
+        answer = evaluate_image(task, row | {"quality": quality})()
         part = folder / PARTS / part_name(number, quality)
         rows += pq.read_table(part).to_pylist() if part.exists() else []
     return answer, rows

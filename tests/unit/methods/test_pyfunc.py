@@ -1,0 +1,150 @@
+"""Models of MLflow that somebody else logged: what they may take and give, with real models from a real registry."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pytest
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+from PIL import Image, ImageOps
+
+from ced.adapters import mlflow_tracking
+from ced.adapters.mlflow_pyfunc import Loaded
+from ced.config import EvaluateConfig
+from ced.errors import CedError, ConfigError
+from ced.methods import Damaged, Failed, checked, open_method, parse, prepare
+from ced.methods.network import planewise
+from ced.methods.pyfunc import Form, Pyfunc, form_of
+
+
+class Inverter(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+    """Inverts JPEG files."""
+
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+        """PNG bytes, a list of one."""
+        stream = io.BytesIO()
+        ImageOps.invert(Image.open(io.BytesIO(model_input["photo"][0]))).save(stream, "PNG")
+        return [stream.getvalue()]
+
+
+class Doubler(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+    """Twice the values of a batch of planes in 0..1."""
+
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+        """As large."""
+        return model_input * 2
+
+
+FILES = Schema([ColSpec(DataType.binary, "photo")])
+PLANES = Schema([TensorSpec(np.dtype("float32"), (-1, 1, -1, -1))])
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store whose registry has three models of others, one of them without a signature."""
+    root = tmp_path_factory.mktemp("store")
+    tracking = mlflow_tracking.local_uri(root)
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(tracking)
+    mlflow.set_registry_uri(tracking)
+    try:
+        mlflow.create_experiment("others", artifact_location=(root / "mlartifacts").as_uri())
+        mlflow.set_experiment("others")
+        for name, model, schema in (
+            ("files", Inverter(), FILES),
+            ("planes", Doubler(), PLANES),
+            ("bare", Doubler(), None),
+        ):
+            signature = ModelSignature(inputs=schema) if schema else None
+            options = {"pip_requirements": ["mlflow"], "registered_model_name": name}
+            mlflow.pyfunc.log_model(name=name, python_model=model, signature=signature, **options)
+    finally:
+        mlflow.set_tracking_uri(before)
+    return root
+
+
+def method(store: Path, model: str, colour: str = "y") -> Any:
+    return open_method(prepare(parse(f"theirs=models:/{model}/1"), EvaluateConfig(colour=colour), store))
+
+
+def test_files_in_files_out(store: Path, gray: Damaged, colour: Damaged, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert np.array_equal(checked(method(store, "files"), gray), 255 - gray.image)
+    assert np.array_equal(checked(method(store, "files", "rgb"), colour), 255 - colour.image)
+
+
+def test_planes_in_planes_out(store: Path, gray: Damaged, colour: Damaged, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    theirs = method(store, "planes")
+    doubled = np.minimum(gray.image.astype(int) * 2, 255)
+    assert np.array_equal(checked(theirs, gray), doubled)
+    expected = planewise(lambda plane: np.minimum(plane.astype(int) * 2, 255).astype(np.uint8), colour.image, "luma")
+    assert np.array_equal(checked(theirs, colour), expected)
+
+
+def test_a_model_without_a_signature_is_one_line(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(CedError, match="method theirs: the model takes what no signature says; it has to take one col"):
+        method(store, "bare")
+
+
+@pytest.mark.parametrize(
+    ("loaded", "form"),
+    [
+        (Loaded(print, (("image", "binary"),), ()), Form("image")),
+        (Loaded(print, (), (("", "uint8", (-1, -1)),)), Form("", "HW", 1)),
+        (Loaded(print, (), (("", "uint8", (-1, -1, -1)),)), Form("", "NHW", 1)),
+        (Loaded(print, (), (("x", "uint8", (-1, -1, 3)),)), Form("x", "HWC", 3)),
+        (Loaded(print, (), (("", "float32", (-1, -1, -1, 3)),)), Form("", "NHWC", 3, "float32")),
+        (Loaded(print, (), (("", "float64", (1, 3, -1, -1)),)), Form("", "NCHW", 3, "float64")),
+    ],
+)
+def test_forms_of_signatures(loaded: Loaded, form: Form) -> None:
+    assert form_of(loaded, "theirs") == form
+
+
+@pytest.mark.parametrize(
+    ("loaded", "told"),
+    [
+        (Loaded(print, (("a", "double"), ("b", "string")), ()), "the columns a (double), b (string)"),
+        (Loaded(print, (), (("", "float32", (-1, 1, 64, 64)),)), "float32 [-1, 1, 64, 64]"),
+        (Loaded(print, (), (("", "int64", (-1, -1)),)), "int64 [-1, -1]"),
+        (Loaded(print, (), (("", "uint8", (-1, -1, -1, 4)),)), "uint8 [-1, -1, -1, 4]"),
+    ],
+)
+def test_what_takes_no_image_is_one_line(loaded: Loaded, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        form_of(loaded, "theirs")
+    assert f"method theirs: the model takes {told}; it has to take one column of bytes" in str(caught.value)
+
+
+@pytest.mark.parametrize("axes", ["HWC", "NHWC", "NCHW"])
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+def test_arrays_of_colour_keep_their_channels_apart(colour: Damaged, axes: str, kind: str) -> None:
+    seen = []
+
+    def predict(array: np.ndarray) -> np.ndarray:
+        seen.append(array)
+        return array
+
+    theirs = Pyfunc("theirs", predict, Form("", axes, 3, kind))
+    assert theirs.colour == "rgb"
+    assert np.array_equal(checked(theirs, colour), colour.image)
+    height, width = colour.image.shape[:2]
+    sizes = {"N": 1, "H": height, "W": width, "C": 3}
+    assert seen[0].shape == tuple(sizes[axis] for axis in axes) and seen[0].dtype == kind
+    assert seen[0].max() <= (255 if kind == "uint8" else 1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [(np.zeros((3, 3)), "another size"), (np.full((45, 70), np.nan), "no image"), ("x", "another size")],
+)
+def test_an_answer_that_is_no_image_is_a_failure(gray: Damaged, answer: Any, reason: str) -> None:
+    with pytest.raises(Failed, match=reason):
+        checked(Pyfunc("theirs", lambda array: answer, Form("", "HW", 1, "float32")), gray)
+    with pytest.raises(Failed, match="no image: the model answers with"):
+        checked(Pyfunc("theirs", lambda table: [answer], Form("photo")), gray)
