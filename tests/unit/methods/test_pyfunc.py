@@ -1,6 +1,7 @@
 """Models of MLflow that somebody else logged: what they may take and give, with real models from a real registry."""
 
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store whose registry has three models of others, one of them without a signature."""
     root = tmp_path_factory.mktemp("store")
     tracking = mlflow_tracking.local_uri(root)
-    before = mlflow.get_tracking_uri()
+    before, environment = mlflow.get_tracking_uri(), dict(os.environ)
     mlflow.set_tracking_uri(tracking)
     mlflow.set_registry_uri(tracking)
     try:
@@ -63,6 +64,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
             mlflow.pyfunc.log_model(name=name, python_model=model, signature=signature, **options)
     finally:
         mlflow.set_tracking_uri(before)
+        mlflow.set_registry_uri(None)
+        os.environ.clear()  # MLflow tells later processes of what it was set to
+        os.environ.update(environment)
     return root
 
 
