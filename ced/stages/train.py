@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ced.adapters import mlflow_live
 from ced.adapters.storage import Making, Output, Place, make
 from ced.config import BASELINES, Config, TrainConfig, as_dict
-from ced.stages import edges
+from ced.stages import edges, label
 from ced.stages.progress import clock
 from ced.training.job import TrainJob
 
@@ -44,6 +44,8 @@ def run(model: str, config: Config, data: Data, place: Place, device: str = "", 
     """
     train = config.classifier if model == "classifier" else config.autoencoder
     inputs = {"labelled": data.labelled.manifest.content, "classes": data.classes.manifest.content}
+    # Labels tell of the targets alone: those of other quality factors are the same.
+    inputs["examples"] = data.labelled.manifest.inputs["examples"]
     if model == "ced-est":
         if data.classifier is None:
             raise ValueError("ced-est is trained with the estimates of a classifier")
@@ -104,6 +106,7 @@ def _produce(
         network=config.network,
         train=config.classifier if model == "classifier" else config.autoencoder,
         channels=config.prepare.channels,
+        examples=str(label.examples_of(data.labelled)),
     )
     logger.info("%s: %s", model, size(model, config))
     if not (making.folder / WEIGHTS).exists():  # killed between the last step and the manifest

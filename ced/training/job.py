@@ -27,6 +27,7 @@ class TrainJob:
     network: NetworkConfig  # of C, E and D
     train: TrainConfig
     channels: int
+    examples: str = ""  # folder of the examples, where the labelled parts hold labels alone
 
     def __post_init__(self) -> None:
         if self.model not in MODELS:

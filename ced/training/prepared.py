@@ -75,7 +75,7 @@ def prepare(job: TrainJob, context: WorkerContext) -> Prepared:
     classes = None if job.model in WITHOUT_CLASSES else _classes(job.classes)
     network, task = _assemble(job, classes, context.device)
     stored = [name for name in task.columns if name != "labels" or job.model != "ced-est"]
-    examples = data.find(job.labelled, stored, job.channels, classes.count if classes else 255)
+    examples = data.find(job.labelled, stored, job.channels, classes.count if classes else 255, job.examples)
     split = data.split(examples.sources, job.train.validation_fraction)
     estimator = None
     if job.model == "ced-est" and classes is not None:
