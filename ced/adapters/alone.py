@@ -59,7 +59,7 @@ def _answer(work: Callable[[], object], writing: int) -> None:
         _bound()
         try:
             told = (True, work())
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it travels
             told = (False, error)
         with os.fdopen(writing, "wb") as pipe:
             pipe.write(pickle.dumps(told))

@@ -45,7 +45,7 @@ def run(model: str, config: Config, data: Data, place: Place, device: str = "", 
     train = config.classifier if model == "classifier" else config.autoencoder
     inputs = {"labelled": data.labelled.manifest.content, "classes": data.classes.manifest.content}
     # Labels tell of the targets alone: those of other quality factors are the same.
-    inputs["examples"] = data.labelled.manifest.inputs["examples"]
+    inputs["examples"] = data.labelled.manifest.inputs.get("examples", "")
     if model == "ced-est":
         if data.classifier is None:
             raise ValueError("ced-est is trained with the estimates of a classifier")
