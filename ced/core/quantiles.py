@@ -15,8 +15,8 @@ from typing import Self
 import numpy as np
 
 BINS = 1 << 16
-_AT_ONCE = 1 << 17  # values: what one float64 holds the count of, and beside it the sum of their lower 16 bits
-_COUNT = 34  # the bit of that float64 where the count begins: 2^17 x 2^16 < 2^34, and 2^17 x 2^34 < 2^53
+_AT_ONCE = 1 << 18  # values: what one float64 holds the count of, and beside it the sum of their lower 16 bits
+_COUNT = 34  # the bit of that float64 where the count begins: 2^18 x (2^16 - 1) < 2^34, and 2^18 x 2^34 < 2^53
 _LOWER = np.uint32(BINS - 1)
 _SIGN = np.uint32(1 << 31)
 _ZERO = np.uint32(1 << 31)  # the code of 0.0

@@ -73,24 +73,13 @@ def fine_task(bins: np.ndarray, row: ray_tasks.Row) -> ray_tasks.Row:
 
 
 def _summarise(row: ray_tasks.Row, summary: Coarse | Fine) -> ray_tasks.Row:
-    waiting: list[np.ndarray] = []  # a summary takes in many values for hardly more than few
-    pairs = False
     for part in row["parts"]:
         for planes in target_planes(Path(part)):
             luma = luma_of(planes)
-            same, pairs = pairs, mirrored(luma)
-            if waiting and (same != pairs or sum(map(len, waiting)) >= _EXAMPLES_AT_ONCE):
-                _update(summary, waiting, same)
-                waiting.clear()
-            waiting.append(luma[::2] if pairs else luma)
-    _update(summary, waiting, pairs)
+            pairs = mirrored(luma)
+            q = coefficients(luma[::2] if pairs else luma)
+            summary.update(by_channel(q), MIRROR if pairs else None)
     return {"parts": len(row["parts"]), "summary": summary.to_bytes()}
-
-
-def _update(summary: Coarse | Fine, lumas: list[np.ndarray], pairs: bool) -> None:
-    if lumas:
-        values = np.concatenate([by_channel(coefficients(luma)) for luma in lumas], axis=1)
-        summary.update(values, MIRROR if pairs else None)
 
 
 def mirrored(luma: np.ndarray) -> bool:
