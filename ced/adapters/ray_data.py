@@ -7,6 +7,7 @@ reads, computes and publishes its part, and a row of counts comes out.
 import pickle
 from collections.abc import Callable, Iterator
 from functools import partial
+
 import pyarrow as pa
 
 from ced.adapters import ray_cluster
