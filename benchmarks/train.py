@@ -76,6 +76,7 @@ def made(config: Config, model: str, scratch: Path) -> TrainJob:
     labelled = label.run(prepared, classes, store)
     settings = config.classifier if model == "classifier" else config.autoencoder
     paths = {"labelled": str(labelled.path), "classes": str(classes.path / edges.FILE), "classifier": ""}
+    paths["examples"] = str(label.examples_of(labelled))
     return TrainJob(
         model=model, out="", network=config.network, train=settings, channels=config.prepare.channels, **paths
     )

@@ -21,7 +21,16 @@ EXAMPLES = pa.schema(
     metadata=_METADATA,
 )
 
-LABELLED = EXAMPLES.append(pa.field("labels", pa.binary(), nullable=False))  # uint8, 16 x H/4 x W/4
+# One row for each example, in the same order, in the part of the same name. The first four columns are its key.
+LABELS = pa.schema(
+    [
+        *(EXAMPLES.field(name) for name in ("image_id", "flip", "height", "width")),
+        pa.field("labels", pa.binary(), nullable=False),  # uint8, 16 x H/4 x W/4
+    ],
+    metadata=_METADATA,
+)
+
+LABELLED = EXAMPLES.append(LABELS.field("labels"))  # both as one
 
 QUARANTINE = pa.schema(
     [

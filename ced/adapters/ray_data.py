@@ -7,17 +7,13 @@ reads, computes and publishes its part, and a row of counts comes out.
 import pickle
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
 import pyarrow as pa
 
 from ced.adapters import ray_cluster
+from ced.adapters.ray_tasks import Later, Row, divided
 
-Row = dict[str, Any]
-Later = Callable[[], Row]  # waits for what was begun, and tells
-
-_SHARES = 4  # tasks of each worker that what is left is divided into: the last ones end together
-_ROWS_AT_MOST = 8  # of a task
+__all__ = ["Later", "Row", "run_tasks"]
 
 
 def run_tasks(function: Callable[[Row], Row | Later], rows: list[Row], workers: int = 0) -> Iterator[Row]:
@@ -44,15 +40,6 @@ def run_tasks(function: Callable[[Row], Row | Later], rows: list[Row], workers: 
     )
     for row in told.iter_rows():
         yield pickle.loads(row["row"])
-
-
-def divided(rows: int, workers: int) -> Iterator[slice]:
-    """Which rows make a task: many at first, since starting one costs milliseconds, and single ones at the end."""
-    start = 0
-    while start < rows:
-        count = min(max((rows - start) // (_SHARES * workers), 1), _ROWS_AT_MOST)
-        yield slice(start, start + count)
-        start += count
 
 
 def _task(function: Callable[[Row], Row | Later], block: pa.Table) -> Iterator[pa.Table]:

@@ -22,8 +22,9 @@ def prepare(arguments: argparse.Namespace) -> None:
     with session(arguments.store, arguments.ray_address) as running:
         place: Place = Folder(Path(arguments.out).resolve()) if arguments.out else running.store
         data = labelled(config, place)
-    print(f"labelled examples: {data.labelled.path}")
-    print(f"classes:           {data.classes.path / edges.FILE}")
+    print(f"examples: {label.examples_of(data.labelled)}")
+    print(f"labels:   {data.labelled.path}")
+    print(f"classes:  {data.classes.path / edges.FILE}")
 
 
 def train(arguments: argparse.Namespace) -> None:

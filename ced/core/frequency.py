@@ -6,6 +6,7 @@ the array and the number of threads; and a flipped image has exactly the negated
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -53,18 +54,7 @@ def dct4x4(planes: np.ndarray) -> np.ndarray:
     Shape: (..., H, W) integers, H and W multiples of 4 -> (..., 16, H/4, W/4) float32. Channel 4 u + v holds
     vertical frequency u and horizontal frequency v, and is contiguous in memory over all planes.
     """
-    *batch, height, width = planes.shape
-    if height % PATCH or width % PATCH:
-        raise ValueError(f"planes of {height}x{width}: both sides must be multiples of {PATCH}")
-    count, down, across = math.prod(batch), height // PATCH, width // PATCH
-    stacked = planes.reshape(count, down, PATCH, across, PATCH)
-    spectrum = np.empty((CHANNELS, count, down, across), np.float32)
-    at_a_time = max(1, _CACHED // (height * width))
-    for start in range(0, count, at_a_time):
-        some = slice(start, start + at_a_time)
-        # Position within the patch first: all that follows works on contiguous arrays.
-        _transform(np.ascontiguousarray(stacked[some].transpose(2, 4, 0, 1, 3)), spectrum[:, some])
-    return np.moveaxis(spectrum.reshape(CHANNELS, *batch, down, across), 0, -3)
+    return _in_pieces(planes, lambda some: some)
 
 
 def dct8x8(plane: np.ndarray) -> np.ndarray:
@@ -87,12 +77,29 @@ def coefficients(luma: np.ndarray) -> np.ndarray:
 
     Shape: (..., H, W) uint8 luminance -> (..., 16, H/4, W/4) float32.
     """
-    return dct4x4(laplacian(luma))
+    return _in_pieces(luma, laplacian)
 
 
 def by_channel(q: np.ndarray) -> np.ndarray:
     """All coefficients of each channel. Shape: (N, 16, h, w) as `coefficients` gives them -> (16, N h w), a view."""
     return np.moveaxis(q, -3, 0).reshape(CHANNELS, -1)
+
+
+def _in_pieces(planes: np.ndarray, first: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """The transform of what `first` makes of the planes, some at a time."""
+    *batch, height, width = planes.shape
+    if height % PATCH or width % PATCH:
+        raise ValueError(f"planes of {height}x{width}: both sides must be multiples of {PATCH}")
+    count, down, across = math.prod(batch), height // PATCH, width // PATCH
+    flat = planes.reshape(count, height, width)
+    spectrum = np.empty((CHANNELS, count, down, across), np.float32)
+    at_a_time = max(1, _CACHED // (height * width))
+    for start in range(0, count, at_a_time):
+        some = slice(start, start + at_a_time)
+        patches = first(flat[some]).reshape(-1, down, PATCH, across, PATCH)
+        # Position within the patch first: all that follows works on contiguous arrays.
+        _transform(np.ascontiguousarray(patches.transpose(2, 4, 0, 1, 3)), spectrum[:, some])
+    return np.moveaxis(spectrum.reshape(CHANNELS, *batch, down, across), 0, -3)
 
 
 def _transform(patches: np.ndarray, out: np.ndarray) -> None:

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-REASONS = ("unreadable", "empty", "not an image", "truncated", "too large", "too small", "damaged")
+REASONS = ("unreadable", "empty", "not an image", "truncated", "too large", "too small", "damaged", "crashed")
 
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ced.adapters.storage import Making, Output, Place, make, write_text
 from ced.config import Config
-from ced.stages import train
+from ced.stages import label, train
 
 FILE = "experiment.json"
 TABLE_1 = (0.3094, 0.3169, 0.3178)  # the paper's accuracies, on 96x96 luminance images
@@ -58,7 +58,7 @@ def _stages(classifier: Output, labelled: Output, fraction: float, making: Makin
 
     network = weights.decode((classifier.path / train.WEIGHTS).read_bytes())
     assert isinstance(network, Classifier)
-    found = heldout.accuracy(network, str(labelled.path), fraction)
+    found = heldout.accuracy(network, str(labelled.path), fraction, str(label.examples_of(labelled)))
     making.counts.update(examples=found.examples, photographs=found.photographs)
     _write(making, {"accuracy": list(found.stages), "paper": list(TABLE_1), **making.counts})
 

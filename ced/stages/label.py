@@ -1,4 +1,7 @@
-"""Stage 3: examples + classes -> labelled/*.parquet, the class map of each target beside its example."""
+"""Stage 3: examples + classes -> part-*.parquet, the class map of each example's target, row by row.
+
+The examples themselves are not written again: part k here belongs to part k of the examples.
+"""
 
 from functools import partial
 from pathlib import Path
@@ -8,22 +11,43 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ced import schema
-from ced.adapters import ray_data
-from ced.adapters.storage import Making, Output, Place, make, write_table_later
+from ced.adapters import ray_tasks
+from ced.adapters.ray_tasks import Later, Row
+from ced.adapters.storage import MANIFEST, Making, Output, Place, make, read_manifest, write_table_later
 from ced.core.classes import Classes
 from ced.core.columns import binary, luma_of
 from ced.core.frequency import coefficients
+from ced.errors import InputError
 from ced.stages import edges
 from ced.stages.edges import mirrored, targets
 from ced.stages.prepare import EXAMPLES
 from ced.stages.progress import Progress
+
+_KEY = ["image_id", "flip", "height", "width"]
 
 
 def run(prepared: Output, classes: Output, place: Place, workers: int = 0) -> Output:
     """Label every example, or find them labelled."""
     inputs = {"examples": prepared.manifest.content, "classes": classes.manifest.content}
     produce = partial(_produce, prepared, edges.load(classes), workers)
-    return make(place, "label", {"schema": schema.VERSION}, inputs, produce)
+    described = {"schema": schema.VERSION, "columns": ",".join(schema.LABELS.names)}
+    return make(place, "label", described, inputs, produce)
+
+
+def examples_of(labelled: Output) -> Path:
+    """The folder of the examples that were labelled: in the output of prepare beside it, known by its content.
+
+    Raises InputError where it is not there.
+    """
+    content = labelled.manifest.inputs.get("examples")
+    # A folder of the user's own has prepare/ beside label/, a store has prepare/*/ beside label/*/.
+    near = [labelled.path.parent / "prepare", *sorted(labelled.path.parent.parent.glob("prepare/*"))]
+    for folder in near:
+        if (folder / MANIFEST).exists():
+            manifest = read_manifest(folder)
+            if manifest is not None and manifest.content == content:
+                return folder / EXAMPLES
+    raise InputError(f"{labelled.path}: the examples that it labels (prepare, content {content}) are not beside it")
 
 
 def _produce(prepared: Output, classes: Classes, workers: int, making: Making) -> None:
@@ -32,19 +56,19 @@ def _produce(prepared: Output, classes: Classes, workers: int, making: Making) -
     progress = Progress("label", len(parts), "parts")
     progress.skip(len(parts) - len(missing))
     task = partial(label_part, classes, str(making.folder))
-    for done in ray_data.run_tasks(task, [{"part": str(part)} for part in missing], workers):
+    for done in ray_tasks.run_tasks(task, [{"part": str(part)} for part in missing], workers):
         making.parts[done["name"]] = done["digest"]
         progress.advance()
     making.counts["examples"] = sum(pq.read_metadata(making.folder / part.name).num_rows for part in parts)
 
 
-def label_part(classes: Classes, folder: str, row: ray_data.Row) -> ray_data.Later:
-    """Write one labelled part; waited for by calling what is returned."""
+def label_part(classes: Classes, folder: str, row: Row) -> Later:
+    """Write one part of labels; waited for by calling what is returned."""
     part = Path(row["part"])
-    table = pq.read_table(part, use_threads=False, memory_map=True)
-    column = binary(label_maps(classes, table)) if table.num_rows else pa.array([], pa.binary())
-    table = table.append_column(schema.LABELLED.field("labels"), column).cast(schema.LABELLED)
-    digest = write_table_later(Path(folder, part.name), table)
+    table = pq.read_table(part, columns=[*_KEY, "target"], use_threads=False, memory_map=True)
+    column = binary(label_maps(classes, table)) if table.num_rows else pa.chunked_array([], pa.binary())
+    labels = pa.table([*(table[name] for name in _KEY), column], schema.LABELS)
+    digest = write_table_later(Path(folder, part.name), labels)
     return lambda: {"name": part.name, "digest": digest.result()}
 
 

@@ -10,8 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ced import schema
-from ced.adapters import photographs, ray_data
+from ced.adapters import photographs, ray_tasks
+from ced.adapters.alone import Crashed, alone
 from ced.adapters.photographs import Photograph
+from ced.adapters.ray_tasks import Later, Row
 from ced.adapters.storage import Making, Output, Place, make, write_table_later
 from ced.config import PrepareConfig, as_dict
 from ced.core.columns import binary
@@ -57,7 +59,7 @@ def _produce(config: PrepareConfig, crops: int, found: list[Photograph], workers
         else:
             rows.append({"part": number, "photographs": part})
     task = partial(prepare_part, config, crops, str(making.folder))
-    for done in ray_data.run_tasks(task, rows, workers):
+    for done in ray_tasks.run_tasks(task, rows, workers, partial(task, careful=True)):
         making.parts.update(done["digests"])
         progress.advance(done["photographs"])
     making.counts.update(_count(making.folder, len(found)))
@@ -66,24 +68,45 @@ def _produce(config: PrepareConfig, crops: int, found: list[Photograph], workers
         raise InputError(f"none of the {len(found)} photographs can be used ({reasons}); see {making.folder}")
 
 
-def prepare_part(config: PrepareConfig, crops: int, folder: str, row: ray_data.Row) -> ray_data.Later:
+def prepare_part(config: PrepareConfig, crops: int, folder: str, row: Row, careful: bool = False) -> Later:
     """Write one part, waited for by calling what is returned: the quarantine first, the examples last, so that a part
-    of examples is a finished part."""
+    of examples is a finished part. One that is there, made by a worker that died later, is left as it is.
+
+    `careful` decodes each photograph in a process of its own: one that ends it is set aside."""
+    name, count = part_name(row["part"]), len(row["photographs"])
+    if Path(folder, EXAMPLES, name).exists():
+        return lambda: {"photographs": count, "digests": {}}
+    make = _guarded if careful else _made
     kept: list[tuple[str, Example]] = []
     rejected: list[dict[str, object]] = []
     for photograph in row["photographs"]:
         try:
-            image = decode(photographs.read(photograph, config.max_bytes), config.max_pixels)
-            kept += [(photograph.name, example) for example in list(examples(image, photograph.name, config, crops))]
+            data = photographs.read(photograph, config.max_bytes)
+            kept += [(photograph.name, example) for example in make(data, photograph.name, config, crops)]
         except Rejected as error:
             rejected.append({"source": photograph.name, "reason": error.reason, "message": error.message})
     tables = {EXAMPLES: _table(kept)}
     if rejected:
         tables = {QUARANTINE: pa.Table.from_pylist(rejected, schema.QUARANTINE)} | tables
-    name = part_name(row["part"])
     digests = {f"{of}/{name}": write_table_later(Path(folder, of, name), table) for of, table in tables.items()}
-    count = len(row["photographs"])
     return lambda: {"photographs": count, "digests": {path: digest.result() for path, digest in digests.items()}}
+
+
+def _made(data: bytes, name: str, config: PrepareConfig, crops: int) -> list[Example]:
+    """The examples of the photograph in `data`. Raises Rejected."""
+    return list(examples(decode(data, config.max_pixels), name, config, crops))
+
+
+def _guarded(data: bytes, name: str, config: PrepareConfig, crops: int) -> list[Example]:
+    """`_made`, by a process that may die of it: twice, since the first time it may have been for want of memory."""
+    work = partial(_made, data, name, config, crops)
+    try:
+        try:
+            return alone(work)
+        except Crashed:
+            return alone(work)
+    except Crashed as error:
+        raise Rejected("crashed", f"decoding it ended the process ({error.how})") from error
 
 
 def _table(kept: list[tuple[str, Example]]) -> pa.Table:

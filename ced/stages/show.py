@@ -16,12 +16,14 @@ from ced.core.frequency import CHANNELS, PATCH
 from ced.errors import FormatError, InputError
 from ced.report import contact_sheet, plain
 from ced.report.contact_sheet import Tile
-from ced.stages import edges
+from ced.stages import edges, label
 from ced.stages.outputs import STAGES, find
 from ced.stages.prepare import EXAMPLES, QUARANTINE
 from ced.stages.progress import Progress
 
 Data = dict[str, Output]  # by stage, one of each at most
+
+LABELS = "labels"  # the table of the stage label
 
 MEANING = {
     "image_id": "the photograph, and which crop of it",
@@ -39,7 +41,7 @@ MEANING = {
 }
 _ROWS = 64  # read at a time
 _WIDE = 90  # letters a line
-_SHOWN = ("image_id", "flip", "quality", "height", "width", "target", "input", "labels")
+_SHOWN = ("image_id", "flip", "quality", "height", "width", "target", "input")
 
 
 def choose(folder: Path) -> Data:
@@ -65,7 +67,7 @@ def balance(data: Data) -> np.ndarray | None:
     if "label" not in data:
         return found
     counts = np.zeros((CHANNELS, 256), np.int64)
-    parts = _parts(data["label"], EXAMPLES)
+    parts = _parts(data["label"], LABELS)
     progress = Progress("class balance", len(parts), "parts")
     for part in parts:
         for labels in _labels(part):
@@ -88,7 +90,7 @@ def text(data: Data, counts: np.ndarray | None) -> str:
 def sheet(data: Data, count: int, counts: np.ndarray | None) -> bytes | None:
     """A PNG of `count` examples, with class maps where they are labelled; None where there are no examples."""
     output = data.get("label") or data.get("prepare")
-    found = tiles(output, count) if output else []
+    found = tiles(data, count)
     if output is None or not found:
         return None
     manifest = output.manifest
@@ -96,15 +98,37 @@ def sheet(data: Data, count: int, counts: np.ndarray | None) -> bytes | None:
     return contact_sheet.sheet(title, found, 1 if counts is None else counts.shape[1])
 
 
-def tiles(output: Output, count: int) -> list[Tile]:
-    """`count` examples of an output, or all where there are fewer, spread evenly from the first row to the last."""
-    parts = _parts(output, EXAMPLES)
+def tiles(data: Data, count: int) -> list[Tile]:
+    """`count` examples, or all where there are fewer, spread evenly from the first row to the last."""
+    parts = _examples(data)
     starts = np.cumsum([0, *(_footer(part).num_rows for part in parts)])
     wanted = np.linspace(0, max(starts[-1] - 1, 0), min(count, starts[-1])).round().astype(np.int64)
     found: list[Tile] = []
     for part, start, stop in zip(parts, starts[:-1], starts[1:], strict=True):
-        found += _tiles(part, wanted[(wanted >= start) & (wanted < stop)] - start)
+        found += _tiles(part, _labelled(data, part), wanted[(wanted >= start) & (wanted < stop)] - start)
     return found
+
+
+def _examples(data: Data) -> list[Path]:
+    """The parts of the examples; of labels alone those that they belong to, where these lie beside them."""
+    if "prepare" in data:
+        return _parts(data["prepare"], EXAMPLES)
+    if "label" not in data:
+        return []
+    try:
+        folder = label.examples_of(data["label"])
+    except InputError:
+        return []
+    return [folder / part.name for part in _parts(data["label"], LABELS)]
+
+
+def _labelled(data: Data, part: Path) -> Path | None:
+    """The labels of a part of examples, None where the outputs have none for it."""
+    if "label" not in data:
+        return None
+    made_from = data["label"].manifest.inputs.get("examples")
+    same = "prepare" not in data or data["prepare"].manifest.content == made_from
+    return data["label"].path / part.name if same else None
 
 
 def _facts(output: Output, data: Data) -> list[str]:
@@ -123,7 +147,7 @@ def _facts(output: Output, data: Data) -> list[str]:
 
 def _columns(output: Output) -> Iterator[list[str]]:
     """Of each table of the output: name, type, meaning and bytes of its columns."""
-    for name in (EXAMPLES, QUARANTINE):
+    for name in (EXAMPLES, QUARANTINE, LABELS):
         parts = _parts(output, name)
         if parts:
             footers = [_footer(part) for part in parts]
@@ -153,9 +177,9 @@ def _shares(counts: np.ndarray) -> list[str]:
 
 
 def _parts(output: Output, name: str) -> list[Path]:
-    """The Parquet parts of a table; labelled examples lie in the folder itself."""
-    folder = f"{name}/" if output.manifest.stage == "prepare" else ""
-    wanted = output.manifest.stage == "prepare" or (output.manifest.stage == "label" and name == EXAMPLES)
+    """The Parquet parts of a table; labels lie in their output's folder itself."""
+    stage, folder = ("label", "") if name == LABELS else ("prepare", f"{name}/")
+    wanted = output.manifest.stage == stage
     return [output.path / part for part in sorted(output.manifest.parts) if wanted and part.startswith(folder)]
 
 
@@ -171,13 +195,22 @@ def _batches(part: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
             yield pa.Table.from_batches([batch])
 
 
-def _tiles(part: Path, wanted: np.ndarray) -> Iterator[Tile]:
+def _tiles(part: Path, labelled: Path | None, wanted: np.ndarray) -> Iterator[Tile]:
     """The examples of a part in the rows `wanted`, ascending."""
-    start = 0
-    for batch in _batches(part, _SHOWN) if len(wanted) else ():
-        inside = wanted[(wanted >= start) & (wanted < start + batch.num_rows)] - start
+    if not len(wanted):
+        return
+    rows = _rows(part, _SHOWN, wanted)
+    labels = _rows(labelled, ("labels",), wanted) if labelled else ({} for _ in wanted)
+    for row, beside in zip(rows, labels, strict=True):
         with _reading(part):
-            yield from map(_tile, batch.take(inside).to_pylist())
+            yield _tile(row | beside)
+
+
+def _rows(part: Path, columns: Sequence[str], wanted: np.ndarray) -> Iterator[dict[str, Any]]:
+    start = 0
+    for batch in _batches(part, columns):
+        inside = wanted[(wanted >= start) & (wanted < start + batch.num_rows)] - start
+        yield from batch.take(inside).to_pylist()
         start += batch.num_rows
 
 

@@ -14,7 +14,7 @@ from ced.adapters import mlflow_live
 from ced.adapters.storage import Making, Output, Place, make, sha256
 from ced.config import BASELINES, Config, TrainConfig, as_dict
 from ced.errors import InputError
-from ced.stages import edges
+from ced.stages import edges, label
 from ced.stages.progress import clock
 from ced.training.job import TrainJob
 
@@ -49,6 +49,8 @@ def run(model: str, config: Config, data: Data, place: Place, device: str = "", 
     """
     train = config.classifier if model == "classifier" else config.autoencoder
     inputs = {"labelled": data.labelled.manifest.content, "classes": data.classes.manifest.content}
+    # Labels tell of the targets alone: those of other quality factors are the same.
+    inputs["examples"] = data.labelled.manifest.inputs.get("examples", "")
     if model == "ced-est":
         if data.classifier is None:
             raise ValueError("ced-est is trained with the estimates of a classifier")
@@ -123,6 +125,7 @@ def _produce(
         train=config.classifier if model == "classifier" else config.autoencoder,
         channels=config.prepare.channels,
         start=str(weights_in(data.start, model)) if data.start else "",
+        examples=str(label.examples_of(data.labelled)),
     )
     logger.info("%s: %s", model, size(model, config))
     if not (making.folder / WEIGHTS).exists():  # killed between the last step and the manifest

@@ -33,6 +33,7 @@ class Examples(NamedTuple):
     """The examples of a folder, not yet read: their rows are numbered through all parts, in the order of names."""
 
     paths: tuple[Path, ...]  # of the parts that have any
+    labelled: Path  # folder of the parts with their labels: the same, or those of the same names and rows
     ends: Rows  # where each part's rows end
     shapes: dict[str, tuple[int, ...]]  # of one example, by the columns wanted
     sources: tuple[str, ...]  # the photograph each comes from
@@ -59,28 +60,36 @@ class Examples(NamedTuple):
         return planes
 
     def _read_part(self, path: Path) -> Planes:
-        table = _read(path, list(self.shapes))
-        planes = {name: _stack(table[name], shape, f"{path}: column {name!r}") for name, shape in self.shapes.items()}
+        labels = self.labelled / path.name
+        files = {name: labels if name == "labels" else path for name in self.shapes}
+        tables = {file: _read(file, [name for name in files if files[name] == file]) for file in set(files.values())}
+        planes = {
+            name: _stack(tables[file][name], self.shapes[name], f"{file}: column {name!r}")
+            for name, file in files.items()
+        }
         if "labels" in planes:
-            _check_labels(planes["labels"], self.classes, path)
+            _check_labels(planes["labels"], self.classes, labels)
         return planes
 
 
-def find(folder: str, wanted: Sequence[str], channels: int, classes: int = 255) -> Examples:
-    """The examples of all parts in `folder`, of which the columns `wanted` (of input, target, labels) are to be read.
+def find(labelled: str, wanted: Sequence[str], channels: int, classes: int = 255, examples: str = "") -> Examples:
+    """The examples of all parts in `labelled`, of which the columns `wanted` (of input, target, labels) are to be read.
 
-    Raises FormatError where there are no parts, or one is no labelled example file of this version.
+    Where these hold labels alone, `examples` is the folder of the parts that they belong to. Raises FormatError where
+    there are no parts, or one is no labelled example file of this version.
     """
+    folder = examples or labelled
     paths = sorted(Path(folder).glob("part-*.parquet"))
     if not paths:
         raise FormatError(f"{folder}: no part-*.parquet in it; give the folder of labelled examples")
-    counts = {path: count for path in paths if (count := _rows(path, [*wanted, "source"]))}
+    counts = {path: count for path in paths if (count := _rows(path, Path(labelled, path.name), wanted))}
     if not counts:
         raise FormatError(f"{folder}: no examples in its parts; give photographs that can be decoded")
     shapes = _shapes(next(iter(counts)), channels)
     sources = tuple(name for path in counts for name in _read(path, ["source"])["source"].to_pylist())
     ends = np.cumsum(list(counts.values()), dtype=np.int64)
-    return Examples(tuple(counts), ends, {name: shapes[name] for name in wanted}, sources, classes)
+    shapes = {name: shapes[name] for name in wanted}
+    return Examples(tuple(counts), Path(labelled), ends, shapes, sources, classes)
 
 
 def split(sources: Sequence[str], fraction: float) -> Split:
@@ -101,8 +110,16 @@ def spread(indices: Rows, at_most: int) -> Rows:
     return indices[np.arange(count) * len(indices) // max(count, 1)]
 
 
-def _rows(path: Path, wanted: list[str]) -> int:
-    """How many examples a part has, once its schema is what it should be."""
+def _rows(path: Path, labels: Path, wanted: Sequence[str]) -> int:
+    """How many examples a part has, once its schema and that of its labels are what they should be."""
+    apart = labels != path and "labels" in wanted
+    count = _counted(path, [*(name for name in wanted if not (apart and name == "labels")), "source"])
+    if apart and _counted(labels, ["labels"]) != count:
+        raise FormatError(f"{labels}: not one row for each of {path}; label the examples again")
+    return count
+
+
+def _counted(path: Path, wanted: Sequence[str]) -> int:
     with _opened(path) as file:
         _check_schema(path, file.schema_arrow, wanted)
         return int(file.metadata.num_rows)
@@ -135,7 +152,7 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
         raise FormatError(f"{path}: cannot be read as Parquet ({line}); make the examples again") from None
 
 
-def _check_schema(path: Path, schema: pa.Schema, wanted: list[str]) -> None:
+def _check_schema(path: Path, schema: pa.Schema, wanted: Sequence[str]) -> None:
     version = (schema.metadata or {}).get(b"ced.schema", b"none").decode(errors="replace")
     if version != VERSION:
         raise FormatError(f"{path}: schema version {version}, where {VERSION} is read; make the examples again")

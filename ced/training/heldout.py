@@ -28,13 +28,15 @@ class Accuracy(NamedTuple):
 
 
 @torch.no_grad()
-def accuracy(classifier: Classifier, labelled: str, fraction: float) -> Accuracy:
+def accuracy(classifier: Classifier, labelled: str, fraction: float, examples: str = "") -> Accuracy:
     """The accuracy of each stage on the photographs that a training with `validation_fraction` `fraction` leaves out.
 
-    `labelled` is the folder of the parts that it was trained on. Raises InputError where nothing was left out.
+    `labelled` is the folder of the parts that it was trained on, `examples` that of their examples where they hold
+    labels alone. Raises InputError where nothing was left out.
     """
     paths = sorted(Path(labelled).glob("part-*.parquet"))
-    sources = [pq.read_table(path, columns=["source"])["source"].to_pylist() for path in paths]
+    beside = Path(examples or labelled)
+    sources = [pq.read_table(beside / path.name, columns=["source"])["source"].to_pylist() for path in paths]
     every = [source for part in sources for source in part]
     held = {every[row] for row in data.split(every, fraction).validation}
     if not held:
@@ -42,23 +44,24 @@ def accuracy(classifier: Classifier, labelled: str, fraction: float) -> Accuracy
             f"{labelled}: no photograph was held out; use more of them or raise classifier.validation_fraction"
         )
     device = next(classifier.parameters()).device
-    hits, labels, examples = torch.zeros(len(classifier.stages), dtype=torch.int64), 0, 0
+    hits, labels, count = torch.zeros(len(classifier.stages), dtype=torch.int64), 0, 0
     for path, part in zip(paths, sources, strict=True):
         rows = np.flatnonzero([source in held for source in part])
-        for inputs, truth in _batches(path, rows, classifier.channels):
+        for inputs, truth in _batches(path, beside, rows, classifier.channels):
             truth = truth.to(device)
             for t, logits in enumerate(classifier(unit(inputs.to(device)))):
                 hits[t] += int((logits.argmax(dim=2) == truth).sum())
-            labels, examples = labels + truth.numel(), examples + len(truth)
-    return Accuracy(tuple((hits / labels).tolist()), examples, len(held))
+            labels, count = labels + truth.numel(), count + len(truth)
+    return Accuracy(tuple((hits / labels).tolist()), count, len(held))
 
 
-def _batches(path: Path, rows: np.ndarray, channels: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(path: Path, beside: Path, rows: np.ndarray, channels: int) -> Iterator[tuple[Tensor, Tensor]]:
     """The inputs (B, C, H, W) and labels (B, 16, H/4, W/4) of some rows of a part."""
     if not len(rows):
         return
-    table = pq.read_table(path, columns=["input", "labels", "height", "width"]).take(rows)
+    table = pq.read_table(beside / path.name, columns=["input", "height", "width"]).take(rows)
+    stored = pq.read_table(path, columns=["labels"]).take(rows)["labels"]
     height, width = table["height"][0].as_py(), table["width"][0].as_py()
     inputs = torch.from_numpy(columns.stack(table["input"], (channels, height, width)))
-    labels = torch.from_numpy(columns.stack(table["labels"], (CHANNELS, height // 4, width // 4)))
+    labels = torch.from_numpy(columns.stack(stored, (CHANNELS, height // 4, width // 4)))
     yield from zip(torch.split(inputs, _AT_ONCE), torch.split(labels, _AT_ONCE), strict=True)

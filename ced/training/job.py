@@ -27,6 +27,7 @@ class TrainJob:
     network: NetworkConfig  # of C, E and D
     train: TrainConfig
     channels: int
+    examples: str = ""  # folder of the examples, where the labelled parts hold labels alone
     start: str = ""  # path of weights to begin with, instead of random ones
 
     def __post_init__(self) -> None:

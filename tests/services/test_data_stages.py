@@ -50,7 +50,8 @@ def test_plain_pyarrow_reads_what_the_schema_promises(made: tuple[Output, Output
     prepared, _, labelled = made
     examples = rows(prepared.path / "examples")
     assert examples.schema.equals(schema.EXAMPLES)
-    assert rows(labelled.path).schema.equals(schema.LABELLED)
+    assert rows(labelled.path).schema.equals(schema.LABELS)
+    assert label.examples_of(labelled) == prepared.path / "examples"
     assert examples.num_rows == prepared.manifest.counts["examples"] == 6 * 5 * 2
     for row in examples.to_pylist()[::7]:
         decoded = jpeg.decode(row["jpeg"])
@@ -78,10 +79,12 @@ def test_edges_are_numpys_over_the_whole_training_set(made: tuple[Output, Output
 
 
 def test_stored_labels_are_those_computed_from_the_target(made: tuple[Output, Output, Output]) -> None:
-    _, classes, labelled = made
+    prepared, classes, labelled = made
     table = edges.load(classes)
-    for row in rows(labelled.path).to_pylist():
-        q = coefficients(np.frombuffer(row["target"], np.uint8).reshape(64, 64))
+    examples = rows(prepared.path / "examples").to_pylist()
+    for example, row in zip(examples, rows(labelled.path).to_pylist(), strict=True):
+        assert (example["image_id"], example["flip"]) == (row["image_id"], row["flip"])
+        q = coefficients(np.frombuffer(example["target"], np.uint8).reshape(64, 64))
         expected = np.stack([np.searchsorted(table.edges[c], q[c], side="left") for c in range(16)])
         assert np.array_equal(np.frombuffer(row["labels"], np.uint8).reshape(16, 16, 16), expected)
 
@@ -109,8 +112,8 @@ def test_a_changed_setting_redoes_what_depends_on_it(photographs: Path, made: tu
 
 def test_rgb_examples_are_labelled_by_their_luminance(photographs: Path, tmp_path: Path) -> None:
     config = PrepareConfig(mode="resize", size=32, colour="rgb", photographs_per_part=3)
-    _, classes, labelled = run_all(photographs, tmp_path, config)
-    row = rows(labelled.path).to_pylist()[0]
+    prepared, classes, labelled = run_all(photographs, tmp_path, config)
+    row = rows(prepared.path / "examples").to_pylist()[0] | rows(labelled.path).to_pylist()[0]
     target = np.frombuffer(row["target"], np.uint8).reshape(3, 32, 32)
     expected = edges.load(classes).label(coefficients(luminance(target.transpose(1, 2, 0))))
     assert row["labels"] == expected.tobytes()

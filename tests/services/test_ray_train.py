@@ -52,6 +52,7 @@ def data(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> train.D
 
 def job(data: train.Data, out: Path, model: str = "ed", **settings: object) -> TrainJob:
     paths = {"labelled": str(data.labelled.path), "classes": str(data.classes.path / edges.FILE), "classifier": ""}
+    paths["examples"] = str(label.examples_of(data.labelled))
     return TrainJob(
         model=model,
         out=str(out),

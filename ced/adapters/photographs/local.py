@@ -5,7 +5,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from ced.adapters.photographs.naming import Photograph, nothing, printable, shown, tidy, title, wanted
+from ced.adapters.photographs.naming import Photograph, nothing, printable, shown, title, wanted
 from ced.core.images import Rejected
 from ced.errors import InputError
 
@@ -62,8 +62,9 @@ def _asked(source: str, pattern: str) -> Iterator[tuple[str, str]]:
     for place, _, names in os.walk(top, onerror=fail):
         below = os.path.relpath(place, top)
         files += len(names)
+        above = "" if below == os.curdir else f"{below}/"
         for name in names:
-            within = tidy(os.path.join(below, name))
+            within = printable(above + name)
             if wanted(within, pattern):
                 found += 1
                 yield within, os.path.join(place, name)

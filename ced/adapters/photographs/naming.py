@@ -30,7 +30,7 @@ class Photograph(NamedTuple):
 
 def printable(name: str) -> str:
     """Valid UTF-8 for any file name: bytes that are none become backslash escapes."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def tidy(name: str) -> str:

@@ -29,6 +29,12 @@ def rows(folder: Path) -> list[dict]:
     return [row for path in sorted(folder.glob("part-*.parquet")) for row in pq.read_table(path).to_pylist()]
 
 
+def labelled(root: Path) -> list[dict]:
+    """The examples of a folder with their labels."""
+    pairs = zip(rows(root / "prepare" / "examples"), rows(root / "label"), strict=True)
+    return [example | labels for example, labels in pairs]
+
+
 def text(folder: Path) -> str:
     data = show.choose(folder)
     return show.text(data, show.balance(data))
@@ -68,8 +74,8 @@ def test_the_facts_of_each_output(pristine: Path) -> None:
 def test_columns_with_their_bytes(pristine: Path) -> None:
     shown = text(pristine / "label")
     footers = [pq.read_metadata(path) for path in sorted((pristine / "label").glob("*.parquet"))]
-    assert "examples: 12 rows" in shown
-    for number, field in enumerate(schema.LABELLED):
+    assert "labels: 12 rows" in shown
+    for number, field in enumerate(schema.LABELS):
         compressed = sum(footer.row_group(0).column(number).total_compressed_size for footer in footers)
         raw = sum(footer.row_group(0).column(number).total_uncompressed_size for footer in footers)
         (line,) = [line for line in shown.splitlines() if line.split()[:2] == [field.name, str(field.type)]]
@@ -123,7 +129,7 @@ def test_a_class_that_occurs_nowhere_counts_where_the_edges_know_of_it(pristine:
 
 @pytest.mark.parametrize("folder", [".", "label"])
 def test_the_sheet_shows_the_very_pixels_and_classes(pristine: Path, folder: str) -> None:
-    first = rows(pristine / "label")[0]
+    first = labelled(pristine)[0]
     picture = decoded(sheet(pristine / folder, 1))
     for panel, name in enumerate(("target", "input")):
         assert drawn(picture, panel)[..., 0].tobytes() == first[name]
@@ -136,6 +142,7 @@ def test_the_sheet_shows_the_very_pixels_and_classes(pristine: Path, folder: str
 def test_one_smooth_example_is_coloured_by_all_the_classes_there_are(pristine: Path, tmp_path: Path) -> None:
     """Labels alone say nothing of K, and those on the sheet may be a few of them."""
     shutil.copytree(pristine / "label", tmp_path / "label")
+    shutil.copytree(pristine / "prepare", tmp_path / "prepare")
     path = tmp_path / "label" / "part-00000.parquet"
     table = pq.read_table(path)
     flat = [bytes([3]) * len(value.as_py()) for value in table["labels"]]
@@ -149,20 +156,33 @@ def test_a_part_without_examples_is_passed_over(outputs: Path) -> None:
         path = folder / "part-00000.parquet"
         pq.write_table(pq.read_table(path).slice(0, 0), path)
     assert "examples: 8 rows" in text(outputs)
-    first = rows(outputs / "label")[0]
+    first = labelled(outputs)[0]
     assert first["source"] == "cup.png"
     assert drawn(decoded(sheet(outputs, 1)), 0)[..., 0].tobytes() == first["target"]
 
 
 def test_no_examples_at_all_make_no_sheet(outputs: Path) -> None:
-    for path in (outputs / "label").glob("*.parquet"):
+    for path in (*(outputs / "label").glob("*.parquet"), *(outputs / "prepare" / "examples").glob("*.parquet")):
         pq.write_table(pq.read_table(path).slice(0, 0), path)
+    assert sheet(outputs, 8) is None
     assert sheet(outputs / "label", 8) is None
-    assert "examples: 0 rows" in text(outputs / "label")
+    assert "labels: 0 rows" in text(outputs / "label")
+
+
+def test_labels_whose_examples_are_elsewhere_make_no_sheet(pristine: Path, tmp_path: Path) -> None:
+    shutil.copytree(pristine / "label", tmp_path / "label")
+    assert sheet(tmp_path, 8) is None
+    assert "labels: 12 rows" in text(tmp_path)
+
+
+def test_labels_of_other_examples_are_not_shown_with_these(pristine: Path, outputs: Path, edit) -> None:
+    edit(outputs / "label", lambda stored: stored["inputs"].update(examples="0123456789abcdef"))
+    assert drawn(decoded(sheet(outputs, 1)), 0).tobytes() == drawn(decoded(sheet(pristine, 1)), 0).tobytes()
+    assert all(tile.labels is None for tile in show.tiles(show.choose(outputs), 12))
 
 
 def test_colour_examples_are_shown_in_colour(coloured: Path) -> None:
-    first = rows(coloured / "label")[0]
+    first = labelled(coloured)[0]
     picture = decoded(sheet(coloured, 1))
     for panel, name in enumerate(("target", "input")):
         assert drawn(picture, panel).transpose(2, 0, 1).tobytes() == first[name]
@@ -183,21 +203,21 @@ def test_edges_alone_have_no_examples(pristine: Path) -> None:
     ("count", "picked"), [(1, [0]), (2, [0, 11]), (5, [0, 3, 6, 8, 11]), (12, range(12)), (99, range(12))]
 )
 def test_examples_are_spread_from_the_first_row_to_the_last(pristine: Path, count: int, picked: list[int]) -> None:
-    stored = rows(pristine / "label")
-    assert [tile.original.tobytes() for tile in show.tiles(show.choose(pristine)["label"], count)] == [
-        stored[number]["target"] for number in picked
-    ]
+    stored = labelled(pristine)
+    found = show.tiles(show.choose(pristine), count)
+    assert [tile.original.tobytes() for tile in found] == [stored[number]["target"] for number in picked]
+    assert [tile.labels.tobytes() for tile in found] == [stored[number]["labels"] for number in picked]
 
 
 def test_rows_are_found_however_many_are_read_at_a_time(pristine: Path, tmp_path: Path) -> None:
     """One part of 600 rows, more than two readings."""
-    shutil.copytree(pristine / "label", tmp_path / "label")
-    path = tmp_path / "label" / "part-00000.parquet"
+    shutil.copytree(pristine / "prepare", tmp_path / "prepare")
+    path = tmp_path / "prepare" / "examples" / "part-00000.parquet"
     table = pq.read_table(path)
     repeated = table.take(np.arange(600) % table.num_rows)
     numbers = (np.arange(600) % 100).astype(np.uint8)
     pq.write_table(repeated.set_column(3, schema.LABELLED.field("quality"), [numbers]), path)
-    found = show.tiles(show.choose(tmp_path)["label"], 5)
+    found = show.tiles(show.choose(tmp_path), 5)
     total = 600 + 8
     assert [tile.quality for tile in found][:4] == [round(n * (total - 1) / 4) % 100 for n in range(4)]
 

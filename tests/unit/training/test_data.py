@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ced.core.classes import Classes
 from ced.errors import FormatError
+from ced.schema import EXAMPLES, LABELS
 from ced.training import data as module
 
 COLUMNS = ("input", "target", "labels")
@@ -209,3 +210,45 @@ def test_validation_is_spread_over_what_is_held_out(count: int, at_most: int) ->
     if count > at_most > 1:
         gaps = np.diff(chosen)
         assert gaps.max() - gaps.min() <= 1
+
+
+@pytest.fixture
+def apart(data: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """Folders of examples and of labels, as `ced prepare` writes them."""
+    folders = tmp_path / "examples", tmp_path / "labels"
+    for folder, schema in zip(folders, (EXAMPLES, LABELS), strict=True):
+        folder.mkdir()
+        for path in (data / "labelled").glob("*.parquet"):
+            pq.write_table(pq.read_table(path).select(schema.names).cast(schema), folder / path.name)
+    return folders
+
+
+def test_labels_in_parts_of_their_own(data: Path, apart: tuple[Path, Path]) -> None:
+    examples, labels = map(str, apart)
+    found = module.find(labels, COLUMNS, 1, 7, examples)
+    whole = module.find(str(data / "labelled"), COLUMNS, 1, 7)
+    assert (found.sources, found.shapes, found.bytes) == (whole.sources, whole.shapes, whole.bytes)
+    rows = np.array([31, 0, 11, 10, 22])
+    for name, planes in found.read(rows).items():
+        assert torch.equal(planes, whole.read(rows)[name])
+
+
+def test_labels_that_nobody_wants_need_not_be_there(apart: tuple[Path, Path]) -> None:
+    examples, labels = apart
+    shutil.rmtree(labels)
+    assert set(module.find(str(labels), ["input", "target"], 1, 7, str(examples)).shapes) == {"input", "target"}
+    with pytest.raises(FormatError, match=r"labels/part-00000\.parquet: cannot be read"):
+        module.find(str(labels), COLUMNS, 1, 7, str(examples))
+
+
+def test_labels_of_other_examples(apart: tuple[Path, Path]) -> None:
+    examples, labels = apart
+    rewrite(labels / "part-00001.parquet", lambda table: table.slice(1))
+    with pytest.raises(FormatError, match=r"labels/part-00001\.parquet: not one row for each of .*label .* again"):
+        module.find(str(labels), COLUMNS, 1, 7, str(examples))
+
+
+def test_labels_beyond_the_classes_are_named_by_their_own_part(apart: tuple[Path, Path]) -> None:
+    examples, labels = map(str, apart)
+    with pytest.raises(FormatError, match=rf"{labels}/part-\d+\.parquet: label [56], where"):
+        module.find(labels, COLUMNS, 1, 5, examples).read(np.arange(32))

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from ced import schema
 from ced.config import NetworkConfig
 from ced.errors import InputError
 from ced.nets.classifier import Classifier
@@ -63,6 +64,15 @@ def test_an_answer_that_knows_the_labels_is_always_right(data: Path, classifier:
             stage.last.weight.zero_()
             stage.last.bias.copy_(torch.tensor([0, 0, 9, 0, 0, 0, 0.0]).repeat(16))
     assert heldout.accuracy(classifier, str(data / "labelled"), 0.25).stages == pytest.approx([share] * 3)
+
+
+def test_labels_in_parts_of_their_own(data: Path, tmp_path: Path, classifier: Classifier) -> None:
+    for folder, columns in (("examples", schema.EXAMPLES.names), ("labels", schema.LABELS.names)):
+        (tmp_path / folder).mkdir()
+        for path in (data / "labelled").glob("*.parquet"):
+            pq.write_table(pq.read_table(path).select(columns), tmp_path / folder / path.name)
+    found = heldout.accuracy(classifier, str(tmp_path / "labels"), 0.25, str(tmp_path / "examples"))
+    assert found == heldout.accuracy(classifier, str(data / "labelled"), 0.25)
 
 
 def test_colour(colour_data: Path) -> None:
