@@ -4,7 +4,7 @@ Two passes over the examples, each one summary per task, merged as they come: ex
 grow with the number of images (`ced.core.quantiles`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ced.adapters import ray_tasks
+from ced.adapters import ray_data
 from ced.adapters.storage import Making, Output, Place, make, write_text
 from ced.config import ClassesConfig, as_dict
 from ced.core import classes
@@ -44,12 +44,12 @@ def load(output: Output) -> classes.Classes:
 
 def _produce(config: ClassesConfig, prepared: Output, workers: int, making: Making) -> None:
     parts = sorted(str(path) for path in (prepared.path / EXAMPLES).glob("part-*.parquet"))
-    together = min(max(1, len(parts) // (_SUMMARIES * ray_tasks.room(workers))), _PARTS_AT_MOST)
+    together = min(max(1, len(parts) // (_SUMMARIES * ray_data.room(workers))), _PARTS_AT_MOST)
     tasks = [{"parts": parts[i : i + together]} for i in range(0, len(parts), together)]
     progress = Progress("edges", 2 * len(parts), "parts")
 
-    def merged(task: ray_tasks.Function, total: Summary) -> Summary:
-        for row in ray_tasks.run_tasks(task, tasks, workers):
+    def merged(task: Callable[[ray_data.Row], ray_data.Row], total: Summary) -> Summary:
+        for row in ray_data.run_tasks(task, tasks, workers):
             total.merge_bytes(row["summary"])
             progress.advance(row["parts"])
         return total
@@ -62,17 +62,17 @@ def _produce(config: ClassesConfig, prepared: Output, workers: int, making: Maki
     write_text(making.folder / FILE, result.to_json())
 
 
-def coarse_task(row: ray_tasks.Row) -> ray_tasks.Row:
+def coarse_task(row: ray_data.Row) -> ray_data.Row:
     """First pass: the coarse summary of some parts."""
     return _summarise(row, Coarse.empty(CHANNELS))
 
 
-def fine_task(bins: np.ndarray, row: ray_tasks.Row) -> ray_tasks.Row:
+def fine_task(bins: np.ndarray, row: ray_data.Row) -> ray_data.Row:
     """Second pass: the fine summary of some parts inside `bins`."""
     return _summarise(row, Fine.empty(bins))
 
 
-def _summarise(row: ray_tasks.Row, summary: Coarse | Fine) -> ray_tasks.Row:
+def _summarise(row: ray_data.Row, summary: Coarse | Fine) -> ray_data.Row:
     for part in row["parts"]:
         for planes in target_planes(Path(part)):
             luma = luma_of(planes)

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ced import schema
-from ced.adapters import ray_tasks
-from ced.adapters.ray_tasks import Later, Row
+from ced.adapters import ray_data
+from ced.adapters.ray_data import Later, Row
 from ced.adapters.storage import MANIFEST, Making, Output, Place, make, read_manifest, write_table_later
 from ced.core.classes import Classes
 from ced.core.columns import binary, luma_of
@@ -56,7 +56,7 @@ def _produce(prepared: Output, classes: Classes, workers: int, making: Making) -
     progress = Progress("label", len(parts), "parts")
     progress.skip(len(parts) - len(missing))
     task = partial(label_part, classes, str(making.folder))
-    for done in ray_tasks.run_tasks(task, [{"part": str(part)} for part in missing], workers):
+    for done in ray_data.run_tasks(task, [{"part": str(part)} for part in missing], workers):
         making.parts[done["name"]] = done["digest"]
         progress.advance()
     making.counts["examples"] = sum(pq.read_metadata(making.folder / part.name).num_rows for part in parts)

@@ -9,22 +9,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ced import schema
-from ced.adapters import photographs, ray_tasks
+from ced import files, schema
+from ced.adapters import photographs, ray_data
 from ced.adapters.alone import Crashed, alone
 from ced.adapters.photographs import Photograph
-from ced.adapters.ray_tasks import Later, Row
+from ced.adapters.ray_data import Later, Row
 from ced.adapters.storage import Making, Output, Place, make, write_table_later
 from ced.config import PrepareConfig, as_dict
 from ced.core.columns import binary
 from ced.core.examples import Example, examples
 from ced.core.images import Rejected, decode
-from ced.errors import InputError
+from ced.errors import InputError, ServiceError
 from ced.stages.progress import Progress
 
 logger = logging.getLogger("ced")
 
 EXAMPLES, QUARANTINE = "examples", "quarantine"
+_ATTEMPTS = 8  # at a part whose worker dies each time, then the job ends
 
 
 def run(config: PrepareConfig, sources: tuple[str, ...], place: Place, workers: int = 0) -> Output:
@@ -58,8 +59,10 @@ def _produce(config: PrepareConfig, crops: int, found: list[Photograph], workers
             progress.skip(len(part))
         else:
             rows.append({"part": number, "photographs": part})
+    for mark in (making.folder / EXAMPLES).glob(_mark("*")):  # of tasks that were stopped with an earlier job
+        mark.unlink()
     task = partial(prepare_part, config, crops, str(making.folder))
-    for done in ray_tasks.run_tasks(task, rows, workers, partial(task, careful=True)):
+    for done in ray_data.run_tasks(task, rows, workers):
         making.parts.update(done["digests"])
         progress.advance(done["photographs"])
     making.counts.update(_count(making.folder, len(found)))
@@ -68,15 +71,18 @@ def _produce(config: PrepareConfig, crops: int, found: list[Photograph], workers
         raise InputError(f"none of the {len(found)} photographs can be used ({reasons}); see {making.folder}")
 
 
-def prepare_part(config: PrepareConfig, crops: int, folder: str, row: Row, careful: bool = False) -> Later:
+def prepare_part(config: PrepareConfig, crops: int, folder: str, row: Row) -> Later:
     """Write one part, waited for by calling what is returned: the quarantine first, the examples last, so that a part
     of examples is a finished part. One that is there, made by a worker that died later, is left as it is.
 
-    `careful` decodes each photograph in a process of its own: one that ends it is set aside."""
+    Ray runs a task again whose worker died. A mark beside the part tells that one had begun: then each photograph is
+    decoded in a process of its own, and one that ends it is set aside. Raises ServiceError where that does not help."""
     name, count = part_name(row["part"]), len(row["photographs"])
+    mark = Path(folder, EXAMPLES, _mark(name))
     if Path(folder, EXAMPLES, name).exists():
+        mark.unlink(missing_ok=True)
         return lambda: {"photographs": count, "digests": {}}
-    make = _guarded if careful else _made
+    make = _guarded if _begun(mark) else _made
     kept: list[tuple[str, Example]] = []
     rejected: list[dict[str, object]] = []
     for photograph in row["photographs"]:
@@ -89,7 +95,31 @@ def prepare_part(config: PrepareConfig, crops: int, folder: str, row: Row, caref
     if rejected:
         tables = {QUARANTINE: pa.Table.from_pylist(rejected, schema.QUARANTINE)} | tables
     digests = {f"{of}/{name}": write_table_later(Path(folder, of, name), table) for of, table in tables.items()}
-    return lambda: {"photographs": count, "digests": {path: digest.result() for path, digest in digests.items()}}
+
+    def told() -> Row:
+        written = {path: digest.result() for path, digest in digests.items()}
+        mark.unlink(missing_ok=True)
+        return {"photographs": count, "digests": written}
+
+    return told
+
+
+def _mark(name: str) -> str:
+    return f".{name}.begun"
+
+
+def _begun(mark: Path) -> int:
+    """How often the part was begun before. It is now, once more. Raises ServiceError after too many times."""
+    files.make_folder(mark.parent)
+    with mark.open("ab") as file:
+        before = file.tell()
+        file.write(b".")
+    if before >= _ATTEMPTS:
+        raise ServiceError(
+            f"Ray lost {before} workers at the same photographs (memory?); its logs in /tmp/ray/session_latest say "
+            "why, and the same command goes on"
+        )
+    return before
 
 
 def _made(data: bytes, name: str, config: PrepareConfig, crops: int) -> list[Example]:

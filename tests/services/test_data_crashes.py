@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from ced.adapters import ray_tasks
+from ced.adapters import ray_data
 from ced.adapters.storage import Manifest, Output
-from ced.errors import InputError, ServiceError
+from ced.errors import InputError
 from ced.stages import prepare
 
 DECODER = """
@@ -110,41 +110,26 @@ def test_the_same_bytes_on_one_worker(alive: dict[str, Any], deadly: Path, tmp_p
 
 @pytest.mark.usefixtures("ray_session")
 class TestWorkers:
-    def test_a_row_that_kills_its_worker_twice_is_done_with_care(self) -> None:
-        def kills(row: ray_tasks.Row) -> ray_tasks.Row:
-            if row["n"] == 3:
-                os.kill(os.getpid(), 9)
-            return row | {"care": False}
-
-        rows = [{"n": n} for n in range(9)]
-        told = list(ray_tasks.run_tasks(kills, rows, careful=lambda row: row | {"care": True}))
-        assert sorted((row["n"], row["care"]) for row in told) == [(n, n == 3) for n in range(9)]
-
-    def test_a_worker_that_died_once_is_forgiven(self, tmp_path: Path) -> None:
-        def kills(row: ray_tasks.Row) -> ray_tasks.Row:
+    def test_a_task_whose_worker_died_is_run_again(self, tmp_path: Path) -> None:
+        def kills(row: ray_data.Row) -> ray_data.Row:
             note = tmp_path / "died"
             if row["n"] == 2 and not note.exists():
                 note.touch()
                 os.kill(os.getpid(), 9)
-            return row | {"care": False}
+            return row
 
-        told = list(ray_tasks.run_tasks(kills, [{"n": n} for n in range(4)], careful=lambda row: row | {"care": True}))
-        assert sorted((row["n"], row["care"]) for row in told) == [(n, False) for n in range(4)]
+        told = list(ray_data.run_tasks(kills, [{"n": n} for n in range(4)]))
+        assert sorted(row["n"] for row in told) == [0, 1, 2, 3]
 
     def test_what_a_task_raises_ends_the_job_as_it_is(self) -> None:
-        def refuses(row: ray_tasks.Row) -> ray_tasks.Row:
+        def refuses(row: ray_data.Row) -> ray_data.Row:
             raise InputError(f"row {row['n']} is not wanted")
 
         with pytest.raises(InputError, match="^row 0 is not wanted$"):
-            list(ray_tasks.run_tasks(refuses, [{"n": 0}]))
-
-    def test_without_care_the_job_gives_up_in_the_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(ray_tasks, "_DEATHS", 1)
-        with pytest.raises(ServiceError, match="Ray lost 2 workers at the same work"):
-            list(ray_tasks.run_tasks(lambda row: os._exit(1), [{"n": 0}]))
+            list(ray_data.run_tasks(refuses, [{"n": 0}]))
 
     def test_later_rows_are_waited_for_and_workers_limited(self, tmp_path: Path) -> None:
-        def counted(row: ray_tasks.Row) -> ray_tasks.Later:
+        def counted(row: ray_data.Row) -> ray_data.Later:
             mark = tmp_path / f"running-{row['n']}"
             mark.touch()
             most = len(list(tmp_path.glob("running-*")))
@@ -152,6 +137,6 @@ class TestWorkers:
             mark.unlink()
             return lambda: row | {"most": most}
 
-        told = list(ray_tasks.run_tasks(counted, [{"n": n} for n in range(12)], workers=1))
+        told = list(ray_data.run_tasks(counted, [{"n": n} for n in range(12)], workers=1))
         assert {row["n"] for row in told} == set(range(12))
         assert {row["most"] for row in told} == {1}

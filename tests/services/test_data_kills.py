@@ -97,7 +97,7 @@ def below(pid: int) -> Iterator[tuple[int, str]]:
 
 def at_work(pid: int) -> list[int]:
     """Ray's workers below `pid` that run a data task at this moment."""
-    return [one for one, line in below(pid) if line.startswith("ray::_task")]
+    return [one for one, line in below(pid) if line.startswith("ray::Map")]
 
 
 @pytest.mark.parametrize("moment", ["prepare/*/examples/part-*.parquet", "prepare/*/manifest.json", "label/*/part-*"])

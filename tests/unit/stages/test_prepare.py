@@ -5,12 +5,14 @@ import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 from PIL import Image
 from skimage import data
 
 from ced import schema
 from ced.adapters.photographs import Photograph
 from ced.config import PrepareConfig
+from ced.errors import ServiceError
 from ced.stages import prepare
 
 
@@ -52,3 +54,23 @@ def test_a_file_beyond_the_limit_is_not_even_read(tmp_path: Path) -> None:
     part(tmp_path, PrepareConfig(max_bytes=1000), "cat.png")
     (row,) = pq.read_table(tmp_path / "out/quarantine/part-00007.parquet").to_pylist()
     assert row["reason"] == "too large"
+
+
+def test_a_part_that_was_begun_before_is_decoded_in_other_processes_to_the_same_bytes(tmp_path: Path) -> None:
+    config = PrepareConfig(size=96)
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(data.chelsea()).save(tmp_path / folder / "cat.png")
+    mark = tmp_path / "two" / "out" / "examples" / ".part-00007.parquet.begun"
+    mark.parent.mkdir(parents=True)
+    mark.write_bytes(b".")
+    assert part(tmp_path / "one", config, "cat.png") == part(tmp_path / "two", config, "cat.png")
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_workers_that_keep_dying_of_a_part_end_the_job_in_one_line(tmp_path: Path) -> None:
+    mark = tmp_path / "examples" / ".part-00000.parquet.begun"
+    assert [prepare._begun(mark) for _ in range(8)] == list(range(8))
+    with pytest.raises(ServiceError, match=r"Ray lost 8 workers at the same photographs") as caught:
+        prepare._begun(mark)
+    assert "\n" not in str(caught.value)
