@@ -206,7 +206,7 @@ def compare_workers(job: TrainJob, arguments: argparse.Namespace, scratch: Path)
     for name, value in median.items():
         start = statistics.median(starts[name])
         print(f"  {name:20s} {value:8.1f} images a second, {start:.1f} s from the call to the first report's steps")
-    print(f"  the workers' agreement costs {1 - several / one:.1%} of the images a second")
+    print(f"  {CORES} workers train {several / one:.2f} times as many images a second as one")
 
 
 def reported(job: TrainJob, cluster: ClusterConfig, steps: int, scratch: Path) -> tuple[float, float]:
