@@ -14,10 +14,10 @@ from scipy.fft import dctn
 from scipy.stats import wasserstein_distance
 from skimage import data
 
-from ced.core import jpeg
+from ced.core import jpeg, spectrum
 from ced.core.colour import luminance
 from ced.core.frequency import dct8x8, laplacian
-from ced.core.spectrum import Spectrum, likeness, wasserstein
+from ced.core.spectrum import Spectrum, likeness, load, wasserstein
 
 LIVE1 = Path(__file__).parents[4] / "shared" / "data" / "live1"
 
@@ -186,3 +186,28 @@ def test_live1_at_quality_10() -> None:
         original.update(plane)
         restored.update(jpeg.decode(jpeg.encode(plane, 10)))
     assert [f"{figure:.3f}" for figure in likeness(original, restored)] == ["0.382", "0.544"]
+
+
+@given(planes, planes)
+@settings(max_examples=50, deadline=None)
+def test_one_planes_quick_form_is_its_summary(first: np.ndarray, second: np.ndarray) -> None:
+    both = Spectrum.empty().merge_bytes(Spectrum.bytes_of(first)).merge_bytes(Spectrum.bytes_of(second))
+    assert same(both, Spectrum.empty().update(first).update(second))
+    assert load(Spectrum.bytes_of(first)).blocks == (first.shape[0] // 8) * (first.shape[1] // 8)
+    assert same(both.without(Spectrum.from_bytes(Spectrum.bytes_of(second))), Spectrum.empty().update(first))
+
+
+def test_a_photographs_quick_form_is_its_summary(monkeypatch: pytest.MonkeyPatch) -> None:
+    for plane in (data.camera(), np.full((64, 64), 7, np.uint8)):
+        assert same(Spectrum.from_bytes(Spectrum.bytes_of(plane)), Spectrum.empty().update(plane))
+    whole = Spectrum.empty().update(data.camera())
+    monkeypatch.setattr(spectrum, "_AT_ONCE", 1000)  # too many blocks for exact sums at once
+    assert same(Spectrum.from_bytes(Spectrum.bytes_of(data.camera())), whole)
+
+
+@pytest.mark.parametrize("length", [5, 12, 30, 52, 5000, -1])
+def test_a_quick_form_that_is_cut_off_is_refused(length: int) -> None:
+    with pytest.raises(ValueError, match="spectrum"):
+        load(Spectrum.bytes_of(data.camera())[:length])
+    with pytest.raises(ValueError, match="spectrum"):
+        load(Spectrum.bytes_of(data.camera()) + b"more")

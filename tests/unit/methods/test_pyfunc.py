@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from ced.config import EvaluateConfig
 from ced.errors import CedError, ConfigError
 from ced.methods import Damaged, Failed, checked, open_method, parse, prepare
 from ced.methods.network import planewise
+from ced.methods.open import digest
 from ced.methods.pyfunc import Form, Pyfunc, form_of
+from ced.restore import Restorer
 
 
 class Inverter(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
@@ -44,8 +47,8 @@ PLANES = Schema([TensorSpec(np.dtype("float32"), (-1, 1, -1, -1))])
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store whose registry has three models of others, one of them without a signature."""
+def store(tmp_path_factory: pytest.TempPathFactory, gray_model: Path) -> Path:
+    """A store whose registry has three models of others, one of them without a signature, and one with a restorer."""
     root = tmp_path_factory.mktemp("store")
     tracking = mlflow_tracking.local_uri(root)
     before, environment = mlflow.get_tracking_uri(), dict(os.environ)
@@ -62,6 +65,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
             signature = ModelSignature(inputs=schema) if schema else None
             options = {"pip_requirements": ["mlflow"], "registered_model_name": name}
             mlflow.pyfunc.log_model(name=name, python_model=model, signature=signature, **options)
+        folder = shutil.copytree(gray_model, root / "restorer")
+        options["registered_model_name"] = "ours"
+        mlflow.pyfunc.log_model(name="ours", python_model=Doubler(), artifacts={"restorer": str(folder)}, **options)
     finally:
         mlflow.set_tracking_uri(before)
         mlflow.set_registry_uri(None)
@@ -87,6 +93,17 @@ def test_planes_in_planes_out(store: Path, gray: Damaged, colour: Damaged, monke
     assert np.array_equal(checked(theirs, gray), doubled)
     expected = planewise(lambda plane: np.minimum(plane.astype(int) * 2, 255).astype(np.uint8), colour.image, "luma")
     assert np.array_equal(checked(theirs, colour), expected)
+
+
+def test_a_model_with_a_restorer_in_it_is_the_restorer(
+    store: Path, gray: Damaged, gray_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    prepared = prepare(parse("ours=models:/ours/1"), EvaluateConfig(), store)
+    assert (prepared.kind, prepared.content) == ("restorer", digest(gray_model))
+    assert Path(prepared.target) == store / "models" / digest(gray_model)
+    expected = Restorer.load(gray_model).restore_planes(gray.image[None])[0]
+    assert np.array_equal(checked(open_method(prepared), gray), expected)
 
 
 def test_a_model_without_a_signature_is_one_line(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

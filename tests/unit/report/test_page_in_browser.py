@@ -12,7 +12,7 @@ from PIL import Image
 
 from ced.report.figures import figures
 from ced.report.html import page
-from ced.report.model import Report
+from ced.report.model import Drawing, Models, Report, Vision, VisionRow
 
 STAGE = ".stage"
 CLIP = "getComputedStyle(document.querySelector('.over')).clipPath"
@@ -345,6 +345,28 @@ def test_a_table_too_wide_for_a_phone_is_scrolled_by_keyboard_and_its_names_stay
         time.sleep(0.05)
     assert tab.run(f"{wide}.scrollLeft") > 20
     assert tab.run(f"{name}.getBoundingClientRect().left") == pytest.approx(before, abs=1)
+
+
+@pytest.mark.parametrize(("window", "phone"), [((1280, 900), False), ((360, 740), True)])
+def test_table_3_fits_every_window_and_what_was_seen_is_shown(tab, tmp_path: Path, window: tuple, phone: bool) -> None:
+    rows = tuple(
+        VisionRow("voc", colour, quality, method, 4, 0.5, 0.51, 0.7, {}, {}, {})
+        for colour in ("rgb", "y")
+        for quality, method in ((0, "original"), (10, "jpeg"), (10, "a method with a long name"))
+    )
+    stream = io.BytesIO()
+    Image.fromarray(np.full((60, 160, 3), (200, 40, 20), np.uint8)).save(stream, "PNG")
+    drawings = tuple(Drawing("2007_000039", "rgb", quality, "jpeg", stream.getvalue()) for quality in (10, 20))
+    path = tmp_path / "vision.html"
+    vision = Vision(rows, Models("detector.onnx", "segmenter.tflite"), drawings)
+    path.write_text(page(Report(title="Table 3", vision=vision)), encoding="utf-8")
+    tab.size(*window, phone=phone)
+    tab.open(path.as_uri())
+    assert tab.run("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    assert tab.run("document.querySelectorAll('#vision tbody tr').length") == 3
+    assert width(tab, "#vision .cell img") > 250
+    assert tab.run("[...document.images].every(i => i.complete && i.naturalWidth === 160)")
+    assert tab.complaints == []
 
 
 def luminance(colour: str) -> float:
