@@ -135,7 +135,8 @@ def _measure(
     """Write what parts are missing, pooling them as they come; the images that were set aside, by name."""
     progress = Progress("evaluate", len(found) * len(qualities), "damaged images")
     rows = []
-    for number, photograph in enumerate(found):
+    # The largest first: the last tasks, which keep the other cores waiting, are short.
+    for number, photograph in sorted(enumerate(found), key=lambda one: -one[1].size):
         for quality in qualities:
             if all(Path(task.folder, kind, part_name(number, quality)).exists() for kind in (SPECTRA, PARTS)):
                 progress.skip(1)

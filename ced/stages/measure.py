@@ -146,5 +146,6 @@ def _perceptual() -> perceptual.Perceptual:
 
 def _png(image: np.ndarray) -> bytes:
     stream = io.BytesIO()
-    Image.fromarray(image).save(stream, "PNG")
+    # A third of the default's time, for a tenth more bytes.
+    Image.fromarray(image).save(stream, "PNG", compress_level=1)
     return stream.getvalue()
