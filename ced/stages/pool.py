@@ -1,6 +1,8 @@
 """The end of an evaluation: the spectra of its images, pooled by quality factor and method, and compared (figure 6)."""
 
+import collections
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,36 +51,54 @@ class Pool:
         A method that failed on some images is compared with the originals of the others alone, and one that failed on
         all has no file and no figures.
         """
-        write_bytes(spectrum_file(folder, 0, ORIGINAL), self._totals[ORIGINAL].to_bytes())
-        ends = self._intervals()
+        # The workers are done, so that all cores are free for threads: most of this is numpy's and zlib's.
+        with ThreadPoolExecutor() as threads:
+            files = threads.map(
+                lambda path, name: write_bytes(path, self._totals[name].to_bytes()), *self._files(folder)
+            )
+            ends = self._intervals(threads)
+            collections.deque(files, maxlen=0)
         rows: list[dict[str, Any]] = []
         for quality, names in self._versions.items():
             for method, name in zip(self._methods, names, strict=True):
                 restored = self._totals[name]
                 row: dict[str, Any] = {"quality": quality, "method": method}
                 if restored.blocks:
-                    write_bytes(spectrum_file(folder, quality, method), restored.to_bytes())
                     row |= likeness(self._originals(name), restored)._asdict()
                     for figure, interval in ends[name]._asdict().items() if name in ends else ():
                         row |= {f"{figure}_low": interval.low, f"{figure}_high": interval.high}
                 rows.append(row)
         write_table(folder / FILE, pa.Table.from_pylist(rows, schema.POOLED))
 
+    def _files(self, folder: Path) -> tuple[list[Path], list[str]]:
+        """Where the spectra go, and their names."""
+        wanted = {spectrum_file(folder, 0, ORIGINAL): ORIGINAL}
+        for quality, names in self._versions.items():
+            for method, name in zip(self._methods, names, strict=True):
+                if self._totals[name].blocks:
+                    wanted[spectrum_file(folder, quality, method)] = name
+        return list(wanted), list(wanted.values())
+
     def _originals(self, name: str) -> Spectrum:
         """The originals of the images that a version has."""
         originals = self._totals[ORIGINAL]
         return originals.without(self._lost[name]) if name in self._lost else originals
 
-    def _intervals(self) -> dict[str, influence.Intervals]:
+    def _intervals(self, threads: ThreadPoolExecutor) -> dict[str, influence.Intervals]:
         """Of each version's figures: a second look at the parts, in an order that does not depend on the workers."""
         filled = {name: total for name, total in self._totals.items() if name != ORIGINAL and total.blocks}
-        found = {name: Influence.of(self._originals(name), total) for name, total in filled.items()}
-        tables = {name: table for name, table in found.items() if table is not None}
-        added: dict[str, list[influence.Added]] = {name: [] for name in tables}
-        for part in sorted(self.added):
+        found = threads.map(lambda name: Influence.of(self._originals(name), filled[name]), filled)
+        tables = {name: table for name, table in zip(filled, found, strict=True) if table is not None}
+
+        def of_part(part: Path) -> dict[str, influence.Added]:
             spectra = {name: load(column[0].as_py()) for name, column in _columns(part)}
-            for name in spectra.keys() & tables.keys():
-                added[name].append(tables[name].added(spectra[ORIGINAL], spectra[name]))
+            wanted = spectra.keys() & tables.keys()
+            return {name: tables[name].added(spectra[ORIGINAL], spectra[name]) for name in wanted}
+
+        added: dict[str, list[influence.Added]] = {name: [] for name in tables}
+        for one in threads.map(of_part, sorted(self.added)):
+            for name, what in one.items():
+                added[name].append(what)
         return {name: influence.pooled_intervals(some) for name, some in added.items()}
 
 
