@@ -35,7 +35,8 @@ CLASSIFIER = "classifier.safetensors"
 CLASSES = "classes.json"
 FILES = (DESCRIPTION, AUTOENCODER, CLASSIFIER, CLASSES)
 
-RELEASED = Path(__file__).parent / "released" / "y"  # the restorer that comes with ced (docs/model-card.md)
+RELEASED = Path(__file__).parent / "released" / "y"  # comes with ced, for every quality factor (docs/model-card.md)
+_FOR_QUALITY = ((12, "y-q10"), (24, "y-q20"))  # and those for one alone, with the highest that they are used for
 
 TILE_PIXELS = 1 << 21  # larger images are restored in bands of about this many pixels
 GRID = 4  # sides the networks take are multiples of this
@@ -143,6 +144,14 @@ class Restorer:
             return inference.restore(self.autoencoder, x, q)
         restored: torch.Tensor = self.autoencoder(x, q)
         return restored
+
+
+def released(quality: int | None) -> Path:
+    """The folder of the restorer that comes with ced for JPEGs of a quality factor; None where it is not known."""
+    for highest, name in _FOR_QUALITY:
+        if quality is not None and quality <= highest:
+            return RELEASED.parent / name
+    return RELEASED
 
 
 def files(method: str, autoencoder: bytes, classifier: bytes = b"", classes: str = "") -> dict[str, bytes]:

@@ -4,13 +4,18 @@ import argparse
 import contextlib
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ced import settings
 from ced.adapters import photographs
 from ced.adapters.storage import write_bytes
+from ced.core import jpeg
 from ced.core.images import Rejected
 from ced.errors import ConfigError, InputError, OutputError
 from ced.stages.progress import Progress
+
+if TYPE_CHECKING:
+    from ced.restore import Restorer
 
 logger = logging.getLogger("ced")
 
@@ -19,18 +24,18 @@ def restore(arguments: argparse.Namespace) -> None:
     """Restore each image; what cannot be read is named and left out, and then the exit code is 2."""
     temperature = _temperature(arguments.read_off)
     work = _plan(arguments.inputs, Path(arguments.out))
-    from ced.restore import Restorer
-
-    restorer = Restorer.load(_model(arguments), temperature=temperature)
-    if temperature and restorer.classifier is None:
+    restorers = _Restorers(_model(arguments), temperature)
+    given = restorers.load(restorers.folder) if restorers.folder else None
+    if temperature and given and given.classifier is None:
         raise ConfigError(
-            f"--read-off {arguments.read_off}: {restorer.method} has no classifier to read off; leave it out"
+            f"--read-off {arguments.read_off}: {given.method} has no classifier to read off; leave it out"
         )
     progress = Progress("restore", len(work), "images")
     failed = 0
     for source, target in work:
         try:
-            write_bytes(target, restorer.restore_bytes(photographs.read(source)))
+            data = photographs.read(source)
+            write_bytes(target, restorers.of(data).restore_bytes(data))
         except Rejected as error:
             failed += 1
             logger.warning("%s: %s (%s); left out", source.name, error.message, error.reason)
@@ -38,6 +43,28 @@ def restore(arguments: argparse.Namespace) -> None:
     logger.info("restored %d of %d images to %s", len(work) - failed, len(work), arguments.out)
     if failed:
         raise InputError(f"{failed} of {len(work)} images could not be restored; see the lines above")
+
+
+class _Restorers:
+    """One restorer for all images or, without a `folder`, those that come with ced: by the image's quality factor."""
+
+    def __init__(self, folder: Path | None, temperature: float):
+        self.folder, self._temperature = folder, temperature
+        self._loaded: dict[Path, Restorer] = {}
+
+    def of(self, data: bytes) -> "Restorer":
+        """The restorer for an image file."""
+        from ced.restore import released
+
+        return self.load(self.folder or released(jpeg.quality_of(data)))
+
+    def load(self, folder: Path) -> "Restorer":
+        """The restorer in a folder, loaded once. Raises FormatError."""
+        from ced.restore import Restorer
+
+        if folder not in self._loaded:
+            self._loaded[folder] = Restorer.load(folder, temperature=self._temperature)
+        return self._loaded[folder]
 
 
 def _temperature(text: str) -> float:
@@ -86,14 +113,12 @@ def _check(work: list[tuple[photographs.Photograph, Path]]) -> None:
         targets[target] = source.name
 
 
-def _model(arguments: argparse.Namespace) -> Path:
-    """The folder of the restorer: the one that is named, the champion of a store that is, else the released one."""
+def _model(arguments: argparse.Namespace) -> Path | None:
+    """The folder of the restorer: the one that is named, the champion of a store that is, else None: the released."""
     if arguments.model and "://" not in arguments.model and ":/" not in arguments.model:
         return Path(arguments.model)
     if not arguments.model and not arguments.store:
-        from ced.restore import RELEASED
-
-        return RELEASED
+        return None
     from ced.adapters import mlflow_tracking
 
     settings.quiet()

@@ -1,9 +1,10 @@
 """The degradation: baseline JPEG at a quality factor (section 4.1), and its decoding."""
 
+import functools
 import io
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 
 def encode(plane: np.ndarray, quality: int) -> bytes:
@@ -26,3 +27,30 @@ def decode_own(stream: bytes, shape: tuple[int, ...]) -> np.ndarray:
     """`decode` of what `encode` made of an image of `shape`: without looking for its size first."""
     mode = "L" if len(shape) == 2 else "RGB"
     return np.asarray(Image.frombytes(mode, (shape[1], shape[0]), stream, "jpeg", mode, ""))
+
+
+def quality_of(stream: bytes) -> int | None:
+    """The quality factor (1..100) whose luminance table is nearest to the stream's; None for what is no JPEG.
+
+    Exact for the tables of the IJG's library, whatever program used it; others are compared on a logarithmic scale.
+    """
+    try:
+        with Image.open(io.BytesIO(stream), formats=["JPEG"]) as image:
+            table = getattr(image, "quantization", {}).get(0)
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+        return None
+    if table is None or len(table) != 64:
+        return None
+    apart = np.abs(np.log(_tables()) - np.log(np.maximum(table, 1))).mean(axis=1)
+    return int(apart.argmin()) + 1
+
+
+@functools.cache
+def _tables() -> np.ndarray:
+    """The luminance table of each quality factor, as Pillow tells them. Shape: (100, 64)."""
+    blank = np.zeros((8, 8), np.uint8)
+    found = []
+    for quality in range(1, 101):
+        with Image.open(io.BytesIO(encode(blank, quality))) as image:
+            found.append(image.quantization[0])  # type: ignore[attr-defined]
+    return np.array(found, np.float64)

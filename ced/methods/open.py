@@ -43,9 +43,7 @@ def prepare(asked: Spec, config: Wanted, store: Path) -> Prepared:
     if asked.kind == spec.JPEG:
         return Prepared(asked.name, spec.JPEG, "", "")
     if asked.kind == RELEASED:
-        from ced import restore
-
-        return restorer(asked.name, restore.RELEASED, config.colours)
+        return _released(asked, config)
     if asked.kind == spec.FOLDER:
         return _folder(asked, config)
     if asked.kind == spec.COMMAND:
@@ -82,6 +80,10 @@ def digest(folder: Path) -> str:
 @functools.lru_cache(maxsize=16)
 def open_method(prepared: Prepared) -> Method:
     """The method, ready to restore; loaded once a process."""
+    if prepared.kind == RELEASED:
+        from ced import restore
+
+        return PerQuality(prepared.name, {q: _network(prepared, restore.released(q)) for q in prepared.qualities})
     if prepared.kind == spec.RESTORER and prepared.qualities:
         networks = {quality: _network(prepared, _at(prepared.target, quality)) for quality in prepared.qualities}
         return PerQuality(prepared.name, networks)
@@ -98,6 +100,14 @@ def open_method(prepared: Prepared) -> Method:
     return Jpeg()
 
 
+def _released(asked: Spec, config: Wanted) -> Prepared:
+    """What comes with ced: for each quality factor what `ced restore` takes for it."""
+    from ced import restore
+
+    content = fingerprint({str(quality): digest(restore.released(quality)) for quality in config.qualities})
+    return Prepared(asked.name, RELEASED, "", content, qualities=config.qualities)
+
+
 def _restorers(asked: Spec, config: Wanted) -> Prepared:
     """One restorer for all quality factors or, with {quality} in its path, one for each, as in the paper."""
     if _QUALITY not in asked.target:
@@ -111,7 +121,7 @@ def _at(target: str, quality: int) -> str:
     return target.replace(_QUALITY, str(quality))
 
 
-def _network(prepared: Prepared, folder: str) -> Network:
+def _network(prepared: Prepared, folder: str | Path) -> Network:
     from ced import restore  # and with it torch: jpeg, folders and commands do without
 
     return Network(prepared.name, restore.Restorer.load(folder), prepared.through)

@@ -5,7 +5,7 @@ The seam between Table 3 and whatever restores images.
 
 from pathlib import Path
 
-from ced.config import VisionConfig
+from ced.config import RELEASED, VisionConfig
 from ced.errors import InputError
 from ced.methods import Prepared, open_method, parse, prepare
 from ced.methods.spec import PYFUNC, RESTORER
@@ -24,7 +24,7 @@ def led(method: Prepared, config: VisionConfig) -> Prepared:
 
     "rgb" is for models of RGB; one of luminance is given "luma" alone or each channel of "ycbcr", its default.
     """
-    if method.kind not in (RESTORER, PYFUNC):
+    if method.kind not in (RESTORER, PYFUNC, RELEASED):
         return method
     restores, through = open_method(method).colour, config.through
     if "rgb" in config.colours and through and (restores == "rgb") != (through == "rgb"):

@@ -100,7 +100,8 @@ def split(sources: Sequence[str], fraction: float) -> Split:
     """
     names = sorted(set(sources), key=lambda name: hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest())
     count = min(math.ceil(fraction * len(names)), len(names) - 1)
-    held = np.isin(np.array(sources), names[:count]) if count else np.zeros(len(sources), bool)
+    chosen = set(names[:count])  # no array of names: numpy's take "a" and "a\0" for the same
+    held = np.fromiter((name in chosen for name in sources), bool, len(sources))
     return Split(np.flatnonzero(~held), np.flatnonzero(held))
 
 

@@ -172,10 +172,11 @@ def test_a_model_of_another_format(
     assert not (tmp_path / "cat.png").exists()
 
 
-def test_without_a_model_the_released_one_restores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("quality", [10, 20, 30])
+def test_without_a_model_the_released_one_restores(tmp_path: Path, quality: int) -> None:
     """Nothing is trained first: blocks go, detail comes (the released one trades PSNR for it), colour stays."""
     original = data.coffee()[:200, :304]
-    Image.fromarray(original).save(tmp_path / "cup.jpg", quality=20)
+    Image.fromarray(original).save(tmp_path / "cup.jpg", quality=quality)
     assert run(tmp_path / "cup.jpg", "-o", tmp_path / "cup.png") == 0
     luma = luminance(original)
     with Image.open(tmp_path / "cup.jpg") as damaged, Image.open(tmp_path / "cup.png") as restored:
@@ -185,6 +186,19 @@ def test_without_a_model_the_released_one_restores(tmp_path: Path, capsys: pytes
     assert second.bef < first.bef / 4
     spectra = [Spectrum.empty().update(plane) for plane in (luma, before, after)]
     assert likeness(spectra[0], spectra[2]).w1 < 0.6 * likeness(spectra[0], spectra[1]).w1
+
+
+def test_the_released_one_is_chosen_by_the_images_own_quality_factor(tmp_path: Path) -> None:
+    """Two JPEGs in one folder, a PNG beside them: each as the restorer for it alone does."""
+    (tmp_path / "in").mkdir()
+    for quality in (10, 20, 50):
+        Image.fromarray(data.coffee()[:64, :96]).save(tmp_path / "in" / f"{quality}.jpg", quality=quality)
+    Image.fromarray(data.coffee()[:64, :96]).save(tmp_path / "in" / "none.png")
+    assert run(tmp_path / "in", "-o", tmp_path / "out") == 0
+    for name, folder in (("10.jpg", "y-q10"), ("20.jpg", "y-q20"), ("50.jpg", "y"), ("none.png", "y")):
+        single = tmp_path / "single.png"
+        assert run(tmp_path / "in" / name, "-o", single, "--model", restore.RELEASED.parent / folder) == 0
+        assert single.read_bytes() == (tmp_path / "out" / name).with_suffix(".png").read_bytes()
 
 
 def test_a_store_that_is_not_there_is_named(cat: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -53,3 +53,30 @@ def test_lower_quality_is_further_away(camera: np.ndarray) -> None:
 
 def test_streams_are_reproducible(camera: np.ndarray) -> None:
     assert jpeg.encode(camera, 10) == jpeg.encode(camera.copy(), 10)
+
+
+@pytest.mark.parametrize("image", ["camera", "astronaut"])
+def test_the_quality_factor_is_told_from_the_tables(image: str) -> None:
+    """Or another one with the same table."""
+    pixels = getattr(data, image)()[:64, :64]
+    for quality in range(1, 101):
+        stream = jpeg.encode(pixels, quality)
+        found = jpeg.quality_of(stream)
+        assert found is not None
+        with Image.open(io.BytesIO(stream)) as one, Image.open(io.BytesIO(jpeg.encode(pixels, found))) as other:
+            assert one.quantization[0] == other.quantization[0]
+
+
+def test_tables_of_other_programs_have_a_nearest_factor(camera: np.ndarray) -> None:
+    stream = io.BytesIO()
+    Image.fromarray(camera).save(stream, "JPEG", qtables=[[40] * 64])
+    found = jpeg.quality_of(stream.getvalue())
+    assert found is not None and 30 < found < 90
+
+
+@pytest.mark.parametrize("spoilt", [b"", b"words", b"\xff\xd8\xff"])
+def test_what_is_no_jpeg_has_no_quality_factor(camera: np.ndarray, spoilt: bytes) -> None:
+    assert jpeg.quality_of(spoilt) is None
+    stream = io.BytesIO()
+    Image.fromarray(camera).save(stream, "PNG")
+    assert jpeg.quality_of(stream.getvalue()) is None

@@ -14,8 +14,8 @@ from ced.config import EvaluateConfig, VisionConfig
 from ced.core.metrics import blocking_effect_factor
 from ced.errors import CedError
 from ced.methods import Damaged, Failed, checked, open_method, parse, prepare
-from ced.methods.open import digest, restorer
-from ced.restore import RELEASED
+from ced.methods.open import restorer
+from ced.restore import released
 
 TWO = EvaluateConfig(qualities=(10, 20))
 
@@ -31,10 +31,18 @@ def test_a_restorers_folder(gray_model: Path, gray: Damaged, tmp_path: Path) -> 
     assert restorer("mine", gray_model, ("y",), "known").content == "known"
 
 
-def test_the_restorer_that_comes_with_ced(gray: Damaged, tmp_path: Path) -> None:
+def test_what_comes_with_ced_needs_nothing_trained(tmp_path: Path, gray: Damaged) -> None:
+    """For each quality factor the restorer that `ced restore` takes."""
     prepared = prepare(parse("ours=released"), TWO, tmp_path)
-    assert prepared.name == "ours" and prepared.content == digest(RELEASED)
-    assert checked(open_method(prepared), gray).shape == gray.image.shape
+    assert prepared._replace(name="released") == prepare(parse("released"), TWO, tmp_path / "elsewhere")
+    method = open_method(prepared)
+    assert (method.name, method.colour) == ("ours", "any")
+    for quality in TWO.qualities:
+        damaged = Damaged.of("man.png", quality, gray.image)
+        single = open_method(prepare(parse(f"one={released(quality)}"), TWO, tmp_path))
+        restored = checked(method, damaged)
+        assert np.array_equal(restored, checked(single, damaged))
+        assert blocking_effect_factor(restored) < blocking_effect_factor(damaged.image) / 2
 
 
 def test_a_restorer_opens_with_the_way_that_colour_takes(gray_model: Path, colour: Damaged, tmp_path: Path) -> None:
@@ -109,14 +117,6 @@ def test_a_command_changes_with_its_program(tmp_path: Path) -> None:
     before = prepare(asked, TWO, tmp_path).content
     program.write_text("#!/bin/sh\ncp -p $1 $2\n")
     assert prepare(asked, TWO, tmp_path).content != before
-
-
-def test_the_released_restorer_needs_nothing_trained(tmp_path: Path, gray: Damaged) -> None:
-    prepared = prepare(parse("released"), TWO, tmp_path)
-    assert prepared.content == digest(RELEASED)
-    method = open_method(prepared)
-    assert (method.name, method.colour) == ("released", "any")
-    assert blocking_effect_factor(checked(method, gray)) < blocking_effect_factor(gray.image) / 2
 
 
 def test_jpeg_needs_nothing(tmp_path: Path, gray: Damaged) -> None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ced.core.classes import Classes
@@ -184,6 +184,7 @@ names = st.lists(st.text(max_size=3), min_size=1, max_size=30)
 
 
 @given(names, st.floats(0, 0.99))
+@example(["", "\x00"], 0.5)
 def test_a_photograph_is_trained_on_or_held_out_never_both(sources: list[str], fraction: float) -> None:
     training, validation = module.split(sources, fraction)
     assert sorted([*training, *validation]) == list(range(len(sources)))
