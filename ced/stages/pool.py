@@ -1,6 +1,5 @@
 """The end of an evaluation: the spectra of its images, pooled by quality factor and method, and compared (figure 6)."""
 
-import collections
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,10 +25,9 @@ class Pool:
     """
 
     def __init__(self, qualities: Sequence[int], methods: Sequence[str]):
-        self._versions = {quality: [version(quality, method) for method in methods] for quality in qualities}
-        self._first, self._methods = qualities[0], methods
-        names = [ORIGINAL, *(name for names in self._versions.values() for name in names)]
-        self._totals = {name: Spectrum.empty() for name in names}
+        self._named = {version(quality, method): (quality, method) for quality in qualities for method in methods}
+        self._first = qualities[0]
+        self._totals = {name: Spectrum.empty() for name in (ORIGINAL, *self._named)}
         self._lost: dict[str, Spectrum] = {}  # the originals that a version has not
         self.added: dict[Path, int] = {}  # parts, and their quality factors
 
@@ -38,7 +36,7 @@ class Pool:
         spectra = {name: column[0].as_py() for name, column in _columns(part)}
         if quality == self._first:  # every part has its original
             self._totals[ORIGINAL].merge_bytes(spectra[ORIGINAL])
-        for name in self._versions[quality]:
+        for name in (name for name, (of, _) in self._named.items() if of == quality):
             if name in spectra:
                 self._totals[name].merge_bytes(spectra[name])
             else:
@@ -51,33 +49,28 @@ class Pool:
         A method that failed on some images is compared with the originals of the others alone, and one that failed on
         all has no file and no figures.
         """
+        files = {name: spectrum_file(folder, *key) for name, key in self._named.items() if self._totals[name].blocks}
+        files[ORIGINAL] = spectrum_file(folder, 0, ORIGINAL)
         # The workers are done, so that all cores are free for threads: most of this is numpy's and zlib's.
         with ThreadPoolExecutor() as threads:
-            files = threads.map(
-                lambda path, name: write_bytes(path, self._totals[name].to_bytes()), *self._files(folder)
-            )
+            written = [threads.submit(self._save, path, name) for name, path in files.items()]
             ends = self._intervals(threads)
-            collections.deque(files, maxlen=0)
-        rows: list[dict[str, Any]] = []
-        for quality, names in self._versions.items():
-            for method, name in zip(self._methods, names, strict=True):
-                restored = self._totals[name]
-                row: dict[str, Any] = {"quality": quality, "method": method}
-                if restored.blocks:
-                    row |= likeness(self._originals(name), restored)._asdict()
-                    for figure, interval in ends[name]._asdict().items() if name in ends else ():
-                        row |= {f"{figure}_low": interval.low, f"{figure}_high": interval.high}
-                rows.append(row)
+            for one in written:
+                one.result()
+        rows = [self._row(name, ends.get(name)) for name in self._named]
         write_table(folder / FILE, pa.Table.from_pylist(rows, schema.POOLED))
 
-    def _files(self, folder: Path) -> tuple[list[Path], list[str]]:
-        """Where the spectra go, and their names."""
-        wanted = {spectrum_file(folder, 0, ORIGINAL): ORIGINAL}
-        for quality, names in self._versions.items():
-            for method, name in zip(self._methods, names, strict=True):
-                if self._totals[name].blocks:
-                    wanted[spectrum_file(folder, quality, method)] = name
-        return list(wanted), list(wanted.values())
+    def _save(self, path: Path, name: str) -> None:
+        write_bytes(path, self._totals[name].to_bytes())
+
+    def _row(self, name: str, ends: influence.Intervals | None) -> dict[str, Any]:
+        quality, method = self._named[name]
+        row: dict[str, Any] = {"quality": quality, "method": method}
+        if self._totals[name].blocks:
+            row |= likeness(self._originals(name), self._totals[name])._asdict()
+        for figure, interval in ends._asdict().items() if ends else ():
+            row |= {f"{figure}_low": interval.low, f"{figure}_high": interval.high}
+        return row
 
     def _originals(self, name: str) -> Spectrum:
         """The originals of the images that a version has."""
