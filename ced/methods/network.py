@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ced.methods.protocol import Damaged, Failed
+from ced.methods.protocol import Damaged, Failed, Method
 
 if TYPE_CHECKING:
     from ced.restore import Restorer
@@ -30,7 +30,7 @@ class PerQuality:
     """A network for each quality factor."""
 
     name: str
-    networks: "dict[int, Network]"
+    networks: dict[int, Method]
     timed: bool = True
 
     @property

@@ -28,7 +28,7 @@ class Prepared(NamedTuple):
     content: str  # a digest of what it will do
     folder: str = ""  # that a command runs in
     timeout: float = 0.0  # seconds, of a command
-    qualities: tuple[int, ...] = ()  # that have a network of their own: {quality} in `target`
+    qualities: tuple[int, ...] = ()  # that have a restorer of their own
     through: str = "luma"  # how a restorer of luminance takes a colour image: "luma" alone, or all of "ycbcr"
 
 
@@ -42,8 +42,8 @@ def prepare(asked: Spec, config: Wanted, store: Path) -> Prepared:
     """
     if asked.kind == spec.JPEG:
         return Prepared(asked.name, spec.JPEG, "", "")
-    if asked.kind == RELEASED:
-        return _released(asked, config)
+    if asked.kind == RELEASED or (asked.kind == spec.RESTORER and _QUALITY in asked.target):
+        return _of_each_quality(asked, config)
     if asked.kind == spec.FOLDER:
         return _folder(asked, config)
     if asked.kind == spec.COMMAND:
@@ -51,7 +51,7 @@ def prepare(asked: Spec, config: Wanted, store: Path) -> Prepared:
     if asked.kind == spec.MODEL:
         return _model(asked, config, store)
     if asked.kind == spec.RESTORER:
-        return _restorers(asked, config)
+        return restorer(asked.name, Path(asked.target), config.colours)
     raise ConfigError(f"method {asked.name}: say where it is, as {asked.name}=DIR or with --models DIR")
 
 
@@ -80,15 +80,14 @@ def digest(folder: Path) -> str:
 @functools.lru_cache(maxsize=16)
 def open_method(prepared: Prepared) -> Method:
     """The method, ready to restore; loaded once a process."""
-    if prepared.kind == RELEASED:
-        from ced import restore
-
-        return PerQuality(prepared.name, {q: _network(prepared, restore.released(q)) for q in prepared.qualities})
-    if prepared.kind == spec.RESTORER and prepared.qualities:
-        networks = {quality: _network(prepared, _at(prepared.target, quality)) for quality in prepared.qualities}
-        return PerQuality(prepared.name, networks)
+    if prepared.qualities:
+        one = prepared._replace(kind=spec.RESTORER, qualities=())
+        folders = {quality: _at(prepared.kind, prepared.target, quality) for quality in prepared.qualities}
+        return PerQuality(prepared.name, {q: open_method(one._replace(target=folders[q])) for q in folders})
     if prepared.kind == spec.RESTORER:
-        return _network(prepared, prepared.target)
+        from ced import restore  # and with it torch: jpeg, folders and commands do without
+
+        return Network(prepared.name, restore.Restorer.load(prepared.target), prepared.through)
     if prepared.kind == spec.PYFUNC:
         loaded = mlflow_pyfunc.load(Path(prepared.target), prepared.name)
         return Pyfunc(prepared.name, loaded.predict, form_of(loaded, prepared.name), prepared.through)
@@ -100,31 +99,22 @@ def open_method(prepared: Prepared) -> Method:
     return Jpeg()
 
 
-def _released(asked: Spec, config: Wanted) -> Prepared:
-    """What comes with ced: for each quality factor what `ced restore` takes for it."""
-    from ced import restore
-
-    content = fingerprint({str(quality): digest(restore.released(quality)) for quality in config.qualities})
-    return Prepared(asked.name, RELEASED, "", content, qualities=config.qualities)
-
-
-def _restorers(asked: Spec, config: Wanted) -> Prepared:
-    """One restorer for all quality factors or, with {quality} in its path, one for each, as in the paper."""
-    if _QUALITY not in asked.target:
-        return restorer(asked.name, Path(asked.target), config.colours)
-    each = {q: restorer(asked.name, Path(_at(asked.target, q)), config.colours) for q in config.qualities}
-    content = fingerprint({str(quality): one.content for quality, one in each.items()})
-    return Prepared(asked.name, spec.RESTORER, str(Path(asked.target).resolve()), content, qualities=config.qualities)
+def _of_each_quality(asked: Spec, config: Wanted) -> Prepared:
+    """A restorer for each quality factor, as in the paper: {quality} in the path, or what comes with ced."""
+    folders = {quality: _at(asked.kind, asked.target, quality) for quality in config.qualities}
+    contents = {one: restorer(asked.name, Path(one), config.colours).content for one in dict.fromkeys(folders.values())}
+    content = fingerprint({str(quality): contents[folder] for quality, folder in folders.items()})
+    target = str(Path(asked.target).resolve()) if asked.target else ""
+    return Prepared(asked.name, asked.kind, target, content, qualities=config.qualities)
 
 
-def _at(target: str, quality: int) -> str:
+def _at(kind: str, target: str, quality: int) -> str:
+    """The folder of the restorer for a quality factor; of what comes with ced the one that `ced restore` takes."""
+    if kind == RELEASED:
+        from ced import restore
+
+        return str(restore.released(quality))
     return target.replace(_QUALITY, str(quality))
-
-
-def _network(prepared: Prepared, folder: str | Path) -> Network:
-    from ced import restore  # and with it torch: jpeg, folders and commands do without
-
-    return Network(prepared.name, restore.Restorer.load(folder), prepared.through)
 
 
 def _folder(asked: Spec, config: Wanted) -> Prepared:
