@@ -133,20 +133,25 @@ def reports() -> Callable[[TrainJob], list[Report]]:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+def python_path() -> dict[str, str]:
+    """The environment of a Python of its own that imports what this one does, on one thread."""
+    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+@pytest.fixture
+def start(tmp_path: Path, python_path: dict[str, str]) -> Callable[..., subprocess.Popen[str]]:
     """Start `python -m ced.training` on a job in a process of its own, or in two under torchrun."""
 
     def run(job: TrainJob, workers: int = 1) -> subprocess.Popen[str]:
         path = tmp_path / "job.json"
         path.write_text(job.to_json())
         launcher = ["-m", "torch.distributed.run", f"--nproc-per-node={workers}", "--standalone"] if workers > 1 else []
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         return subprocess.Popen(
             [sys.executable, *launcher, "-m", "ced.training", "--job", str(path)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=environment,
+            env=python_path,
         )
 
     return run
