@@ -1,6 +1,9 @@
-"""Settings and tiny vision models that all tests share."""
+"""Settings, free ports and tiny vision models that all tests share."""
 
 import os
+import random
+import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,28 @@ for name in ("CED_STORE", "RAY_ADDRESS", "MLFLOW_TRACKING_URI", "PREFECT_API_URL
     os.environ.pop(name, None)
 
 PERSON, DOG = 14, 11  # places in ced.core.voc.CLASSES; a mask has them one higher, COCO at 0 and 16
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Finds ports of this machine that nobody listens on, never one twice.
+
+    They lie below those that the system gives to whoever asks for any port (and above those of Ray's workers): a server
+    that starts seconds later finds its port free still, whatever other tests begin meanwhile.
+    """
+    ports = list(range(20_000, 32_768))
+    random.SystemRandom().shuffle(ports)
+
+    def find() -> int:
+        while True:
+            port = ports.pop()
+            try:
+                with socket.create_server(("", port)):
+                    return port
+            except OSError:
+                continue
+
+    return find
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ import os
 import pwd
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -64,7 +63,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def deployment(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, start_server: Serving
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    start_server: Serving,
+    free_port: Callable[[], int],
 ) -> Iterator[Deployment]:
     folder, port, health = tmp_path_factory.mktemp(request.param), free_port(), free_port()
     (folder / "worker").mkdir()
@@ -80,7 +82,7 @@ def deployment(
     worker = ["prefect", "worker", "start", "--pool", "ced", "--type", "process", "--with-healthcheck"]
     steps = {}
     with contextlib.ExitStack() as stack:
-        database = stack.enter_context(postgresql()) if request.param == "postgresql" else {}
+        database = stack.enter_context(postgresql(free_port())) if request.param == "postgresql" else {}
         url = environment["PREFECT_API_URL"] + "/health"
         stack.enter_context(start_server(server, url, folder, **environment, **database))
         steps["deploy without a pool"] = prefect(environment, "deploy", "--all")
@@ -149,10 +151,10 @@ def prefect(environment: dict[str, str], *arguments: str, timeout: float = 120) 
 
 
 @contextlib.contextmanager
-def postgresql() -> Iterator[dict[str, str]]:
+def postgresql(port: int) -> Iterator[dict[str, str]]:
     """A private PostgreSQL server with the project's databases; what Prefect's server has to know of it."""
     binaries, user = _binaries(), _user()
-    folder, port = Path(tempfile.mkdtemp(prefix="ced-postgresql-")), free_port()
+    folder = Path(tempfile.mkdtemp(prefix="ced-postgresql-"))
     passwords = {name: secrets.token_hex(12) for name in ("PGPASSWORD", "PREFECT_DB_PASSWORD", "MLFLOW_DB_PASSWORD")}
     (folder / "password").write_text(passwords["PGPASSWORD"])
     if user is not None:
@@ -208,8 +210,3 @@ def _until(holds: Callable[[], bool], seconds: float = 60) -> None:
     while not holds():
         assert time.monotonic() < deadline, "the server does not answer"
         time.sleep(0.2)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])

@@ -7,9 +7,8 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,46 +33,48 @@ def ray(*arguments: str, timeout: int = 420) -> subprocess.CompletedProcess[str]
     )
 
 
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [one.getsockname()[1] for one in sockets]
-
-
 @pytest.fixture(scope="module")
-def job_server() -> Iterator[str]:
+def job_server(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[str]:
     """A head of our own, which ends with its process: `ray stop` would end every Ray on the machine."""
-    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
-    dashboard = ports["dashboard-port"]
+    ports = {name: free_port() for name in PORTS}
     options = [f"--{name}={port}" for name, port in ports.items()]
     command = [str(RAY), "start", "--head", "--block", "--node-ip-address=127.0.0.1", *options, "--num-cpus=2"]
-    head = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    log = tmp_path_factory.mktemp("head") / "log"
+    with log.open("wb") as output:
+        head = subprocess.Popen(command, env=ENVIRONMENT, stdout=output, stderr=subprocess.STDOUT)
     try:
-        wait_for(dashboard, head)
-        yield f"http://127.0.0.1:{dashboard}"
+        address = f"http://127.0.0.1:{ports['dashboard-port']}"
+        wait_until(lambda: accepts(address) and all(map(listened, ports.values())), head, log)
+        yield address
+        assert head.poll() is None, f"the head has ended: {log.read_text()[-4000:]}"
     finally:
         head.terminate()
         head.wait(60)
 
 
-def wait_for(port: int, head: subprocess.Popen[bytes]) -> None:
-    """Until a job is accepted: the server answers some time before the agent that starts jobs is there."""
-    body = json.dumps({"entrypoint": "true"}).encode()
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/api/jobs/", data=body, headers={"Content-Type": "application/json"}
-    )
+def wait_until(ready: Callable[[], bool], head: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + 180
-    while True:
-        try:
-            with urllib.request.urlopen(request, timeout=30):
-                return
-        except urllib.error.HTTPError as error:
-            answer = error.read().decode(errors="replace")
-        except OSError as error:
-            answer = str(error)
-        assert head.poll() is None, "the head has ended"
-        assert time.monotonic() < deadline, f"no job was accepted: {answer}"
+    while not ready():
+        assert head.poll() is None, f"the head has ended: {log.read_text()[-4000:]}"
+        assert time.monotonic() < deadline, f"the head is not ready: {log.read_text()[-4000:]}"
         time.sleep(0.5)
+
+
+def accepts(address: str) -> bool:
+    """Whether a job is accepted: the server answers some time before the agent that starts jobs is there."""
+    body = json.dumps({"entrypoint": "true"}).encode()
+    request = urllib.request.Request(f"{address}/api/jobs/", data=body, headers={"Content-Type": "application/json"})
+    with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=30):
+        return True
+    return False
+
+
+def listened(port: int) -> bool:
+    """Whether the part of the head with this port has come up: one that cannot ends the whole head, later than a first
+    job is accepted."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+        return True
+    return False
 
 
 def test_the_pipeline_runs_as_a_job_of_the_cluster(job_server: str, tmp_path: Path) -> None:

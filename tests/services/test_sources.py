@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,11 +23,6 @@ from ced.errors import InputError
 
 KEY, SECRET = "ced-test-key", "ced-test-secret"
 FILES = {"z.JPG": b"1" * 50, "a b/é.png": b"22", "a b/100%.jpg": os.urandom(9000), "test/x+y&z=1.jpg": b"4"}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +45,7 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(bucket: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server(bucket: Path, tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[str]:
     """host:port of a real S3 server with one key."""
     address = f"127.0.0.1:{free_port()}"
     home = tmp_path_factory.mktemp("rclone")
@@ -173,7 +168,9 @@ def test_what_the_server_refuses_is_one_line(server: str, path: str, clause: str
 
 
 @pytest.mark.parametrize("listens", [False, True], ids=["nobody there", "never answers"])
-def test_a_server_that_is_down_is_given_up_within_fifteen_seconds(listens: bool, tmp_path: Path) -> None:
+def test_a_server_that_is_down_is_given_up_within_fifteen_seconds(
+    listens: bool, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
     """Also the process ends: a thread that still waited would hold it."""
     with contextlib.ExitStack() as stack:
         silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
@@ -188,7 +185,7 @@ def test_a_server_that_is_down_is_given_up_within_fifteen_seconds(listens: bool,
     assert seconds < 15
 
 
-def test_a_server_that_goes_away_sets_nothing_aside() -> None:
+def test_a_server_that_goes_away_sets_nothing_aside(free_port: Callable[[], int]) -> None:
     gone = Photograph("a.jpg", at(f"127.0.0.1:{free_port()}", "photographs/a.jpg"), "1 2", 1)
     with pytest.raises(InputError, match="^s3://photographs/a.jpg: the server does not answer"):
         photographs.read(gone)

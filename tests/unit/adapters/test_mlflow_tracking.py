@@ -6,7 +6,7 @@ import socket
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,11 +40,6 @@ def web_server() -> Iterator[tuple[str, list[str]]]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}", asked
         server.shutdown()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def test_the_local_address_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +79,7 @@ def test_names_and_passwords_are_not_shown(given: str, shown: str) -> None:
     assert mlflow_tracking.plain(given) == shown
 
 
-def test_check_finds_nobody_at_a_closed_port() -> None:
+def test_check_finds_nobody_at_a_closed_port(free_port: Callable[[], int]) -> None:
     started = time.monotonic()
     with pytest.raises(ServiceError, match=r"no MLflow server answers at http://127\S+ \(Connection refused\)"):
         mlflow_tracking.check(f"http://127.0.0.1:{free_port()}")
@@ -151,7 +146,9 @@ def test_check_wants_a_file_for_sqlite(tmp_path: Path) -> None:
             mlflow_tracking.check(f"sqlite:///{path}")
 
 
-def test_check_says_in_one_line_that_a_database_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_says_in_one_line_that_a_database_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch, free_port: Callable[[], int]
+) -> None:
     monkeypatch.setattr(mlflow_tracking, "PATIENCE", 3.0)
     with pytest.raises(ServiceError, match="no MLflow server answers at postgresql://127") as caught:
         mlflow_tracking.check(f"postgresql://me:secret@127.0.0.1:{free_port()}/db")
@@ -168,7 +165,9 @@ def test_what_mlflow_raises_is_told_in_one_line(tmp_path: Path) -> None:
         raise InputError("mine")
 
 
-def test_a_server_that_went_away_is_told_without_the_password(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_server_that_went_away_is_told_without_the_password(
+    caplog: pytest.LogCaptureFixture, free_port: Callable[[], int]
+) -> None:
     uri = f"http://me:secret@127.0.0.1:{free_port()}"
     with pytest.raises(ServiceError, match=r"no MLflow server answers at http://127.*; start it") as caught:
         mlflow_tracking.load_champion(uri)
