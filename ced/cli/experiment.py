@@ -1,6 +1,7 @@
 """`ced experiment stages` and `ced experiment decoder-weights`: the paper's figures beside ours."""
 
 import argparse
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ def _run(
     device = single.device(arguments)
     with session(arguments.store, arguments.ray_address) as running:
         data = single.given(Path(arguments.data)) if arguments.data else single.labelled(config, running.store)
+        data = dataclasses.replace(data, start=single.start(arguments.start_from))
         place: Place = Folder(Path(arguments.models).resolve()) if arguments.models else running.store
         output = experiment(config, data, place, device)
     if arguments.out:

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from ced.adapters.storage import Folder, Output, Place
-from ced.config import RELEASED, WITHOUT_CLASSES, Config
+from ced.config import MODELS, RELEASED, WITHOUT_CLASSES, Config
 from ced.errors import ConfigError
 from ced.recipes import configure
 from ced.stages import edges, label, restorers
@@ -47,13 +47,19 @@ def train(arguments: argparse.Namespace) -> None:
         _print_model(arguments.model, training.run(arguments.model, config, data, place, chosen, live), data, place)
 
 
-def start(folder: str | None) -> Path | None:
-    """The folder of `--start-from`: `released` is the one that comes with ced."""
-    if folder == RELEASED:
-        from ced import restore
+def start(given: list[str]) -> dict[str, Path]:
+    """The folders of `--start-from`, for each model: DIR is for all, MODEL=DIR for one, `released` comes with ced."""
+    from ced import restore
 
-        return restore.RELEASED
-    return Path(folder).resolve() if folder else None
+    found: dict[str, Path] = {}
+    for text in given:
+        name, named, folder = text.partition("=")
+        models, folder = ((name,), folder) if named and name in MODELS else (MODELS, text)
+        if both := found.keys() & models:
+            raise ConfigError(f"--start-from {text}: {min(both)} has a folder already; give each model one")
+        path = restore.RELEASED if folder == RELEASED else Path(folder).resolve()
+        found.update(dict.fromkeys(models, path))
+    return found
 
 
 def device(arguments: argparse.Namespace) -> str:

@@ -5,7 +5,7 @@ import dataclasses
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,13 +32,14 @@ _UNFINISHED = ("checkpoint.pt",)  # of no use once the weights are there
 class Data:
     """What training reads: labelled examples, their classes and, for CED-EST, a trained classifier.
 
-    `start` is a folder with weights to begin with: what `ced train -o` wrote, or a restorer.
+    `start` has, for each model that does not begin at random, the folder with weights to begin with: what
+    `ced train -o` wrote, or a restorer.
     """
 
     labelled: Output
     classes: Output
     classifier: Output | None = None
-    start: Path | None = None
+    start: Mapping[str, Path] = dataclasses.field(default_factory=dict)
 
 
 def run(model: str, config: Config, data: Data, place: Place, device: str = "", live: "Live | None" = None) -> Output:
@@ -55,8 +56,8 @@ def run(model: str, config: Config, data: Data, place: Place, device: str = "", 
         if data.classifier is None:
             raise ValueError("ced-est is trained with the estimates of a classifier")
         inputs["classifier"] = data.classifier.manifest.content
-    if data.start:
-        inputs["start"] = sha256(weights_in(data.start, model))[:16]
+    if model in data.start:
+        inputs["start"] = sha256(weights_in(data.start[model], model))[:16]
     described = {"model": model, "channels": config.prepare.channels, **_described(model, config, train)}
     told = partial(_told, model, config, described, live) if live is not None else _untold
     output = make(place, f"train-{model}", described, inputs, partial(_produce, model, config, data, device, told))
@@ -124,7 +125,7 @@ def _produce(
         network=config.network,
         train=config.classifier if model == "classifier" else config.autoencoder,
         channels=config.prepare.channels,
-        start=str(weights_in(data.start, model)) if data.start else "",
+        start=str(weights_in(data.start[model], model)) if model in data.start else "",
         examples=str(label.examples_of(data.labelled)),
     )
     logger.info("%s: %s", model, size(model, config))

@@ -3,7 +3,7 @@
 import argparse
 from typing import NoReturn
 
-from ced.config import unknown
+from ced.config import RELEASED, unknown
 from ced.errors import CedError
 
 _SOURCES = "a folder, an archive, a list of paths, any of them on s3://,"
@@ -53,6 +53,14 @@ def training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="DIR", help="a folder that `ced prepare -o` wrote, instead of --images")
     parser.add_argument("--device", metavar="NAME", help="device of --without-ray, such as cpu or cuda")
     parser.add_argument("--without-ray", action="store_true", help="train in this process, without Ray Train")
+    parser.add_argument(
+        "--start-from",
+        metavar="[MODEL=]DIR",
+        action="append",
+        default=[],
+        help=f"begin with weights that are trained already, of all models or of one: a folder of `ced train -o`, "
+        f"a restorer, or {RELEASED}; repeatable",
+    )
 
 
 def settings(parser: argparse.ArgumentParser) -> None:

@@ -3,7 +3,7 @@
 import argparse
 
 from ced.cli.arguments.common import Parser, images, recipe, shared, training
-from ced.config import MODELS, RELEASED
+from ced.config import MODELS
 
 
 def run(parser: argparse.ArgumentParser) -> None:
@@ -31,11 +31,6 @@ def train(parser: argparse.ArgumentParser) -> None:
     recipe(parser, positional=False)
     images(parser)
     parser.add_argument("-o", "--out", metavar="DIR", help="write models into this folder instead of the store")
-    parser.add_argument(
-        "--start-from",
-        metavar="DIR",
-        help=f"begin with weights that are trained already: a folder of `ced train -o`, a restorer, or {RELEASED}",
-    )
     training(parser)
     shared(parser)
 

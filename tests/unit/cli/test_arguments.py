@@ -3,11 +3,15 @@
 import argparse
 import importlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from ced import restore
+from ced.cli import stages
 from ced.cli.arguments import COMMANDS, parser
-from ced.errors import CedError
+from ced.config import MODELS
+from ced.errors import CedError, ConfigError
 
 
 def choices(of: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
@@ -44,3 +48,13 @@ def test_the_nearest_command_and_model_are_named() -> None:
 def test_a_pattern_is_a_setting() -> None:
     found = parser().parse_args(["prepare", "--pattern", "*/test/*", "--set", "prepare.size=128"])
     assert found.settings == ["prepare.pattern=*/test/*", "prepare.size=128"]
+
+
+def test_weights_to_start_from_are_for_every_model_or_for_the_named() -> None:
+    assert stages.start([]) == {}
+    assert stages.start(["a=b"]) == dict.fromkeys(MODELS, Path("a=b").resolve())
+    each = stages.start(["classifier=released", "ed=models"])
+    assert each == {"classifier": restore.RELEASED, "ed": Path("models").resolve()}
+    for twice in (["ed=a", "ed=b"], ["a", "b"], ["a", "ed=b"]):
+        with pytest.raises(ConfigError, match="has a folder already"):
+            stages.start(twice)
