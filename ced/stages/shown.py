@@ -62,8 +62,9 @@ def facts(
 ) -> tuple[tuple[str, str], ...]:
     """Name and value of what stands in the head of the page; `told` is what decided the results."""
     images = evaluated.manifest.counts["images"]
-    found = [
-        ("trained on", ", ".join(told["images"]) or "nothing"),
+    # An evaluation of its own trains nothing, and does not know what its methods were trained on.
+    found = [("trained on", ", ".join(told["images"]))] if told["images"] else []
+    found += [
         ("tested on", f"{told['test_images']} ({images} image{'' if images == 1 else 's'})"),
     ]
     for model, output in trained.items():
