@@ -11,7 +11,7 @@ from ced.errors import ConfigError, FormatError
 from ced.nets import tensors
 from ced.nets.autoencoder import AutoEncoder
 from ced.nets.baselines import ARCNN, Galteri
-from ced.nets.blocks import to_channels_last
+from ced.nets.blocks import ResidualBlock, shrink, to_channels_last
 from ced.nets.classifier import Classifier
 
 Restoring = AutoEncoder | ARCNN | Galteri  # what makes images of images
@@ -20,6 +20,9 @@ Network = Classifier | Restoring
 _KINDS = {Classifier: "classifier", AutoEncoder: "autoencoder", ARCNN: "arcnn", Galteri: "galteri"}
 
 FORMAT, VERSION = "ced.weights", 1
+
+# Settings that count residual blocks. Not `blocks_full`: with none of them E's first convolution is another.
+_DEPTHS = ("blocks", "blocks_half", "stage_blocks")
 
 
 def encode(module: Network) -> bytes:
@@ -48,13 +51,23 @@ def decode(data: bytes) -> Network:
 
 
 def start(module: Network, data: bytes) -> None:
-    """Put the weights of `encode` into `module`. Raises FormatError where they are of another network."""
+    """Put the weights of `encode` into `module`. Raises FormatError where they are of another network.
+
+    `module` may have more residual blocks: what is new begins as the identity, so that the deeper network starts with
+    what the other computed (Net2DeeperNet, Chen et al. 2016).
+    """
     stored = decode(data)
     there, here = _settings(stored), _settings(module)
-    differing = [f"{name} {there.get(name)} is not {here.get(name)}" for name in here if there.get(name) != here[name]]
+    deeper = {name for name in _DEPTHS if there.get(name, 0) < here.get(name, 0)}
+    differing = [name for name in here if there.get(name) != here[name] and name not in deeper]
     if differing:
-        raise FormatError(f"weights of another network ({', '.join(differing)})")
-    module.load_state_dict(stored.state_dict())
+        told = ", ".join(f"{name} {there.get(name)} is not {here[name]}" for name in differing)
+        raise FormatError(f"weights of another network ({told})")
+    state = stored.state_dict()
+    for name, block in module.named_modules():
+        if isinstance(block, ResidualBlock) and f"{name}.second.weight" not in state:
+            shrink(block.second, 0.0)
+    module.load_state_dict(state, strict=False)
 
 
 def _settings(module: Network) -> dict[str, Any]:

@@ -8,9 +8,10 @@ import torch
 
 from ced.config import NetworkConfig
 from ced.errors import FormatError
-from ced.nets import weights
+from ced.nets import models, weights
 from ced.nets.autoencoder import AutoEncoder
 from ced.nets.baselines import ARCNN, Galteri
+from ced.nets.blocks import ResidualBlock
 from ced.nets.classifier import Classifier
 
 
@@ -139,6 +140,38 @@ def test_a_network_starts_from_weights(network: NetworkConfig, awake: Callable) 
     weights.start(fresh, weights.encode(trained))
     assert weights.encode(fresh) == weights.encode(trained)
     assert all(parameter.requires_grad for parameter in fresh.parameters())
+
+
+@pytest.mark.parametrize("deeper", ["blocks", "blocks_half", "stage_blocks"])
+@pytest.mark.parametrize("kind", ["classifier", "ed", "ced-gt"])
+def test_a_deeper_network_starts_with_what_the_other_computes(
+    network: NetworkConfig, awake: Callable, kind: str, deeper: str
+) -> None:
+    more = dataclasses.replace(network, **{deeper: getattr(network, deeper) + 2})
+    trained, fresh = models.build(kind, network, 1, 7).eval(), models.build(kind, more, 1, 7)
+    if isinstance(trained, AutoEncoder):
+        awake(trained)
+    weights.start(fresh, weights.encode(trained))
+    x, q = torch.rand(2, 1, 16, 16), torch.randn(2, 16, 4, 4)
+    given = (x, q) if kind == "ced-gt" else (x,)
+    for before, after in zip(outputs(trained, *given), outputs(fresh.eval(), *given), strict=True):
+        assert torch.equal(before, after)
+    sum(output.square().mean() for output in outputs(fresh, *given)).backward()
+    new = [module.second for name, module in fresh.named_modules() if isinstance(module, ResidualBlock)]
+    assert all(bool(second.weight.grad.abs().max() > 0) for second in new), "a new block does not learn"
+
+
+def outputs(module: torch.nn.Module, *given: torch.Tensor) -> list[torch.Tensor]:
+    found = module(*given)
+    return list(found) if isinstance(found, list | tuple) else [found]
+
+
+def test_a_shallower_network_does_not_start_from_a_deeper(network: NetworkConfig) -> None:
+    deeper = dataclasses.replace(network, blocks=network.blocks + 1)
+    with pytest.raises(FormatError, match=f"blocks {deeper.blocks} is not {network.blocks}"):
+        weights.start(AutoEncoder(network, 1, True), weights.encode(AutoEncoder(deeper, 1, True)))
+    with pytest.raises(FormatError, match=r"kind arcnn is not autoencoder"):
+        weights.start(AutoEncoder(network, 1, False), weights.encode(ARCNN(1)))
 
 
 def test_weights_of_another_network_are_no_start(network: NetworkConfig) -> None:
