@@ -23,6 +23,7 @@ FORMAT, VERSION = "ced.weights", 1
 
 # Settings that count residual blocks. Not `blocks_full`: with none of them E's first convolution is another.
 _DEPTHS = ("blocks", "blocks_half", "stage_blocks")
+_LUMA = (0.299, 0.587, 0.114)  # full-range BT.601, the luma that JPEG codes
 
 
 def encode(module: Network) -> bytes:
@@ -54,20 +55,33 @@ def start(module: Network, data: bytes) -> None:
     """Put the weights of `encode` into `module`. Raises FormatError where they are of another network.
 
     `module` may have more residual blocks: what is new begins as the identity, so that the deeper network starts with
-    what the other computed (Net2DeeperNet, Chen et al. 2016).
+    what the other computed (Net2DeeperNet, Chen et al. 2016). It may be for RGB where the weights are for luminance: it
+    starts with what they make of the luma of a JPEG, and leaves the chroma as it is.
     """
     stored = decode(data)
     there, here = _settings(stored), _settings(module)
-    deeper = {name for name in _DEPTHS if there.get(name, 0) < here.get(name, 0)}
-    differing = [name for name in here if there.get(name) != here[name] and name not in deeper]
+    more = {name for name in _DEPTHS if there.get(name, 0) < here.get(name, 0)}
+    in_colour = isinstance(module, Classifier | AutoEncoder) and module.network.skip
+    if in_colour and (there["channels"], here["channels"]) == (1, 3):
+        more.add("channels")
+    differing = [name for name in here if there.get(name) != here[name] and name not in more]
     if differing:
         told = ", ".join(f"{name} {there.get(name)} is not {here[name]}" for name in differing)
         raise FormatError(f"weights of another network ({told})")
-    state = stored.state_dict()
+    state, own = stored.state_dict(), module.state_dict()
     for name, block in module.named_modules():
         if isinstance(block, ResidualBlock) and f"{name}.second.weight" not in state:
             shrink(block.second, 0.0)
-    module.load_state_dict(state, strict=False)
+    module.load_state_dict({name: _in_colour(value, own[name]) for name, value in state.items()}, strict=False)
+
+
+def _in_colour(value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """The first convolution's weights, which look at luma, for RGB; the last one's, which change it, for all three."""
+    if value.shape == like.shape:
+        return value
+    if value.dim() > 1 and value.shape[1] != like.shape[1]:
+        return value * value.new_tensor(_LUMA)[:, None, None]
+    return value.expand_as(like)
 
 
 def _settings(module: Network) -> dict[str, Any]:

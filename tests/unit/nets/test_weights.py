@@ -161,6 +161,33 @@ def test_a_deeper_network_starts_with_what_the_other_computes(
     assert all(bool(second.weight.grad.abs().max() > 0) for second in new), "a new block does not learn"
 
 
+@pytest.mark.parametrize("kind", ["classifier", "ed", "ced-gt"])
+def test_a_colour_network_starts_with_what_the_other_makes_of_luma(
+    network: NetworkConfig, awake: Callable, kind: str
+) -> None:
+    trained, fresh = models.build(kind, network, 1, 7).eval(), models.build(kind, network, 3, 7)
+    if isinstance(trained, AutoEncoder):
+        awake(trained)
+    weights.start(fresh, weights.encode(trained))
+    rgb, q = torch.rand(2, 3, 16, 16), torch.randn(2, 16, 4, 4)
+    luma = (rgb * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(dim=1, keepdim=True)
+    given = (q,) if kind == "ced-gt" else ()
+    for before, after in zip(outputs(trained, luma, *given), outputs(fresh.eval(), rgb, *given), strict=True):
+        if kind == "classifier":
+            assert torch.allclose(after, before, atol=1e-4)  # sums of another order, in units of logits
+        else:
+            assert torch.allclose(after - rgb, (before - luma).expand_as(rgb), atol=1e-5)
+    with pytest.raises(FormatError, match="channels 3 is not 1"):
+        weights.start(trained, weights.encode(fresh))
+
+
+def test_networks_that_make_the_whole_image_do_not_start_in_colour(network: NetworkConfig) -> None:
+    without = dataclasses.replace(network, skip=False)
+    for gray, colour in ((ARCNN(1), ARCNN(3)), (AutoEncoder(without, 1, False), AutoEncoder(without, 3, False))):
+        with pytest.raises(FormatError, match="channels 1 is not 3"):
+            weights.start(colour, weights.encode(gray))
+
+
 def outputs(module: torch.nn.Module, *given: torch.Tensor) -> list[torch.Tensor]:
     found = module(*given)
     return list(found) if isinstance(found, list | tuple) else [found]
