@@ -21,8 +21,8 @@ _KINDS = {Classifier: "classifier", AutoEncoder: "autoencoder", ARCNN: "arcnn", 
 
 FORMAT, VERSION = "ced.weights", 1
 
-# Settings that count residual blocks. Not `blocks_full`: with none of them E's first convolution is another.
-_DEPTHS = ("blocks", "blocks_half", "stage_blocks")
+# Settings that count residual blocks or stages. Not `blocks_full`: with none of these E's first convolution is another.
+_DEPTHS = ("blocks", "blocks_half", "stage_blocks", "stages")
 _LUMA = (0.299, 0.587, 0.114)  # full-range BT.601, the luma that JPEG codes
 
 
@@ -55,8 +55,9 @@ def start(module: Network, data: bytes) -> None:
     """Put the weights of `encode` into `module`. Raises FormatError where they are of another network.
 
     `module` may have more residual blocks: what is new begins as the identity, so that the deeper network starts with
-    what the other computed (Net2DeeperNet, Chen et al. 2016). It may be for RGB where the weights are for luminance: it
-    starts with what they make of the luma of a JPEG, and leaves the chroma as it is.
+    what the other computed (Net2DeeperNet, Chen et al. 2016). It may have more stages, which begin anew. It may be for
+    RGB where the weights are for luminance: it starts with what they make of the luma that JPEG codes, and leaves the
+    chroma as it is.
     """
     stored = decode(data)
     there, here = _settings(stored), _settings(module)

@@ -161,6 +161,16 @@ def test_a_deeper_network_starts_with_what_the_other_computes(
     assert all(bool(second.weight.grad.abs().max() > 0) for second in new), "a new block does not learn"
 
 
+def test_a_classifier_of_more_stages_starts_with_the_first_ones(network: NetworkConfig) -> None:
+    more = dataclasses.replace(network, stages=network.stages + 1)
+    trained, fresh = Classifier(network, 1, 7), Classifier(more, 1, 7)
+    weights.start(fresh, weights.encode(trained))
+    x = torch.rand(2, 1, 16, 16)
+    *first, last = fresh(x)
+    assert all(torch.equal(one, other) for one, other in zip(trained(x), first, strict=True))
+    assert not torch.equal(last, first[-1]) and last.std() > 0
+
+
 @pytest.mark.parametrize("kind", ["classifier", "ed", "ced-gt"])
 def test_a_colour_network_starts_with_what_the_other_makes_of_luma(
     network: NetworkConfig, awake: Callable, kind: str
