@@ -43,7 +43,7 @@ def _run(
     config = configure(arguments.recipe, arguments.images, None, arguments.settings)
     device = single.device(arguments)
     with session(arguments.store, arguments.ray_address) as running:
-        data = single.given(Path(arguments.data)) if arguments.data else single.labelled(config, running.store)
+        data = single.given(arguments, config) if arguments.data else single.labelled(config, running.store)
         data = dataclasses.replace(data, start=single.start(arguments.start_from))
         place: Place = Folder(Path(arguments.models).resolve()) if arguments.models else running.store
         output = experiment(config, data, place, device)

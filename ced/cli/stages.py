@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from ced.adapters.storage import Folder, Output, Place
-from ced.config import MODELS, RELEASED, WITHOUT_CLASSES, Config
+from ced.config import MODELS, RELEASED, WITHOUT_CLASSES, Config, as_dict
 from ced.errors import ConfigError
 from ced.recipes import configure
 from ced.stages import edges, label, restorers
@@ -32,7 +32,7 @@ def train(arguments: argparse.Namespace) -> None:
     config = configure(arguments.recipe, arguments.images, None, arguments.settings)
     chosen = device(arguments)
     with session(arguments.store, arguments.ray_address) as running:
-        data = given(Path(arguments.data)) if arguments.data else labelled(config, running.store)
+        data = given(arguments, config) if arguments.data else labelled(config, running.store)
         data = dataclasses.replace(data, start=start(arguments.start_from))
         place: Place = Folder(Path(arguments.out).resolve()) if arguments.out else running.store
         live = Live(running.tracking_uri)
@@ -81,9 +81,26 @@ def labelled(config: Config, place: Place) -> training.Data:
     return training.Data(label.run(prepared, classes, place, workers), classes)
 
 
-def given(folder: Path) -> training.Data:
-    """The data that `ced prepare -o` wrote into `folder`."""
-    return training.Data(restorers.finished(folder / "label"), restorers.finished(folder / "edges"))
+def given(arguments: argparse.Namespace, config: Config) -> training.Data:
+    """The data that `ced prepare -o` wrote into the folder of --data.
+
+    Raises ConfigError for photographs beside it, or a setting other than what it was made with: neither would count.
+    """
+    folder = Path(arguments.data)
+    if arguments.images:
+        raise ConfigError(f"--images beside --data: {folder} holds examples already; give one of the two")
+    data = training.Data(restorers.finished(folder / "label"), restorers.finished(folder / "edges"))
+    prepared = restorers.finished(label.examples_of(data.labelled).parent)
+    made_with = {"prepare": prepared.manifest.config, "classes": data.classes.manifest.config}
+    for setting in arguments.settings:
+        section, _, key = setting.partition("=")[0].strip().partition(".")
+        if section in made_with:
+            wanted = as_dict(getattr(config, section))[key]
+            there = made_with[section].get(key, wanted)
+            if there != wanted:
+                cure = f"the examples in {folder} were made with {key}={there}; leave it out, or prepare them again"
+                raise ConfigError(f"{section}.{key}={wanted} beside --data: {cure}")
+    return data
 
 
 def _print_model(method: str, autoencoder: Output, data: training.Data, place: Place) -> None:
