@@ -30,8 +30,6 @@ LABELS = pa.schema(
     metadata=_METADATA,
 )
 
-LABELLED = EXAMPLES.append(LABELS.field("labels"))  # both as one
-
 QUARANTINE = pa.schema(
     [
         pa.field("source", pa.string(), nullable=False),

@@ -58,7 +58,7 @@ def _stages(classifier: Output, labelled: Output, fraction: float, making: Makin
 
     network = weights.decode((classifier.path / train.WEIGHTS).read_bytes())
     assert isinstance(network, Classifier)
-    found = heldout.accuracy(network, str(labelled.path), fraction, str(label.examples_of(labelled)))
+    found = heldout.accuracy(network, str(label.examples_of(labelled)), str(labelled.path), fraction)
     making.counts.update(examples=found.examples, photographs=found.photographs)
     _write(making, {"accuracy": list(found.stages), "paper": list(TABLE_1), **making.counts})
 

@@ -118,6 +118,7 @@ def _produce(
     classifier = model == "ced-est" and data.classifier
     job = TrainJob(
         model=model,
+        examples=str(label.examples_of(data.labelled)),
         labelled=str(data.labelled.path),
         classes=str(data.classes.path / edges.FILE),
         classifier=str(classifier.path / WEIGHTS) if classifier else "",
@@ -126,7 +127,6 @@ def _produce(
         train=config.classifier if model == "classifier" else config.autoencoder,
         channels=config.prepare.channels,
         start=str(weights_in(data.start[model], model)) if model in data.start else "",
-        examples=str(label.examples_of(data.labelled)),
     )
     logger.info("%s: %s", model, size(model, config))
     if not (making.folder / WEIGHTS).exists():  # killed between the last step and the manifest

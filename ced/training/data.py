@@ -33,7 +33,7 @@ class Examples(NamedTuple):
     """The examples of a folder, not yet read: their rows are numbered through all parts, in the order of names."""
 
     paths: tuple[Path, ...]  # of the parts that have any
-    labelled: Path  # folder of the parts with their labels: the same, or those of the same names and rows
+    labels: Path  # folder of their labels, in parts of the same names and rows
     ends: Rows  # where each part's rows end
     shapes: dict[str, tuple[int, ...]]  # of one example, by the columns wanted
     sources: tuple[str, ...]  # the photograph each comes from
@@ -60,7 +60,7 @@ class Examples(NamedTuple):
         return planes
 
     def _read_part(self, path: Path) -> Planes:
-        labels = self.labelled / path.name
+        labels = self.labels / path.name
         files = {name: labels if name == "labels" else path for name in self.shapes}
         tables = {file: _read(file, [name for name in files if files[name] == file]) for file in set(files.values())}
         planes = {
@@ -72,24 +72,23 @@ class Examples(NamedTuple):
         return planes
 
 
-def find(labelled: str, wanted: Sequence[str], channels: int, classes: int = 255, examples: str = "") -> Examples:
-    """The examples of all parts in `labelled`, of which the columns `wanted` (of input, target, labels) are to be read.
+def find(examples: str, labels: str, wanted: Sequence[str], channels: int, classes: int = 255) -> Examples:
+    """The examples of all parts in the folder `examples`, of which the columns `wanted` (of input, target, labels) are
+    to be read; `labels` is the folder of their labels.
 
-    Where these hold labels alone, `examples` is the folder of the parts that they belong to. Raises FormatError where
-    there are no parts, or one is no labelled example file of this version.
+    Raises FormatError where there are no parts, or one is no file of examples or labels of this version.
     """
-    folder = examples or labelled
-    paths = sorted(Path(folder).glob("part-*.parquet"))
+    paths = sorted(Path(examples).glob("part-*.parquet"))
     if not paths:
-        raise FormatError(f"{folder}: no part-*.parquet in it; give the folder of labelled examples")
-    counts = {path: count for path in paths if (count := _rows(path, Path(labelled, path.name), wanted))}
+        raise FormatError(f"{examples}: no part-*.parquet in it; give the folder of the examples")
+    counts = {path: count for path in paths if (count := _rows(path, Path(labels, path.name), wanted))}
     if not counts:
-        raise FormatError(f"{folder}: no examples in its parts; give photographs that can be decoded")
+        raise FormatError(f"{examples}: no examples in its parts; give photographs that can be decoded")
     shapes = _shapes(next(iter(counts)), channels)
     sources = tuple(name for path in counts for name in _read(path, ["source"])["source"].to_pylist())
     ends = np.cumsum(list(counts.values()), dtype=np.int64)
     shapes = {name: shapes[name] for name in wanted}
-    return Examples(tuple(counts), Path(labelled), ends, shapes, sources, classes)
+    return Examples(tuple(counts), Path(labels), ends, shapes, sources, classes)
 
 
 def split(sources: Sequence[str], fraction: float) -> Split:
@@ -113,9 +112,8 @@ def spread(indices: Rows, at_most: int) -> Rows:
 
 def _rows(path: Path, labels: Path, wanted: Sequence[str]) -> int:
     """How many examples a part has, once its schema and that of its labels are what they should be."""
-    apart = labels != path and "labels" in wanted
-    count = _counted(path, [*(name for name in wanted if not (apart and name == "labels")), "source"])
-    if apart and _counted(labels, ["labels"]) != count:
+    count = _counted(path, [*(name for name in wanted if name != "labels"), "source"])
+    if "labels" in wanted and _counted(labels, ["labels"]) != count:
         raise FormatError(f"{labels}: not one row for each of {path}; label the examples again")
     return count
 
@@ -159,7 +157,9 @@ def _check_schema(path: Path, schema: pa.Schema, wanted: Sequence[str]) -> None:
         raise FormatError(f"{path}: schema version {version}, where {VERSION} is read; make the examples again")
     for name in wanted:
         if name not in schema.names:
-            raise FormatError(f"{path}: no column {name!r}; give the folder of labelled examples")
+            raise FormatError(f"{path}: no column {name!r}; give the folders of examples and of their labels")
+    if "labels" in wanted and "target" in schema.names:
+        raise FormatError(f"{path}: examples and labels in one, as ced no longer writes them; prepare them again")
 
 
 def _check_labels(labels: Tensor, classes: int, path: Path) -> None:

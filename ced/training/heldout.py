@@ -28,14 +28,14 @@ class Accuracy(NamedTuple):
 
 
 @torch.no_grad()
-def accuracy(classifier: Classifier, labelled: str, fraction: float, examples: str = "") -> Accuracy:
+def accuracy(classifier: Classifier, examples: str, labelled: str, fraction: float) -> Accuracy:
     """The accuracy of each stage on the photographs that a training with `validation_fraction` `fraction` leaves out.
 
-    `labelled` is the folder of the parts that it was trained on, `examples` that of their examples where they hold
-    labels alone. Raises InputError where nothing was left out.
+    `examples` and `labelled` are the folders of the parts that it was trained on. Raises InputError where nothing was
+    left out.
     """
     paths = sorted(Path(labelled).glob("part-*.parquet"))
-    beside = Path(examples or labelled)
+    beside = Path(examples)
     sources = [pq.read_table(beside / path.name, columns=["source"])["source"].to_pylist() for path in paths]
     every = [source for part in sources for source in part]
     held = {every[row] for row in data.split(every, fraction).validation}

@@ -20,14 +20,14 @@ class TrainJob:
     """
 
     model: str  # one of ced.config.MODELS
-    labelled: str  # folder of labelled part-*.parquet
+    examples: str  # folder of part-*.parquet of examples
+    labelled: str  # folder of their labels
     classes: str  # path of classes.json; not read by what needs no classes
     classifier: str  # path of C's model.safetensors; ced-est only, else ""
     out: str  # output folder
     network: NetworkConfig  # of C, E and D
     train: TrainConfig
     channels: int
-    examples: str = ""  # folder of the examples, where the labelled parts hold labels alone
     start: str = ""  # path of weights to begin with, instead of random ones
 
     def __post_init__(self) -> None:

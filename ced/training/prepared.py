@@ -77,7 +77,7 @@ def prepare(job: TrainJob, context: WorkerContext) -> Prepared:
     if job.start:
         _start(network, job.start)
     stored = [name for name in task.columns if name != "labels" or job.model != "ced-est"]
-    examples = data.find(job.labelled, stored, job.channels, classes.count if classes else 255, job.examples)
+    examples = data.find(job.examples, job.labelled, stored, job.channels, classes.count if classes else 255)
     split = data.split(examples.sources, job.train.validation_fraction)
     estimator = None
     if job.model == "ced-est" and classes is not None:

@@ -35,17 +35,17 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Examples of two photographs in one part."""
-    folder = tmp_path_factory.mktemp("labelled")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Examples of two photographs in one part: ED reads no labels."""
+    folder = tmp_path_factory.mktemp("examples")
     config = PrepareConfig(mode="crops", size=32)
     rows = []
     for name in ("coffee", "chelsea"):
         for e in examples(Image.fromarray(getattr(photographs, name)()), name, config, 3):
-            planes = {"target": e.target.tobytes(), "input": e.input.tobytes(), "labels": bytes(16 * 64)}
+            planes = {"target": e.target.tobytes(), "input": e.input.tobytes()}
             rows.append(e._asdict() | planes | {"source": name, "height": 32, "width": 32})
-    columns = {name: [row[name] for row in rows] for name in schema.LABELLED.names}
-    pq.write_table(pa.table(columns, schema=schema.LABELLED), folder / "part-00000.parquet")
+    columns = {name: [row[name] for row in rows] for name in schema.EXAMPLES.names}
+    pq.write_table(pa.table(columns, schema=schema.EXAMPLES), folder / "part-00000.parquet")
     return folder
 
 
@@ -80,8 +80,8 @@ def server(
     one.kill()
 
 
-def job(labelled: Path, out: Path) -> TrainJob:
-    return TrainJob("ed", str(labelled), "", "", str(out), NETWORK, TRAIN, 1)
+def job(stored: Path, out: Path) -> TrainJob:
+    return TrainJob("ed", str(stored), str(stored), "", "", str(out), NETWORK, TRAIN, 1)
 
 
 def training(server: Server, out: Path) -> Training:
@@ -113,7 +113,7 @@ def wait_for(happened: Callable[[], bool]) -> None:
 
 
 def test_curves_and_pictures_come_while_it_trains_and_survive_the_servers_death(
-    server: Server, labelled: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    server: Server, stored: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     out, client = tmp_path / "survives", mlflow_tracking.connect(server.uri)
     out.mkdir()
@@ -129,7 +129,7 @@ def test_curves_and_pictures_come_while_it_trains_and_survive_the_servers_death(
             server.start()
 
     with mlflow_live.followed(training(server, out)):
-        train(job(labelled, out), PlainContext("cpu", tell=at_step))
+        train(job(stored, out), PlainContext("cpu", tell=at_step))
     run = the_run(client, out)
     for name in ("loss", "learning_rate", "gradient_norm", "images_per_second", "psnr", "validation_psnr"):
         assert sorted(told(server, out, name)) == list(range(1, STEPS + 1)), name
@@ -142,13 +142,13 @@ def test_curves_and_pictures_come_while_it_trains_and_survive_the_servers_death(
 
 
 def test_what_was_not_told_in_time_is_told_by_the_next_start(
-    server: Server, labelled: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    server: Server, stored: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     out = tmp_path / "later"
     out.mkdir()
     nobody = dataclasses.replace(training(server, out), tracking_uri="http://127.0.0.1:9")
     with mlflow_live.followed(nobody):
-        train(job(labelled, out), PlainContext("cpu"))
+        train(job(stored, out), PlainContext("cpu"))
     assert "has not been told all of ed" in caplog.text
     assert (out / "model.safetensors").exists(), "and yet it is trained"
     mlflow_live.rest(training(server, out))
@@ -156,7 +156,7 @@ def test_what_was_not_told_in_time_is_told_by_the_next_start(
     assert the_run(mlflow_tracking.connect(server.uri), out).info.status == "FINISHED"
 
 
-def test_steps_that_are_trained_again_are_not_told_again(server: Server, labelled: Path, tmp_path: Path) -> None:
+def test_steps_that_are_trained_again_are_not_told_again(server: Server, stored: Path, tmp_path: Path) -> None:
     """The checkpoint is of step 3 and MLflow knows of step 5: after the crash 4 and 5 are reported once more."""
     out, client = tmp_path / "again", mlflow_tracking.connect(server.uri)
     out.mkdir()
@@ -167,10 +167,10 @@ def test_steps_that_are_trained_again_are_not_told_again(server: Server, labelle
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError), mlflow_live.followed(training(server, out)):
-        train(job(labelled, out), PlainContext("cpu", tell=crash))
+        train(job(stored, out), PlainContext("cpu", tell=crash))
     assert [the_run(client, out, role).info.status for role in ("ed", "pipeline")] == ["FAILED", "FAILED"]
     with mlflow_live.followed(training(server, out)):
-        train(job(labelled, out), PlainContext("cpu"))
+        train(job(stored, out), PlainContext("cpu"))
     for name in ("loss", "validation_psnr"):
         assert sorted(told(server, out, name)) == list(range(1, STEPS + 1))
     assert [the_run(client, out, role).info.status for role in ("ed", "pipeline")] == ["FINISHED", "RUNNING"]

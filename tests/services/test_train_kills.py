@@ -67,23 +67,23 @@ with ray_cluster.session(address):
 
 
 @pytest.fixture(scope="module")
-def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Examples of two photographs in one part."""
-    folder = tmp_path_factory.mktemp("labelled")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Examples of two photographs in one part: ED reads no labels."""
+    folder = tmp_path_factory.mktemp("examples")
     rows = []
     for name in ("coffee", "chelsea"):
         image = Image.fromarray(getattr(photographs, name)())
         for e in examples(image, name, PrepareConfig(mode="crops", size=32), 4):
-            planes = {"target": e.target.tobytes(), "input": e.input.tobytes(), "labels": bytes(16 * 64)}
+            planes = {"target": e.target.tobytes(), "input": e.input.tobytes()}
             rows.append(e._asdict() | planes | {"source": name, "height": 32, "width": 32})
-    columns = {name: [row[name] for row in rows] for name in schema.LABELLED.names}
-    pq.write_table(pa.table(columns, schema=schema.LABELLED), folder / "part-00000.parquet")
+    columns = {name: [row[name] for row in rows] for name in schema.EXAMPLES.names}
+    pq.write_table(pa.table(columns, schema=schema.EXAMPLES), folder / "part-00000.parquet")
     return folder
 
 
-def job(labelled: Path, out: Path, **settings: int) -> TrainJob:
+def job(stored: Path, out: Path, **settings: int) -> TrainJob:
     train = dataclasses.replace(TRAIN, **settings)
-    return TrainJob("ed", str(labelled), "", "", str(out), NETWORK, train, 1)
+    return TrainJob("ed", str(stored), str(stored), "", "", str(out), NETWORK, train, 1)
 
 
 def cannot() -> str:
@@ -194,7 +194,7 @@ def losses(out: Path) -> dict[int, float]:
 
 
 def test_a_host_dies_and_the_run_goes_on_alone_to_the_losses_of_an_undisturbed_one(
-    hosts: tuple[Host, Host], labelled: Path, tmp_path: Path
+    hosts: tuple[Host, Host], stored: Path, tmp_path: Path
 ) -> None:
     """A worker on each host; kill -9 of all that runs on the second one, raylet and worker.
 
@@ -202,7 +202,7 @@ def test_a_host_dies_and_the_run_goes_on_alone_to_the_losses_of_an_undisturbed_o
     difference grows from step to step: undisturbed, two are off by 3e-5 after 600 such steps. 2e-4 leaves room.
     """
     first, second = hosts
-    wanted, log = job(labelled, tmp_path / "out"), tmp_path / "driver.log"
+    wanted, log = job(stored, tmp_path / "out"), tmp_path / "driver.log"
     out, address = Path(wanted.out), f"{first.address}:{PORT}"
     first.ray("--head", f"--port={PORT}", "--include-dashboard=false")
     wait_until(lambda: first.listens(PORT), first.processes[0], log)

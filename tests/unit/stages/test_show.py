@@ -52,7 +52,7 @@ def drawn(picture: np.ndarray, panel: int) -> np.ndarray:
 
 
 def test_every_column_has_its_meaning() -> None:
-    for one in (schema.LABELLED, schema.QUARANTINE):
+    for one in (schema.EXAMPLES, schema.LABELS, schema.QUARANTINE):
         assert all(show.MEANING[name] for name in one.names)
 
 
@@ -120,7 +120,7 @@ def test_a_class_that_occurs_nowhere_counts_where_the_edges_know_of_it(pristine:
     for path in (tmp_path / "label").glob("*.parquet"):
         table = pq.read_table(path)
         zero = [bytes(len(value.as_py())) for value in table["labels"]]
-        pq.write_table(table.set_column(table.num_columns - 1, schema.LABELLED.field("labels"), [zero]), path)
+        pq.write_table(table.set_column(table.num_columns - 1, schema.LABELS.field("labels"), [zero]), path)
     found = balance(text(tmp_path))
     assert found["0,0"] == ["0.000%", "1", "100.000%", "0"]
     assert "classes: 7 a channel" in text(tmp_path)
@@ -146,7 +146,7 @@ def test_one_smooth_example_is_coloured_by_all_the_classes_there_are(pristine: P
     path = tmp_path / "label" / "part-00000.parquet"
     table = pq.read_table(path)
     flat = [bytes([3]) * len(value.as_py()) for value in table["labels"]]
-    pq.write_table(table.set_column(table.num_columns - 1, schema.LABELLED.field("labels"), [flat]), path)
+    pq.write_table(table.set_column(table.num_columns - 1, schema.LABELS.field("labels"), [flat]), path)
     assert (drawn(decoded(sheet(tmp_path, 1)), 2) == contact_sheet.palette(7)[3]).all()
 
 
@@ -216,7 +216,7 @@ def test_rows_are_found_however_many_are_read_at_a_time(pristine: Path, tmp_path
     table = pq.read_table(path)
     repeated = table.take(np.arange(600) % table.num_rows)
     numbers = (np.arange(600) % 100).astype(np.uint8)
-    pq.write_table(repeated.set_column(3, schema.LABELLED.field("quality"), [numbers]), path)
+    pq.write_table(repeated.set_column(3, schema.EXAMPLES.field("quality"), [numbers]), path)
     found = show.tiles(show.choose(tmp_path), 5)
     total = 600 + 8
     assert [tile.quality for tile in found][:4] == [round(n * (total - 1) / 4) % 100 for n in range(4)]
@@ -258,7 +258,7 @@ def test_planes_that_do_not_fit_their_size_are_named(outputs: Path) -> None:
     path = outputs / "label" / "part-00000.parquet"
     table = pq.read_table(path)
     short = [value.as_py()[:-1] for value in table["labels"]]
-    pq.write_table(table.set_column(table.num_columns - 1, schema.LABELLED.field("labels"), [short]), path)
+    pq.write_table(table.set_column(table.num_columns - 1, schema.LABELS.field("labels"), [short]), path)
     with pytest.raises(FormatError, match="part-00000.parquet: cannot be read"):
         text(outputs)
     with pytest.raises(FormatError, match="part-00000.parquet: cannot be read"):

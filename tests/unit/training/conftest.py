@@ -65,23 +65,27 @@ def classes_of(q: np.ndarray, count: int) -> Classes:
     return fit(coarse, Fine.of(values, wanted_bins(coarse, count)), count)
 
 
-def write_parts(folder: Path, rows: list[dict[str, Any]], labels: np.ndarray, parts: int) -> None:
-    folder.mkdir(parents=True)
+def write_parts(root: Path, rows: list[dict[str, Any]], labels: np.ndarray, parts: int) -> None:
+    for folder in ("examples", "labelled"):
+        (root / folder).mkdir(parents=True)
     for part, chosen in enumerate(np.array_split(np.arange(len(rows)), parts)):
         columns = {name: [rows[i][name] for i in chosen] for name in schema.EXAMPLES.names}
         for name in ("target", "input"):
             columns[name] = [plane.tobytes() for plane in columns[name]]
-        columns["labels"] = [labels[i].tobytes() for i in chosen]
-        pq.write_table(pa.table(columns, schema=schema.LABELLED), folder / f"part-{part:05d}.parquet")
+        name = f"part-{part:05d}.parquet"
+        pq.write_table(pa.table(columns, schema=schema.EXAMPLES), root / "examples" / name)
+        beside = {name: columns[name] for name in schema.LABELS.names[:-1]}
+        beside["labels"] = [labels[i].tobytes() for i in chosen]
+        pq.write_table(pa.table(beside, schema=schema.LABELS), root / "labelled" / name)
 
 
 def make_data(root: Path, colour: str = "y", crops: int = 4, classes: int = 7) -> Path:
-    """root/labelled and root/classes.json, of real photographs."""
+    """root/examples, root/labelled and root/classes.json, of real photographs."""
     rows = real_examples(colour, crops)
     luma = [row["target"][0] if colour == "y" else luminance(row["target"].transpose(1, 2, 0)) for row in rows]
     q = frequency.coefficients(np.stack(luma))
     table = classes_of(q, classes)
-    write_parts(root / "labelled", rows, table.label(q), parts=3)
+    write_parts(root, rows, table.label(q), parts=3)
     (root / "labelled" / "manifest.json").write_text(json.dumps({"examples": len(rows)}))
     (root / "classes.json").write_text(table.to_json())
     return root
@@ -89,7 +93,7 @@ def make_data(root: Path, colour: str = "y", crops: int = 4, classes: int = 7) -
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """labelled/ with 32 examples of 4 photographs in 3 parts, and classes.json."""
+    """examples/ and labelled/ with 32 examples of 4 photographs in 3 parts, and classes.json."""
     return make_data(tmp_path_factory.mktemp("data"))
 
 
@@ -107,6 +111,7 @@ def job_of(data: Path, tmp_path: Path) -> Callable[..., TrainJob]:
         settings |= {"checkpoint_every": 4, "validation_fraction": 0.25, "learning_rate": 2e-3}
         fields = {
             "model": model,
+            "examples": str(data / "examples"),
             "labelled": str(data / "labelled"),
             "classes": str(data / "classes.json"),
             "classifier": "",

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from ced.core.classes import Classes
 from ced.errors import FormatError
-from ced.schema import EXAMPLES, LABELS
 from ced.training import data as module
 
 COLUMNS = ("input", "target", "labels")
@@ -22,9 +21,8 @@ COLUMNS = ("input", "target", "labels")
 
 @pytest.fixture
 def folder(data: Path, tmp_path: Path) -> Path:
-    """A copy of the labelled examples, to be spoilt."""
-    shutil.copytree(data / "labelled", tmp_path / "labelled")
-    return tmp_path / "labelled"
+    """A copy of the examples and labels, to be spoilt."""
+    return Path(shutil.copytree(data, tmp_path / "data"))
 
 
 class Whole(NamedTuple):
@@ -32,9 +30,13 @@ class Whole(NamedTuple):
     sources: list[str]
 
 
+def find(folder: Path, wanted: Sequence[str] = COLUMNS, channels: int = 1, classes: int = 7) -> module.Examples:
+    return module.find(str(folder / "examples"), str(folder / "labelled"), wanted, channels, classes)
+
+
 def read(folder: Path, wanted: Sequence[str] = COLUMNS, channels: int = 1, classes: int = 7) -> Whole:
     """All examples of a folder."""
-    examples = module.find(str(folder), wanted, channels, classes)
+    examples = find(folder, wanted, channels, classes)
     return Whole(examples.read(np.arange(len(examples.sources))), list(examples.sources))
 
 
@@ -48,8 +50,12 @@ def replace(table: pa.Table, name: str, values: list) -> pa.Table:
 
 
 def test_every_row_of_every_part_in_order(data: Path) -> None:
-    whole = read(data / "labelled", COLUMNS, channels=1)
-    rows = [row for part in sorted((data / "labelled").glob("*.parquet")) for row in pq.read_table(part).to_pylist()]
+    whole = read(data, COLUMNS, channels=1)
+    stored = [
+        [row for part in sorted(folder.glob("*.parquet")) for row in pq.read_table(part).to_pylist()]
+        for folder in (data / "examples", data / "labelled")
+    ]
+    rows = [example | labels for example, labels in zip(*stored, strict=True)]
     assert whole.sources == [row["source"] for row in rows]
     for name, shape in (("input", (1, 32, 32)), ("target", (1, 32, 32)), ("labels", (16, 8, 8))):
         expected = np.stack([np.frombuffer(row[name], np.uint8).reshape(shape) for row in rows])
@@ -59,27 +65,27 @@ def test_every_row_of_every_part_in_order(data: Path) -> None:
 def test_the_labels_are_those_of_the_targets(data: Path) -> None:
     from ced.core.frequency import coefficients
 
-    whole = read(data / "labelled", COLUMNS, channels=1)
+    whole = read(data, COLUMNS, channels=1)
     classes = Classes.from_json((data / "classes.json").read_text())
     expected = classes.label(coefficients(whole.planes["target"][:, 0].numpy()))
     assert np.array_equal(whole.planes["labels"], expected)
 
 
 def test_only_the_columns_wanted_are_read(folder: Path) -> None:
-    for path in folder.glob("*.parquet"):
-        rewrite(path, lambda table: table.drop_columns(["labels"]))
+    for path in (folder / "examples").glob("*.parquet"):
+        rewrite(path, lambda table: table.drop_columns(["target", "jpeg"]))
     assert set(read(folder, ["input"], 1).planes) == {"input"}
 
 
 def test_colour_planes(colour_data: Path) -> None:
-    whole = read(colour_data / "labelled", COLUMNS, channels=3)
+    whole = read(colour_data, COLUMNS, channels=3)
     assert whole.planes["target"].shape[1:] == (3, 32, 32)
     assert not np.array_equal(whole.planes["target"][:, 0], whole.planes["target"][:, 2])
 
 
 def test_empty_parts_are_passed_over(folder: Path, data: Path) -> None:
-    rewrite(folder / "part-00000.parquet", lambda table: table.slice(0, 0))
-    whole = read(data / "labelled", ["input"], 1)
+    rewrite(folder / "examples" / "part-00000.parquet", lambda table: table.slice(0, 0))
+    whole = read(data, ["input"], 1)
     rest = read(folder, ["input"], 1)
     dropped = len(whole.sources) - len(rest.sources)
     assert dropped > 0
@@ -87,48 +93,49 @@ def test_empty_parts_are_passed_over(folder: Path, data: Path) -> None:
 
 
 def test_other_files_are_passed_over(folder: Path) -> None:
-    (folder / "notes.parquet").write_text("nothing")
+    (folder / "examples" / "notes.parquet").write_text("nothing")
     assert len(read(folder, ["input"], 1).sources) == 32
 
 
 @pytest.mark.parametrize("made", [True, False])
 def test_a_folder_without_parts(tmp_path: Path, made: bool) -> None:
-    folder = tmp_path / "empty"
     if made:
-        folder.mkdir()
-    with pytest.raises(FormatError, match=r"empty: no part-\*\.parquet in it"):
-        read(folder, COLUMNS, 1)
+        (tmp_path / "examples").mkdir()
+    with pytest.raises(FormatError, match=r"examples: no part-\*\.parquet in it"):
+        read(tmp_path, COLUMNS, 1)
 
 
 def test_parts_without_examples(folder: Path) -> None:
-    for path in folder.glob("*.parquet"):
+    for path in folder.glob("*/*.parquet"):
         rewrite(path, lambda table: table.slice(0, 0))
     with pytest.raises(FormatError, match="no examples in its parts"):
         read(folder, COLUMNS, 1)
 
 
 def test_examples_that_are_not_labelled(folder: Path) -> None:
-    rewrite(folder / "part-00001.parquet", lambda table: table.drop_columns(["labels"]))
-    with pytest.raises(FormatError, match=r"part-00001\.parquet: no column 'labels'"):
+    rewrite(folder / "labelled" / "part-00001.parquet", lambda table: table.drop_columns(["labels"]))
+    with pytest.raises(FormatError, match=r"labelled/part-00001\.parquet: no column 'labels'"):
         read(folder, COLUMNS, 1)
 
 
-def test_another_schema_version(folder: Path) -> None:
-    rewrite(folder / "part-00001.parquet", lambda table: table.replace_schema_metadata({"ced.schema": "99"}))
-    with pytest.raises(FormatError, match=r"part-00001\.parquet: schema version 99, where 1 is read"):
+@pytest.mark.parametrize("of", ["examples", "labelled"])
+def test_another_schema_version(folder: Path, of: str) -> None:
+    rewrite(folder / of / "part-00001.parquet", lambda table: table.replace_schema_metadata({"ced.schema": "99"}))
+    with pytest.raises(FormatError, match=rf"{of}/part-00001\.parquet: schema version 99, where 1 is read"):
         read(folder, COLUMNS, 1)
 
 
+@pytest.mark.parametrize("of", ["examples", "labelled"])
 @pytest.mark.parametrize("damage", [b"", b"PAR1", b"not Parquet at all, whatever its name says"])
-def test_a_part_that_is_no_parquet(folder: Path, damage: bytes) -> None:
-    (folder / "part-00002.parquet").write_bytes(damage)
-    with pytest.raises(FormatError, match=r"part-00002\.parquet: cannot be read as Parquet") as caught:
+def test_a_part_that_is_no_parquet(folder: Path, damage: bytes, of: str) -> None:
+    (folder / of / "part-00002.parquet").write_bytes(damage)
+    with pytest.raises(FormatError, match=rf"{of}/part-00002\.parquet: cannot be read as Parquet") as caught:
         read(folder, COLUMNS, 1)
     assert "\n" not in str(caught.value)
 
 
 def test_a_part_cut_short(folder: Path) -> None:
-    path = folder / "part-00000.parquet"
+    path = folder / "examples" / "part-00000.parquet"
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(FormatError, match="cannot be read as Parquet"):
         read(folder, COLUMNS, 1)
@@ -140,26 +147,27 @@ def test_examples_of_several_sizes(folder: Path, column: str) -> None:
         values = table[column].to_pylist()
         return replace(table, column, [values[0][:-16], *values[1:]])
 
-    rewrite(folder / "part-00002.parquet", shorten)
-    with pytest.raises(FormatError, match=rf"part-00002\.parquet: column '{column}'.* give examples of one size"):
+    of = "labelled" if column == "labels" else "examples"
+    rewrite(folder / of / "part-00002.parquet", shorten)
+    with pytest.raises(FormatError, match=rf"{of}/part-00002\.parquet: column '{column}'.* give examples of one size"):
         read(folder, COLUMNS, 1)
 
 
 def test_colour_where_luminance_is_wanted(colour_data: Path) -> None:
     with pytest.raises(FormatError, match="part-00000.parquet: examples of prepare.colour=rgb, unlike the training's"):
-        read(colour_data / "labelled", COLUMNS, channels=1)
+        read(colour_data, COLUMNS, channels=1)
 
 
 def test_labels_beyond_the_classes(data: Path) -> None:
-    read(data / "labelled", classes=7)
+    read(data, classes=7)
     with pytest.raises(
-        FormatError, match=r"part-\d+\.parquet: label [56], where classes\.json has 5 classes \(0 to 4\)"
+        FormatError, match=r"labelled/part-\d+\.parquet: label [56], where classes\.json has 5 classes \(0 to 4\)"
     ):
-        read(data / "labelled", classes=5)
+        read(data, classes=5)
 
 
 def test_any_rows_in_any_order(data: Path) -> None:
-    whole, examples = read(data / "labelled"), module.find(str(data / "labelled"), COLUMNS, 1)
+    whole, examples = read(data), find(data)
     rows = np.array([31, 0, 11, 10, 11, 22, 0])  # of all three parts
     for name, planes in examples.read(rows).items():
         assert np.array_equal(planes, whole.planes[name][rows])
@@ -167,8 +175,8 @@ def test_any_rows_in_any_order(data: Path) -> None:
 
 
 def test_only_parts_that_are_needed_are_opened(folder: Path, data: Path) -> None:
-    examples = module.find(str(folder), COLUMNS, 1)
-    (folder / "part-00001.parquet").unlink()
+    examples = find(folder)
+    (folder / "examples" / "part-00001.parquet").unlink()
     first, last = int(examples.ends[0]), int(examples.ends[1])
     assert len(examples.read(np.array([first - 1, last]))["input"]) == 2
     with pytest.raises(FormatError, match=r"part-00001\.parquet: cannot be read"):
@@ -176,8 +184,8 @@ def test_only_parts_that_are_needed_are_opened(folder: Path, data: Path) -> None
 
 
 def test_how_much_memory_they_would_take(data: Path) -> None:
-    examples = module.find(str(data / "labelled"), COLUMNS, 1)
-    assert examples.bytes == sum(planes.nbytes for planes in read(data / "labelled").planes.values())
+    examples = find(data)
+    assert examples.bytes == sum(planes.nbytes for planes in read(data).planes.values())
 
 
 names = st.lists(st.text(max_size=3), min_size=1, max_size=30)
@@ -213,43 +221,23 @@ def test_validation_is_spread_over_what_is_held_out(count: int, at_most: int) ->
         assert gaps.max() - gaps.min() <= 1
 
 
-@pytest.fixture
-def apart(data: Path, tmp_path: Path) -> tuple[Path, Path]:
-    """Folders of examples and of labels, as `ced prepare` writes them."""
-    folders = tmp_path / "examples", tmp_path / "labels"
-    for folder, schema in zip(folders, (EXAMPLES, LABELS), strict=True):
-        folder.mkdir()
-        for path in (data / "labelled").glob("*.parquet"):
-            pq.write_table(pq.read_table(path).select(schema.names).cast(schema), folder / path.name)
-    return folders
+def test_labels_that_nobody_wants_need_not_be_there(folder: Path) -> None:
+    shutil.rmtree(folder / "labelled")
+    assert set(find(folder, ["input", "target"]).shapes) == {"input", "target"}
+    with pytest.raises(FormatError, match=r"labelled/part-00000\.parquet: cannot be read"):
+        find(folder)
 
 
-def test_labels_in_parts_of_their_own(data: Path, apart: tuple[Path, Path]) -> None:
-    examples, labels = map(str, apart)
-    found = module.find(labels, COLUMNS, 1, 7, examples)
-    whole = module.find(str(data / "labelled"), COLUMNS, 1, 7)
-    assert (found.sources, found.shapes, found.bytes) == (whole.sources, whole.shapes, whole.bytes)
-    rows = np.array([31, 0, 11, 10, 22])
-    for name, planes in found.read(rows).items():
-        assert torch.equal(planes, whole.read(rows)[name])
+def test_labels_of_other_examples(folder: Path) -> None:
+    rewrite(folder / "labelled" / "part-00001.parquet", lambda table: table.slice(1))
+    with pytest.raises(FormatError, match=r"labelled/part-00001\.parquet: not one row for each of .*label .* again"):
+        find(folder)
 
 
-def test_labels_that_nobody_wants_need_not_be_there(apart: tuple[Path, Path]) -> None:
-    examples, labels = apart
-    shutil.rmtree(labels)
-    assert set(module.find(str(labels), ["input", "target"], 1, 7, str(examples)).shapes) == {"input", "target"}
-    with pytest.raises(FormatError, match=r"labels/part-00000\.parquet: cannot be read"):
-        module.find(str(labels), COLUMNS, 1, 7, str(examples))
-
-
-def test_labels_of_other_examples(apart: tuple[Path, Path]) -> None:
-    examples, labels = apart
-    rewrite(labels / "part-00001.parquet", lambda table: table.slice(1))
-    with pytest.raises(FormatError, match=r"labels/part-00001\.parquet: not one row for each of .*label .* again"):
-        module.find(str(labels), COLUMNS, 1, 7, str(examples))
-
-
-def test_labels_beyond_the_classes_are_named_by_their_own_part(apart: tuple[Path, Path]) -> None:
-    examples, labels = map(str, apart)
-    with pytest.raises(FormatError, match=rf"{labels}/part-\d+\.parquet: label [56], where"):
-        module.find(labels, COLUMNS, 1, 5, examples).read(np.arange(32))
+def test_examples_and_labels_in_one_are_refused(folder: Path) -> None:
+    """As a version that was never released wrote them: the label's own columns beside the planes."""
+    part = "part-00001.parquet"
+    examples, labels = (pq.read_table(folder / name / part) for name in ("examples", "labelled"))
+    pq.write_table(examples.append_column(labels.schema.field("labels"), labels["labels"]), folder / "labelled" / part)
+    with pytest.raises(FormatError, match=rf"labelled/{part}: examples and labels in one, .*; prepare them again"):
+        find(folder)

@@ -59,11 +59,11 @@ def test_a_stream_goes_on_where_it_was_left(job_of: MakeJob, reports: Callable) 
 
 
 def test_a_part_that_goes_bad_in_the_midst_is_named(job_of: MakeJob, data: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "labelled"
+    folder = tmp_path / "examples"
     folder.mkdir()
-    for part in (data / "labelled").iterdir():
+    for part in (data / "examples").iterdir():
         (folder / part.name).write_bytes(part.read_bytes())
-    job = job_of(labelled=str(folder), steps=1000, shuffle_window=9)
+    job = job_of(examples=str(folder), steps=1000, shuffle_window=9)
 
     class Spoiling(PlainContext):
         def report(self, metrics: dict[str, float]) -> None:
@@ -104,7 +104,7 @@ def test_a_limit_of_the_users_own(job_of: MakeJob) -> None:
 
 @pytest.mark.parametrize("world", [1, 2, 3])
 def test_pieces_are_small_and_in_order(data: Path, monkeypatch: pytest.MonkeyPatch, world: int) -> None:
-    examples = stored.find(str(data / "labelled"), ["input"], 1)
+    examples = stored.find(str(data / "examples"), str(data / "labelled"), ["input"], 1)
     rows = np.arange(32)
     monkeypatch.setattr(feed, "PIECE", 3 * 1024)  # three examples
     found = []

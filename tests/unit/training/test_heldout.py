@@ -7,7 +7,6 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from ced import schema
 from ced.config import NetworkConfig
 from ced.errors import InputError
 from ced.nets.classifier import Classifier
@@ -23,8 +22,17 @@ def classifier() -> Classifier:
     return Classifier(NETWORK, 1, 7).eval()
 
 
-def rows(folder: Path) -> list[dict]:
-    return [row for part in sorted(folder.glob("part-*")) for row in pq.read_table(part).to_pylist()]
+def rows(data: Path) -> list[dict]:
+    """Examples and labels, row by row."""
+    stored = (
+        [row for part in sorted(folder.glob("part-*")) for row in pq.read_table(part).to_pylist()]
+        for folder in (data / "examples", data / "labelled")
+    )
+    return [example | beside for example, beside in zip(*stored, strict=True)]
+
+
+def accuracy(classifier: Classifier, data: Path, fraction: float) -> heldout.Accuracy:
+    return heldout.accuracy(classifier, str(data / "examples"), str(data / "labelled"), fraction)
 
 
 def by_hand(classifier: Classifier, chosen: list[dict]) -> np.ndarray:
@@ -45,9 +53,9 @@ def by_hand(classifier: Classifier, chosen: list[dict]) -> np.ndarray:
 def test_it_is_the_share_of_hits_on_what_training_leaves_out(
     data: Path, classifier: Classifier, fraction: float
 ) -> None:
-    every = rows(data / "labelled")
+    every = rows(data)
     held = stored.split([row["source"] for row in every], fraction).validation
-    found = heldout.accuracy(classifier, str(data / "labelled"), fraction)
+    found = accuracy(classifier, data, fraction)
     assert found.examples == len(held) > 0
     assert found.photographs == round(4 * fraction)
     assert np.allclose(found.stages, by_hand(classifier, [every[i] for i in held]), atol=1e-3)
@@ -56,31 +64,22 @@ def test_it_is_the_share_of_hits_on_what_training_leaves_out(
 
 def test_an_answer_that_knows_the_labels_is_always_right(data: Path, classifier: Classifier) -> None:
     """All classes but one are out of the question, and the last is the label's: counted where it is right."""
-    every = rows(data / "labelled")
+    every = rows(data)
     held = [every[i] for i in stored.split([row["source"] for row in every], 0.25).validation]
     share = np.mean([np.frombuffer(row["labels"], np.uint8) == 2 for row in held])
     with torch.no_grad():
         for stage in classifier.stages:
             stage.last.weight.zero_()
             stage.last.bias.copy_(torch.tensor([0, 0, 9, 0, 0, 0, 0.0]).repeat(16))
-    assert heldout.accuracy(classifier, str(data / "labelled"), 0.25).stages == pytest.approx([share] * 3)
-
-
-def test_labels_in_parts_of_their_own(data: Path, tmp_path: Path, classifier: Classifier) -> None:
-    for folder, columns in (("examples", schema.EXAMPLES.names), ("labels", schema.LABELS.names)):
-        (tmp_path / folder).mkdir()
-        for path in (data / "labelled").glob("*.parquet"):
-            pq.write_table(pq.read_table(path).select(columns), tmp_path / folder / path.name)
-    found = heldout.accuracy(classifier, str(tmp_path / "labels"), 0.25, str(tmp_path / "examples"))
-    assert found == heldout.accuracy(classifier, str(data / "labelled"), 0.25)
+    assert accuracy(classifier, data, 0.25).stages == pytest.approx([share] * 3)
 
 
 def test_colour(colour_data: Path) -> None:
     torch.manual_seed(3)
-    found = heldout.accuracy(Classifier(NETWORK, 3, 7).eval(), str(colour_data / "labelled"), 0.25)
+    found = accuracy(Classifier(NETWORK, 3, 7).eval(), colour_data, 0.25)
     assert found.examples == 4 and all(0 < share < 1 for share in found.stages)
 
 
 def test_nothing_held_out_is_one_clear_line(data: Path, classifier: Classifier) -> None:
     with pytest.raises(InputError, match=r"no photograph was held out.*classifier\.validation_fraction"):
-        heldout.accuracy(classifier, str(data / "labelled"), 0.0)
+        accuracy(classifier, data, 0.0)

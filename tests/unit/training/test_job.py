@@ -48,10 +48,10 @@ def test_the_section_is_where_the_settings_come_from(job_of: MakeJob) -> None:
 
 def copied(job: TrainJob, root: Path) -> TrainJob:
     """The same job from copies of its inputs, elsewhere."""
-    shutil.copytree(job.labelled, root / "examples")
+    shutil.copytree(job.labelled, root / "labels")
     shutil.copy(job.classes, root / "table.json")
     return dataclasses.replace(
-        job, labelled=str(root / "examples"), classes=str(root / "table.json"), out=str(root / "o")
+        job, labelled=str(root / "labels"), classes=str(root / "table.json"), out=str(root / "o")
     )
 
 
@@ -72,7 +72,7 @@ def test_the_fingerprint_knows_the_network(job_of: MakeJob) -> None:
     )
 
 
-@pytest.mark.parametrize("changed", ["examples/manifest.json", "table.json"])
+@pytest.mark.parametrize("changed", ["labels/manifest.json", "table.json"])
 def test_the_fingerprint_knows_the_data(job_of: MakeJob, tmp_path: Path, changed: str) -> None:
     job = copied(job_of("ced-gt"), tmp_path)
     before = fingerprint(job)

@@ -43,7 +43,7 @@ def planes(ready: Prepared) -> dict[str, torch.Tensor]:
 
 def all_of(data: Path, column: str) -> torch.Tensor:
     """A column of all examples as it is stored."""
-    examples = stored.find(str(data / "labelled"), [column], 1)
+    examples = stored.find(str(data / "examples"), str(data / "labelled"), [column], 1)
     return examples.read(np.arange(len(examples.sources)))[column]
 
 
@@ -128,8 +128,8 @@ def test_a_photograph_is_held_out_with_all_its_crops(job_of: MakeJob, data: Path
 
 
 def test_colour_examples(job_of: MakeJob, colour_data: Path) -> None:
-    folder, classes = str(colour_data / "labelled"), str(colour_data / "classes.json")
-    ready = prepared(job_of("ced-gt", labelled=folder, classes=classes, channels=3))
+    paths = {name: str(colour_data / name) for name in ("examples", "labelled")}
+    ready = prepared(job_of("ced-gt", **paths, classes=str(colour_data / "classes.json"), channels=3))
     batch = ready.planes(np.array([0]), CPU)
     assert ready.task.step(ready.network, batch).loss.isfinite()
     assert batch["target"].shape == (1, 3, 32, 32)

@@ -41,8 +41,8 @@ def test_original_jpeg_and_restored_side_by_side(job_of: MakeJob, tmp_path: Path
 
 
 def test_colour_stays_colour(job_of: MakeJob, colour_data: Path, tmp_path: Path) -> None:
-    folder = str(colour_data / "labelled")
-    ready = prepare(job_of("ed", labelled=folder, channels=3), PlainContext("cpu"))
+    paths = {name: str(colour_data / name) for name in ("examples", "labelled")}
+    ready = prepare(job_of("ed", **paths, channels=3), PlainContext("cpu"))
     strips.write(tmp_path, 1, ready, ready.network)
     sheet = np.asarray(Image.open(tmp_path / "strips" / "00000001.png"))
     assert np.array_equal(sheet[:32, :32], ready.validation["target"][0].permute(1, 2, 0))
