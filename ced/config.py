@@ -74,6 +74,8 @@ class PrepareConfig:
             self.photographs_per_part,
             "use 1 or more",
         )
+        _require(self.max_pixels >= 1, "prepare.max_pixels", self.max_pixels, "use 1 or more")
+        _require(self.max_bytes >= 1, "prepare.max_bytes", self.max_bytes, "use 1 or more")
 
     @functools.cached_property
     def qualities(self) -> tuple[int, ...]:

@@ -59,6 +59,8 @@ def test_a_setting_takes_its_place(setting: str, section: str, key: str, value: 
         ("publish.method=jpeg", "use one of arcnn, galteri-mse, ed"),
         ("publish.gate=lpips", "use one of psnr"),
         ("classifier.steps=0", "use 1 or more"),
+        ("prepare.max_pixels=0", "prepare.max_pixels = 0: use 1 or more"),
+        ("prepare.max_bytes=-5", "prepare.max_bytes = -5: use 1 or more"),
         ("cluster.train_workers=0", "use 1 or more"),
         ("cluster.train_workers_least=2", "use 0 up to cluster.train_workers, 1"),
         ("cluster.data=memory", "use one of auto, device, stream"),

@@ -1,7 +1,7 @@
 """What several commands take, and how mistakes are told."""
 
 import argparse
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ced.config import RELEASED, unknown
 from ced.errors import CedError
@@ -16,6 +16,13 @@ class Parser(argparse.ArgumentParser):
         if action.choices is not None and value not in action.choices:
             name = (action.metavar or action.dest).lower() if isinstance(action.metavar, str) else action.dest
             raise CedError(unknown(name, value, action.choices))
+
+    def _get_value(self, action: argparse.Action, value: str) -> Any:
+        """An empty word is a variable that is not set: as a path it would be this folder."""
+        if not value and action.nargs != argparse.PARSER:  # a command is given all words that follow it
+            name = "/".join(action.option_strings) or str(action.metavar or action.dest)
+            raise CedError(f"{name} is empty; name something" + (", or leave it out" if action.option_strings else ""))
+        return super()._get_value(action, value)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"ced: error: {message}; see `{self.prog} --help`\n")
