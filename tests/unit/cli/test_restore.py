@@ -127,7 +127,7 @@ def test_two_inputs_with_one_output_are_refused(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("how", ["sharpest", "-0.1", "1.5", "nan", ""])
+@pytest.mark.parametrize("how", ["sharpest", "-0.1", "1.5", "nan", " "])
 def test_other_ways_to_read_off(
     cat: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], how: str
 ) -> None:
