@@ -1,8 +1,10 @@
 """Photograph files -> RGB arrays, and a stable reason for each that cannot be used."""
 
+import contextlib
 import io
 import re
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -45,7 +47,7 @@ def open_upright(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     if not data:
         raise Rejected("empty", "the file has no bytes")
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _pillows_limit(max_pixels):
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data)) as image:
                 _check_pixels(image.width * image.height, max_pixels)
@@ -55,7 +57,8 @@ def open_upright(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     except Rejected:
         raise
     except Image.DecompressionBombError as error:
-        raise Rejected("too large", _plain(error)) from error
+        stated = re.search(r"\d+(?= pixels)", str(error))  # also of an image inside the image, as icons have
+        raise _too_large(stated[0] if stated else "too many", max_pixels) from error
     except UnidentifiedImageError as error:
         raise Rejected("not an image", "no known image format") from error
     except MemoryError as error:
@@ -79,7 +82,21 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 def _check_pixels(pixels: int, max_pixels: int) -> None:
     if pixels > max_pixels:
-        raise Rejected("too large", f"{pixels} pixels, the limit is {max_pixels}")
+        raise _too_large(pixels, max_pixels)
+
+
+def _too_large(pixels: int | str, max_pixels: int) -> Rejected:
+    return Rejected("too large", f"{pixels} pixels, the limit is {max_pixels}")
+
+
+@contextlib.contextmanager
+def _pillows_limit(max_pixels: int) -> Iterator[None]:
+    """Pillow refuses what has more than twice its own limit: that is where `max_pixels` is, for now."""
+    former, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, -(-max_pixels // 2)
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = former
 
 
 def _plain(error: Exception) -> str:

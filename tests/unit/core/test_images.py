@@ -93,8 +93,28 @@ def test_a_bomb_is_refused_before_it_is_decoded(cat: Image.Image) -> None:
     with pytest.raises(Rejected, match="too large: 135300 pixels, the limit is 1000"):
         decode_rgb(encoded(cat), 1000)
     bomb = encoded(Image.new("1", (30000, 30000)))
-    with pytest.raises(Rejected, match="too large"):
-        decode_rgb(bomb, 10**10)
+    with pytest.raises(Rejected, match="too large: 900000000 pixels, the limit is 200000000"):
+        decode_rgb(bomb, 200_000_000)
+
+
+def test_the_limit_is_the_users_not_pillows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default Pillow refuses beyond 358 million pixels; here both limits are small."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    large = encoded(Image.new("L", (100, 100), 7))
+    assert (decode_rgb(large, 10_000) == 7).all()
+    for limit in (9_999, 5_001, 100):
+        with pytest.raises(Rejected, match=f"too large: 10000 pixels, the limit is {limit}$"):
+            decode_rgb(large, limit)
+    assert Image.MAX_IMAGE_PIXELS == 1000
+
+
+def test_a_bomb_inside_an_icon_is_refused() -> None:
+    """The frame of an icon is a PNG that states a size of its own."""
+    icon = bytearray(encoded(Image.new("RGB", (16, 16)), "ICO", sizes=[(16, 16)]))
+    png = encoded(Image.new("1", (4000, 4000)))
+    header = icon[:14] + len(png).to_bytes(4, "little") + icon[18:22]
+    with pytest.raises(Rejected, match="too large: 16000000 pixels, the limit is 1000000"):
+        decode_rgb(bytes(header) + png, 1_000_000)
 
 
 def test_rejections_travel_between_processes() -> None:
