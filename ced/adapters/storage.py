@@ -181,11 +181,11 @@ def make(
     """
     wanted = fingerprint(stage, config, inputs)
     folder = place.of(stage, wanted)
-    finished = _finished(folder, wanted)
+    finished = _finished(folder, wanted, config, inputs)
     if finished is not None:
         return finished
     with _locked(folder):
-        finished = _finished(folder, wanted)  # another process may have been faster
+        finished = _finished(folder, wanted, config, inputs)  # another process may have been faster
         if finished is not None:
             return finished
         _claim(folder, wanted)
@@ -203,19 +203,35 @@ def make(
     return Output(folder, manifest, reused=False)
 
 
-def _finished(folder: Path, wanted: str) -> Output | None:
+def _finished(folder: Path, wanted: str, config: dict[str, Any], inputs: dict[str, str]) -> Output | None:
     manifest = read_manifest(folder)
     if manifest is None:
         return None
     if manifest.fingerprint != wanted:
-        raise OutputError(f"{folder} holds the {manifest.stage} output of another configuration; choose another folder")
+        unlike = _unlike(manifest, config, inputs)
+        raise OutputError(
+            f"{folder} holds the {manifest.stage} output of another configuration{unlike}; choose another folder"
+        )
     logger.info("%s: already done (%s)", manifest.stage, wanted)
     return Output(folder, manifest, reused=True)
 
 
+def _unlike(manifest: Manifest, config: dict[str, Any], inputs: dict[str, str]) -> str:
+    """In brackets, what a finished output was made with or from that is asked for otherwise now."""
+    there = manifest.config
+    unlike = [f"{key}={there[key]}, not {config[key]}" for key in config if key in there and there[key] != config[key]]
+    unlike += [f"other {name}" for name in inputs if manifest.inputs.get(name) != inputs[name]]
+    return f" ({'; '.join(unlike)})" if unlike else ""
+
+
 def _claim(folder: Path, wanted: str) -> None:
-    """Note what an unfinished folder is for, so that a run with another configuration does not mix into it."""
+    """Note what an unfinished folder is for, so that a run with another configuration does not mix into it.
+
+    What has no note is not ours: nothing is written among it, and none of it taken for a finished part."""
     note = folder / ".unfinished"
+    foreign = sorted(path.name for path in folder.iterdir() if not _hidden(path.name))
+    if foreign and not note.exists():
+        raise OutputError(f"{folder} holds something else already ({foreign[0]}); choose another folder")
     if note.exists() and note.read_text() != wanted:
         raise OutputError(f"{folder} holds an unfinished output of another configuration; remove it")
     write_text(note, wanted)

@@ -80,8 +80,24 @@ def test_a_failed_making_leaves_its_parts_and_is_continued(tmp_path: Path) -> No
 def test_a_folder_of_ones_own_refuses_another_configuration(tmp_path: Path) -> None:
     make(Folder(tmp_path), "stage", {"a": 1}, {}, writing("part"))
     assert make(Folder(tmp_path), "stage", {"a": 1}, {}, refuse).reused
-    with pytest.raises(OutputError, match="output of another configuration; choose another folder"):
+    with pytest.raises(OutputError, match=r"output of another configuration \(a=1, not 2\); choose another folder"):
         make(Folder(tmp_path), "stage", {"a": 2}, {}, refuse)
+
+
+def test_what_is_asked_for_otherwise_is_named(tmp_path: Path) -> None:
+    make(Folder(tmp_path), "stage", {"a": 1, "b": "x", "c": 0}, {"photographs": "x", "classes": "y"}, writing("part"))
+    with pytest.raises(OutputError, match=r"configuration \(a=1, not 2; b=x, not y; other photographs\); choose"):
+        make(Folder(tmp_path), "stage", {"a": 2, "b": "y", "c": 0}, {"photographs": "z", "classes": "y"}, refuse)
+
+
+@pytest.mark.parametrize("name", ["part-00000.parquet", "examples/part-00000.parquet", "setup.py"])
+def test_a_folder_that_holds_something_else_is_left_as_it_is(tmp_path: Path, name: str) -> None:
+    write_bytes(tmp_path / "stage" / name, b"precious")
+    write_bytes(tmp_path / "stage" / ".draft.tmp", b"precious")
+    with pytest.raises(OutputError, match=rf"stage holds something else already \({name.split('/')[0]}\); choose"):
+        make(Folder(tmp_path), "stage", {"a": 1}, {}, writing("part"))
+    left = {path.name for path in (tmp_path / "stage").rglob("*") if path.is_file()}
+    assert left == {Path(name).name, ".draft.tmp", ".lock"}
 
 
 def test_an_unfinished_folder_refuses_another_configuration(tmp_path: Path) -> None:
