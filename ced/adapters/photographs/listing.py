@@ -19,9 +19,9 @@ def find(sources: tuple[str, ...], pattern: str = "", cache: Path | None = None)
 
     A source is a folder, a file, a list of files (.txt), an archive (.tar, .tar.gz, .tgz, .zip), the address of any of
     these (s3://bucket/prefix) or `builtin:train`. Folders are sorted by name, archives and lists keep their own order.
-    With a glob `pattern` those are taken whose path within the source matches, without one all with the suffix of an
-    image. What is learnt of archives is kept in `cache`, else as long as this process. Raises InputError for a source
-    that is missing, broken, or holds nothing that is asked for.
+    With a glob `pattern` those are taken whose path within the source matches; without one, all with the suffix of an
+    image, and every file that is named. What is learnt of archives is kept in `cache`, else as long as this process.
+    Raises InputError for a source that is missing, broken, or holds nothing that is asked for.
     """
     if not sources:
         raise InputError(_NONE)
@@ -98,14 +98,16 @@ def _remote(source: str, pattern: str, cache: Path | None) -> list[Photograph]:
 
 
 def _listed(source: str, path: str, data: bytes, pattern: str) -> list[Photograph]:
-    """The files that a list names and are asked for, in its order. A missing one is set aside when it is read."""
+    """The files that a list names, whatever their suffix unless a pattern says otherwise, in its order. A missing one
+    is set aside when it is read."""
     lines = [line.rstrip(b"\r") for line in data.removeprefix(b"\xef\xbb\xbf").split(b"\n")]
     named = [os.fsdecode(line) for line in lines if line.strip()]
-    asked = [(within, line) for line in named if wanted(within := _within(line), pattern)]
+    within = [(_within(line), line) for line in named]
+    asked = [(name, line) for name, line in within if not pattern or wanted(name, pattern)]
     if not asked:
         raise nothing(source, len(named), pattern)
     own = title(source)
-    places = [(f"{own}/{within}", _place(path, line)) for within, line in asked]
+    places = [(f"{own}/{name}", _place(path, line)) for name, line in asked]
     far = [(name, place) for name, place in places if is_uri(place)]
     there = iter(remote.photographs([name for name, _ in far], [place for _, place in far]))
     return [next(there) if is_uri(place) else local.photograph(name, place) for name, place in places]

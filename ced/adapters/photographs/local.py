@@ -1,5 +1,6 @@
 """Photographs in local folders and files, on os.walk: pyarrow's local file system refuses names that are not UTF-8."""
 
+import logging
 import os
 import stat
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from pathlib import Path
 from ced.adapters.photographs.naming import Photograph, nothing, printable, shown, title, wanted
 from ced.core.images import Rejected
 from ced.errors import InputError
+
+logger = logging.getLogger("ced")
 
 
 def photograph(name: str, path: str) -> Photograph:
@@ -59,7 +62,8 @@ def _asked(source: str, pattern: str) -> Iterator[tuple[str, str]]:
 
     top = os.fspath(check(source))
     files = found = 0
-    for place, _, names in os.walk(top, onerror=fail):
+    for place, folders, names in os.walk(top, onerror=fail):
+        _tell_links(place, folders)
         below = os.path.relpath(place, top)
         files += len(names)
         above = "" if below == os.curdir else f"{below}/"
@@ -70,6 +74,14 @@ def _asked(source: str, pattern: str) -> Iterator[tuple[str, str]]:
                 yield within, os.path.join(place, name)
     if not found:
         raise nothing(source, files, pattern)
+
+
+def _tell_links(place: str, folders: list[str]) -> None:
+    """Links to folders are not followed, since they may lead in circles; nobody should miss photographs for that."""
+    for name in folders:
+        path = os.path.join(place, name)
+        if os.path.islink(path):
+            logger.warning("%s: a link to a folder, not followed; name it as a source of its own", shown(path))
 
 
 def single(source: str, pattern: str) -> list[Photograph]:

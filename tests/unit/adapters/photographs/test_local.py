@@ -1,5 +1,6 @@
 """Finding photographs: recursive, sorted, with unique printable identities; mistakes in one line."""
 
+import logging
 import os
 import shutil
 import subprocess
@@ -112,6 +113,18 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     (found,) = photographs.find((str(tmp_path),))
     with pytest.raises(Rejected, match="unreadable: not a regular file"):
         photographs.read(found)
+
+
+def test_a_link_to_a_folder_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    image(tmp_path / "set" / "a.png")
+    image(tmp_path / "other" / "b.png")
+    (tmp_path / "set" / "two\nlines").symlink_to(tmp_path / "other", target_is_directory=True)
+    with caplog.at_level(logging.WARNING, "ced"):
+        assert [p.name for p in photographs.find((str(tmp_path / "set"),))] == ["set/a.png"]
+    (line,) = caplog.messages
+    assert line == f"{tmp_path}/set/two\\nlines: a link to a folder, not followed; name it as a source of its own"
+    linked = photographs.find((str(tmp_path / "set" / "two\nlines"),))
+    assert [p.name for p in linked] == ["other/b.png"]
 
 
 def test_links_to_nowhere_are_listed_and_links_to_folders_are_folders(tmp_path: Path) -> None:
