@@ -71,6 +71,7 @@ def make_all(config: Config, running: Session) -> publish.Made:
     prepared = prepare_task(config.prepare, config.images, place, workers)
     classes = edges_task(config.classes, prepared, place, workers)
     labelled = label_task(prepared, classes, place, workers)
+    create_markdown_artifact(summary.data(prepared, classes), key="data", description="Photographs and classes")
 
     followed = live.of_pipeline(config, place, running.tracking_uri)  # in MLflow, while they train
     classifier = train_task("classifier", config, train.Data(labelled, classes), place, live=followed)

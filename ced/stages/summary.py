@@ -9,7 +9,10 @@ from ced.adapters.storage import Output
 from ced.config import Config
 from ced.report import table
 from ced.report.model import Row
-from ced.stages import prepare, publish, report
+from ced.stages import edges, prepare, publish, report
+
+_NAMED = 20  # photographs that were set aside; the quarantine has all
+_WHY = "quarantined: "
 
 
 def of(config: Config, made: publish.Made, published: Output) -> dict[str, Any]:
@@ -18,7 +21,7 @@ def of(config: Config, made: publish.Made, published: Output) -> dict[str, Any]:
     model = json.loads((published.path / publish.FILE).read_text())
     return {
         "counts": made.prepared.manifest.counts,
-        "quarantine": prepare.quarantined(made.prepared)[:20],
+        "quarantine": prepare.quarantined(made.prepared)[:_NAMED],
         "rows": [_plain(row) for row in rows],
         "report": str(made.reported.path / report.PAGE),
         "results": str(made.reported.path / report.RESULTS),
@@ -26,17 +29,44 @@ def of(config: Config, made: publish.Made, published: Output) -> dict[str, Any]:
     }
 
 
+def data(prepared: Output, classes: Output) -> str:
+    """What became of the photographs, and how equal the classes are, as a page: told before anything is trained."""
+    counts = prepared.manifest.counts
+    reasons = [f"{n:,} {name.removeprefix(_WHY)}" for name, n in counts.items() if name.startswith(_WHY)]
+    set_aside = f"{counts['quarantined']:,} set aside" + (f" ({', '.join(reasons)})" if reasons else "")
+    counted = edges.load(classes).counts
+    shares = counted / counted.sum(axis=1, keepdims=True)
+    balance = f"each has {shares.min():.3%} to {shares.max():.3%} of a channel, where equal counts are"
+    lines = [
+        f"{counts['photographs']:,} photographs = {counts['prepared']:,} prepared + {set_aside}; "
+        f"{counts['examples']:,} examples in `{prepared.path}`.",
+        "",
+        f"{shares.shape[1]} classes: {balance} {1 / shares.shape[1]:.3%} (ties go to one class).",
+        "",
+    ]
+    rows = prepare.quarantined(prepared)
+    lines += map(_set_aside, rows[:_NAMED])
+    if len(rows) > _NAMED:
+        lines.append(f"- and {len(rows) - _NAMED:,} more in `{prepared.path / prepare.QUARANTINE}`")
+    return "\n".join(lines)
+
+
 def markdown(told: dict[str, Any]) -> str:
     """A run's outcome as a page: the table, the counts, what was set aside."""
     counts = ", ".join(f"{n:,} {name}" for name, n in told["counts"].items())
     lines = [table.markdown(rows_from(told)), "", f"Photographs: {counts}.", ""]
-    lines += [f"- set aside: `{row['source']}` ({row['reason']}: {row['message']})" for row in told["quarantine"]]
+    lines += map(_set_aside, told["quarantine"])
     return "\n".join(lines)
 
 
 def rows_from(told: dict[str, Any]) -> tuple[Row, ...]:
     """The rows of the table again."""
     return tuple(_row(row) for row in told["rows"])
+
+
+def _set_aside(row: dict[str, str]) -> str:
+    name = row["source"].replace("\n", "\\n").replace("`", "'")  # one line, and one piece of code
+    return f"- set aside: `{name}` ({row['reason']}: {row['message']})"
 
 
 def _plain(value: Any) -> Any:

@@ -1,8 +1,10 @@
 """The quickstart, made small, as a user runs it: killed, started again, run once more, changed a little."""
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -96,6 +98,15 @@ def test_the_terminal_shows_the_table_and_what_to_do_next(undisturbed: Path) -> 
     assert [name for name in ("JPEG", "ED", "CED-EST", "CED-GT") if name not in told] == []
     assert "report.html" in told
     assert told.count("\n  ced ") + told.count("\n  make ") == 3
+
+
+def test_prefect_keeps_what_became_of_the_photographs_and_the_table(undisturbed: Path) -> None:
+    """In the run's own database: the first is there before anything is trained."""
+    with contextlib.closing(sqlite3.connect(undisturbed / "prefect" / "prefect.db")) as database:
+        kept = dict(database.execute("SELECT key, data FROM artifact ORDER BY created"))
+    assert list(kept) == ["data", "results"]
+    assert "12 photographs = 12 prepared + 0 set aside; 96 examples in" in kept["data"]
+    assert "12 photographs, 12 prepared, 0 quarantined" in kept["results"]
 
 
 def test_only_ced_speaks(undisturbed: Path) -> None:

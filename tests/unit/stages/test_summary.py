@@ -3,8 +3,16 @@
 import dataclasses
 import json
 import math
+from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ced import schema
 from ced.report.model import Row
+from ced.stages import outputs as finished
 from ced.stages import summary
 
 ROW = {"dataset": "set", "quality": 10, "colour": "y", "method": "jpeg", "images": 2}
@@ -21,6 +29,28 @@ def test_markdown_has_the_table_the_counts_and_what_was_set_aside() -> None:
     assert "27.77" in page
     assert "1,200 photographs, 1,199 prepared, 1 quarantined" in page
     assert "- set aside: `set/bad.jpg` (empty: the file has no bytes)" in page
+
+
+def test_the_page_of_the_data_adds_up_and_states_the_balance(pristine: Path) -> None:
+    prepared, classes, _ = finished.find([pristine])
+    page = summary.data(prepared, classes)
+    assert "4 photographs = 3 prepared + 1 set aside (1 not an image); 12 examples in" in page
+    assert "- set aside: `text.jpg` (not an image: no known image format)" in page
+    counts = np.array(json.loads((pristine / "edges" / "classes.json").read_text())["counts"])
+    least, most = counts.min() / counts[0].sum(), counts.max() / counts[0].sum()
+    assert f"7 classes: each has {least:.3%} to {most:.3%} of a channel, where equal counts are 14.286%" in page
+    assert "more in" not in page
+
+
+def test_the_page_of_the_data_names_twenty_in_a_line_each(outputs: Path, edit: Callable) -> None:
+    rows = [{"source": f"a\n`{n}.jpg", "reason": "empty", "message": "no bytes"} for n in range(23)]
+    pq.write_table(pa.Table.from_pylist(rows, schema.QUARANTINE), outputs / "prepare/quarantine/part-00000.parquet")
+    edit(outputs / "prepare", lambda stored: stored["counts"].update({"quarantined": 23}))
+    prepared, classes, _ = finished.find([outputs])
+    lines = summary.data(prepared, classes).splitlines()
+    named = [line for line in lines if line.startswith("- set aside: ")]
+    assert named == [f"- set aside: `a\\n'{n}.jpg` (empty: no bytes)" for n in range(20)]
+    assert lines[-1] == f"- and 3 more in `{outputs / 'prepare' / 'quarantine'}`"
 
 
 def test_what_json_cannot_hold_comes_back_all_the_same() -> None:
