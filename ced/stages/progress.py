@@ -14,6 +14,7 @@ class Progress:
     def __init__(self, what: str, total: int, unit: str, every: float = EVERY):
         self.what, self.total, self.unit, self.every = what, total, unit, every
         self.done = self.before = 0
+        self.began = False
         self.started = self.said = time.monotonic()
 
     def skip(self, units: int) -> None:
@@ -22,18 +23,20 @@ class Progress:
         self.before += units
 
     def advance(self, units: int = 1) -> None:
-        """`units` more are done."""
+        """`units` more are done. The first have the start of the workers in them: the rate is of those after them."""
         self.done += units
         now = time.monotonic()
+        if not self.began:
+            self.began, self.started, self.before = True, now, self.done
         if now - self.said >= self.every and self.done < self.total:
             self.said = now
             logger.info(self.line(now - self.started))
 
     def line(self, seconds: float) -> str:
-        """How far it is after `seconds`."""
+        """How far it is, and how fast it was in the `seconds` since the first were done."""
+        far = f"{self.what}: {self.done} of {self.total} {self.unit}"
         rate = (self.done - self.before) / seconds if seconds > 0 else 0.0
-        left = f", {clock((self.total - self.done) / rate)} left" if rate > 0 else ""
-        return f"{self.what}: {self.done} of {self.total} {self.unit} ({rate:.1f} a second{left})"
+        return f"{far} ({rate:.1f} a second, {clock((self.total - self.done) / rate)} left)" if rate > 0 else far
 
 
 def clock(seconds: float) -> str:
