@@ -94,17 +94,21 @@ def write(
     sheet: Image.Image, at: tuple[int, int], text: str, size: int = 20, ink: Ink = INK, anchor: str = "ls"
 ) -> None:
     """One line of text in the report's letters: its baseline begins at `at`, or ends there with anchor "rs"."""
-    ImageDraw.Draw(sheet).text(at, text, fill=ink, font=_font(size), anchor=anchor)
+    ImageDraw.Draw(sheet).text(at, text, fill=ink, font=_font(size, _plain(text)), anchor=anchor)
 
 
 def width(text: str, size: int = 20) -> int:
     """How many pixels wide `write` draws a line of text."""
-    return round(_font(size).getlength(text))
+    return round(_font(size, _plain(text)).getlength(text))
 
 
 def cut(text: str, room: int, size: int) -> str:
-    """The text on one line, its beginning cut off where it is wider than `room` pixels."""
+    """The text on one line, its beginning cut off where it is wider than `room` pixels. Letters that no font here has
+    are written as their numbers."""
     flat = "".join(letter if letter.isprintable() else " " for letter in text)
+    if not _plain(flat):
+        known = _letters()
+        flat = "".join(letter if ord(letter) in known else f"\\u{ord(letter):04x}" for letter in flat)
     if width(flat, size) <= room:
         return flat
     while flat and width(f"…{flat}", size) > room:
@@ -113,8 +117,28 @@ def cut(text: str, room: int, size: int) -> str:
 
 
 @functools.cache
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
+def _font(size: int, plain: bool = True) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own letters, or matplotlib's, which are more."""
+    return ImageFont.load_default(size) if plain else ImageFont.truetype(_dejavu(), size)
+
+
+def _plain(text: str) -> bool:
+    """Whether Pillow's own letters are enough: ASCII, and the dots of what was cut off."""
+    return text.replace("…", "").isascii()
+
+
+def _dejavu() -> str:
+    import matplotlib
+
+    return f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf"
+
+
+@functools.cache
+def _letters() -> frozenset[int]:
+    """The code points that DejaVu Sans draws."""
+    from matplotlib.ft2font import FT2Font
+
+    return frozenset(FT2Font(_dejavu()).get_charmap())
 
 
 def _name(label: str, quality: int) -> str:

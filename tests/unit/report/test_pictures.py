@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from ced.report.model import Picture
-from ced.report.pictures import Box, busiest, busiest_rectangle, cut, detail_side, png, strip, width
+from ced.report.pictures import Box, busiest, busiest_rectangle, cut, detail_side, png, strip, width, write
 
 MARGIN, LABEL, GAP = 20, 36, 12
 ORANGE = (214, 73, 28)
@@ -186,6 +186,20 @@ def test_a_wide_region_agrees_with_a_slow_search(seed: int) -> None:
 def test_a_region_larger_than_the_picture_is_cut_to_it() -> None:
     assert busiest_rectangle(plain(40, 64), 384, 160) == (0, 0, 64, 40)
     assert busiest_rectangle(plain(5, 64), 384, 160) == (0, 0, 64, 5)
+
+
+def drawn(text: str) -> bytes:
+    sheet = Image.new("RGB", (40, 40), "white")
+    write(sheet, (4, 30), text)
+    return sheet.tobytes()
+
+
+def test_letters_beyond_ascii_are_drawn() -> None:
+    """What a font lacks is the same box each time; what none has is written as its number."""
+    assert len({drawn(letter) for letter in "üïéßøñжλ"}) == 8
+    assert cut("ünï", 300, 15) == "ünï"
+    assert cut("a漢字.jpg", 300, 15) == "a\\u6f22\\u5b57.jpg"
+    assert width("ü") != width("ж")
 
 
 def test_a_cut_name_keeps_its_end() -> None:
