@@ -41,7 +41,7 @@ _BROKEN = (*_NO_TAR, zipfile.BadZipFile, NotImplementedError)
 
 
 class Member(NamedTuple):
-    """A regular file of an archive. Size -1: its bytes do not lie in one piece (a sparse file)."""
+    """A file of an archive. Size -1: no bytes of its own in one piece (a link, a sparse file)."""
 
     name: str
     size: int
@@ -85,7 +85,7 @@ def _make(source: str, path: str, place: Path) -> None:
 
 
 def _list(source: str, file: Any, archive: str) -> tuple[pa.Table, bool]:
-    """All regular members, and whether it is a compressed tar."""
+    """All members but folders, and whether it is a compressed tar."""
     batches, rows, count, said = [], [], 0, time.monotonic()
     compressed = archive != ZIP and file.read(2) == b"\x1f\x8b"
     file.seek(0)
@@ -134,8 +134,9 @@ def _tarred(file: Any, compressed: bool) -> Iterator[Member]:
             if info is None:
                 break
             archive.members.clear()  # it would keep them all
-            if info.isreg():
-                yield Member(tidy(info.name), -1 if info.issparse() else info.size, info.offset_data)
+            if not info.isdir():
+                whole = info.isreg() and not info.issparse()
+                yield Member(tidy(info.name), info.size if whole else -1, info.offset_data)
         if stream.last != bytes(tarfile.BLOCKSIZE):
             raise EOFError("no end of archive")
     if compressed:

@@ -23,7 +23,7 @@ def read(photograph: Photograph, max_bytes: int) -> bytes:
         if isinstance(archive, zipfile.ZipFile):
             return _unzipped(archive, photograph.member)
         if photograph.size < 0:
-            raise Rejected("unreadable", "a sparse file in a tar")
+            raise Rejected("unreadable", "a link or a sparse file in a tar")
         return _piece(archive, photograph)
 
     data = answers.read(photograph.path, fetch)

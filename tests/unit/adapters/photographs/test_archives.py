@@ -168,7 +168,7 @@ def test_an_archive_of_another_kind_is_refused(tmp_path: Path, name: str) -> Non
         photographs.find((str(tmp_path / name),))
 
 
-def test_only_regular_members_are_photographs(tmp_path: Path) -> None:
+def test_a_member_without_bytes_of_its_own_is_set_aside_and_a_folder_is_none(tmp_path: Path) -> None:
     path = tmp_path / "set.tar"
     with tarfile.open(path, "w") as archive:
         for kind in (tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE):
@@ -178,7 +178,13 @@ def test_only_regular_members_are_photographs(tmp_path: Path) -> None:
         info = tarfile.TarInfo("./real.jpg")
         info.size = 3
         archive.addfile(info, io.BytesIO(b"abc"))
-    assert [p.name for p in photographs.find((str(path),))] == ["set.tar/real.jpg"]
+    *others, real = photographs.find((str(path),))
+    kinds = (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE)
+    assert [p.name for p in others] == [f"set.tar/{kind.decode()}.jpg" for kind in kinds]
+    for other in others:
+        with pytest.raises(Rejected, match="unreadable: a link or a sparse file in a tar"):
+            photographs.read(other)
+    assert (real.name, photographs.read(real)) == ("set.tar/real.jpg", b"abc")
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
         archive.mkdir("folder.jpg")
         archive.writestr("real.jpg", b"abc")
