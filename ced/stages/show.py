@@ -1,6 +1,7 @@
 """What is in the outputs of prepare, edges and label: facts, columns, class balance, and examples to look at."""
 
 import contextlib
+import itertools
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -41,6 +42,7 @@ MEANING = {
 }
 _ROWS = 64  # read at a time
 _WIDE = 90  # letters a line
+_NAMED = 20  # photographs that were set aside
 _SHOWN = ("image_id", "flip", "quality", "height", "width", "target", "input")
 
 
@@ -81,7 +83,7 @@ def text(data: Data, counts: np.ndarray | None) -> str:
     """Everything about the outputs in words and figures; `counts` is their `balance`."""
     blocks: list[list[str]] = []
     for output in data.values():
-        blocks += [_facts(output, data), *_columns(output)]
+        blocks += [_facts(output, data), *_columns(output), *_set_aside(output)]
     if counts is not None:
         blocks.append(_shares(counts))
     return "\n\n".join("\n".join(block) for block in blocks)
@@ -154,6 +156,18 @@ def _columns(output: Output) -> Iterator[list[str]]:
             rows = [_column(field, footers) for field in footers[0].schema.to_arrow_schema()]
             lines = plain.grid(("column", "type", "what it is", "compressed", "plain"), rows, (3, 4))
             yield [f"{name}: {sum(footer.num_rows for footer in footers):,} rows", *lines]
+
+
+def _set_aside(output: Output) -> Iterator[list[str]]:
+    """The first photographs that were set aside, and why: a line each."""
+    names = ("source", "reason", "message")
+    parts = _parts(output, QUARANTINE)
+    rows = (row for part in parts for batch in _batches(part, names) for row in batch.to_pylist())
+    told = [tuple(" ".join(row[name].split()) for name in names) for row in itertools.islice(rows, _NAMED)]
+    if told:
+        count = sum(_footer(part).num_rows for part in parts)
+        more = [f"and {count - len(told):,} more in {output.path / QUARANTINE}"] if count > len(told) else []
+        yield [*plain.grid(("set aside", "reason", "message"), told, ()), *more]
 
 
 def _column(field: Any, footers: Sequence[Any]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -81,6 +82,18 @@ def test_columns_with_their_bytes(pristine: Path) -> None:
         (line,) = [line for line in shown.splitlines() if line.split()[:2] == [field.name, str(field.type)]]
         assert line.endswith(plain.size(raw))
         assert line.removesuffix(plain.size(raw)).rstrip().endswith(plain.size(compressed))
+
+
+def test_photographs_that_were_set_aside_are_named_with_their_reasons(pristine: Path, tmp_path: Path) -> None:
+    line = "text.jpg   not an image  no known image format"
+    assert f"set aside  reason        message\n{line}\n" in text(pristine)
+    assert "set aside" not in text(pristine / "label")
+    folder = Path(shutil.copytree(pristine / "prepare", tmp_path / "prepare")) / "quarantine"
+    rows = [{"source": f"new\nline {n}.jpg", "reason": "empty", "message": "no bytes"} for n in range(1023)]
+    pq.write_table(pa.Table.from_pylist(rows, schema.QUARANTINE), folder / "part-00000.parquet")
+    shown = text(tmp_path)
+    assert shown.count("empty") == shown.count("new line ") == 20
+    assert shown.endswith(f"\nand 1,003 more in {folder}")
 
 
 def test_the_quarantine_is_a_table_of_its_own(pristine: Path, coloured: Path) -> None:
