@@ -67,8 +67,17 @@ def _produce(config: PrepareConfig, crops: int, found: list[Photograph], workers
         progress.advance(done["photographs"])
     making.counts.update(_count(making.folder, len(found)))
     if not making.counts["prepared"]:
-        reasons = ", ".join(f"{name} {n}" for name, n in making.counts.items() if name.startswith("quarantined: "))
-        raise InputError(f"none of the {len(found)} photographs can be used ({reasons}); see {making.folder}")
+        raise _none_of_use(making)
+
+
+def _none_of_use(making: Making) -> InputError:
+    """The refusal where all photographs were set aside. The same command tries again: what was wrong may be mended."""
+    folder = making.folder / QUARANTINE
+    one = pq.read_table(min(folder.glob("part-*.parquet"))).slice(0, 1).to_pylist()[0]
+    for part in (making.folder / EXAMPLES).glob("part-*.parquet"):
+        part.unlink()
+    why = f"({_reasons(making.counts)}), such as {one['source']}: {one['message']}"
+    return InputError(f"none of the {making.counts['photographs']} photographs can be used {why}; see {folder}")
 
 
 def prepare_part(config: PrepareConfig, crops: int, folder: str, row: Row) -> Later:
@@ -94,6 +103,8 @@ def prepare_part(config: PrepareConfig, crops: int, folder: str, row: Row) -> La
     tables = {EXAMPLES: _table(kept)}
     if rejected:
         tables = {QUARANTINE: pa.Table.from_pylist(rejected, schema.QUARANTINE)} | tables
+    else:
+        Path(folder, QUARANTINE, name).unlink(missing_ok=True)  # of a former try, where reading failed for a while
     digests = {f"{of}/{name}": write_table_later(Path(folder, of, name), table) for of, table in tables.items()}
 
     def told() -> Row:
@@ -177,14 +188,17 @@ def _count(folder: Path, total: int) -> dict[str, int]:
 def _tell(output: Output) -> None:
     counts = output.manifest.counts
     if counts["quarantined"]:
-        reasons = ", ".join(f"{n} {name.split(': ')[1]}" for name, n in counts.items() if ": " in name)
         logger.warning(
             "prepare: %d of %d photographs set aside (%s); see %s",
             counts["quarantined"],
             counts["photographs"],
-            reasons,
+            _reasons(counts),
             output.path / QUARANTINE,
         )
+
+
+def _reasons(counts: dict[str, int]) -> str:
+    return ", ".join(f"{n} {name.split(': ')[1]}" for name, n in counts.items() if ": " in name)
 
 
 def quarantined(output: Output) -> list[dict[str, str]]:

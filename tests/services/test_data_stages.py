@@ -137,8 +137,26 @@ def test_photographs_of_which_none_can_be_used_are_one_clear_line(tmp_path: Path
     (tmp_path / "set").mkdir()
     for name in ("a.jpg", "b.jpg"):
         (tmp_path / "set" / name).write_text("words")
-    with pytest.raises(InputError, match="none of the 2 photographs can be used \\(quarantined: not an image 2\\)"):
+    line = r"none of the 2 photographs can be used \(2 not an image\), such as set/a.jpg: no known image format; see "
+    with pytest.raises(InputError, match=line):
         prepare.run(PrepareConfig(), (str(tmp_path / "set"),), Store(tmp_path / "store"))
+
+
+def test_photographs_that_could_not_be_used_for_a_while_are_tried_again(photographs: Path, tmp_path: Path) -> None:
+    """What cannot be told from outside (a disk's error, permissions): here by bytes of the same size and time."""
+    good = (photographs / "cat.png").read_bytes()
+    path = tmp_path / "set" / "cat.png"
+    path.parent.mkdir()
+    path.write_bytes(bytes(len(good)))
+    os.utime(path, (1, 1))
+    config = PrepareConfig(size=32)
+    with pytest.raises(InputError, match=r"none of the 1 photographs can be used \(1 not an image\)"):
+        prepare.run(config, (str(path.parent),), Store(tmp_path))
+    path.write_bytes(good)
+    os.utime(path, (1, 1))
+    output = prepare.run(config, (str(path.parent),), Store(tmp_path))
+    assert output.manifest.counts == {"photographs": 1, "prepared": 1, "quarantined": 0, "examples": 2}
+    assert list(output.manifest.parts) == ["examples/part-00000.parquet"]
 
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
