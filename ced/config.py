@@ -60,7 +60,6 @@ class PrepareConfig:
             "use a multiple of 8, at least 16",
         )
         _require(bool(self.qualities), "prepare.quality", self.quality, "use 1 to 100, as 10, as 10,20 or as 10-40")
-        _require(self.crops >= 1, "prepare.crops", self.crops, "use 1 or more")
         _require(self.crops_at_most >= 0, "prepare.crops_at_most", self.crops_at_most, "use 0 or more")
         _require(
             0 < self.smallest_scale <= 1,
@@ -68,14 +67,9 @@ class PrepareConfig:
             self.smallest_scale,
             "use more than 0, at most 1",
         )
-        _require(
-            self.photographs_per_part >= 1,
-            "prepare.photographs_per_part",
-            self.photographs_per_part,
-            "use 1 or more",
-        )
-        _require(self.max_pixels >= 1, "prepare.max_pixels", self.max_pixels, "use 1 or more")
-        _require(self.max_bytes >= 1, "prepare.max_bytes", self.max_bytes, "use 1 or more")
+        for name in ("crops", "photographs_per_part", "max_pixels", "max_bytes"):
+            value = getattr(self, name)
+            _require(value >= 1, f"prepare.{name}", value, "use 1 or more")
 
     @functools.cached_property
     def qualities(self) -> tuple[int, ...]:
