@@ -117,11 +117,21 @@ def test_a_killed_worker(many: Path, expected: dict[str, dict[str, str]], tmp_pa
     running = driver(many, tmp_path)
     for parts in (1, 10, 20):
         wait_until(lambda least=parts: len(list(tmp_path.glob("prepare/*/examples/part-*"))) >= least, running)
-        wait_until(lambda: at_work(running.pid), running)
-        os.kill(at_work(running.pid)[0], signal.SIGKILL)
+        kill_one(running)
+    for begun in ("prepare/*/manifest.json", "label/*/part-*"):  # the workers of edges, then those of label
+        wait_until(lambda begun=begun: list(tmp_path.glob(begun)), running)
+        kill_one(running)
+    assert not list(tmp_path.glob("label/*/manifest.json")), "killed too late to show anything"
     assert running.wait(180) == 0
     assert digests(tmp_path) == expected
     assert not list(tmp_path.glob("prepare/*/examples/.*")), "what the killed worker had begun is still there"
+
+
+def kill_one(running: subprocess.Popen[bytes]) -> None:
+    """Kill a worker that runs a data task, as soon as there is one."""
+    found: list[int] = []
+    wait_until(lambda: found.extend(at_work(running.pid)) or found, running)
+    os.kill(found[0], signal.SIGKILL)
 
 
 @pytest.fixture
