@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ced import settings
 from ced.adapters import photographs
 from ced.adapters.storage import write_bytes
-from ced.core import jpeg
+from ced.core import images, jpeg
 from ced.core.images import Rejected
 from ced.errors import ConfigError, InputError, OutputError
 from ced.stages.progress import Progress
@@ -46,7 +46,7 @@ def restore(arguments: argparse.Namespace) -> None:
 
 
 class _Restorers:
-    """One restorer for all images or, without a `folder`, those that come with ced: by the image's quality factor."""
+    """One restorer for all images or, without a `folder`, those that come with ced: by quality factor and colour."""
 
     def __init__(self, folder: Path | None, temperature: float):
         self.folder, self._temperature = folder, temperature
@@ -56,7 +56,7 @@ class _Restorers:
         """The restorer for an image file."""
         from ced.restore import released
 
-        return self.load(self.folder or released(jpeg.quality_of(data)))
+        return self.load(self.folder or released(jpeg.quality_of(data), images.in_colour(data)))
 
     def load(self, folder: Path) -> "Restorer":
         """The restorer in a folder, loaded once. Raises FormatError."""

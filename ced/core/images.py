@@ -68,6 +68,15 @@ def open_upright(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
         raise Rejected(reason, _plain(error)) from error
 
 
+def in_colour(data: bytes) -> bool:
+    """Whether the image in `data` has more than one plane of gray, by its header; what is no image has not."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return image.mode != "L"
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
     """Any mode as RGB: transparency over white, 16-bit gray scaled to 8 bits."""
     if image.mode.startswith("I"):

@@ -27,21 +27,23 @@ class Jpeg:
 
 @dataclass(frozen=True)
 class PerQuality:
-    """A network for each quality factor."""
+    """A network for each colour ("y" or "rgb") and quality factor."""
 
     name: str
-    networks: dict[int, Method]
+    networks: dict[tuple[str, int], Method]
     timed: bool = True
 
     @property
     def colour(self) -> str:
-        return "rgb" if any(network.colour == "rgb" for network in self.networks.values()) else "any"
+        of_planes = [network for (colour, _), network in self.networks.items() if colour == "y"]
+        return "rgb" if any(one.colour == "rgb" for one in of_planes or self.networks.values()) else "any"
 
     def restore(self, damaged: Damaged) -> np.ndarray:
-        """What the network for the JPEG's quality factor makes of it. Raises Failed where there is none."""
-        if damaged.quality not in self.networks:
-            raise Failed("no network", f"none is for quality factor {damaged.quality}")
-        return self.networks[damaged.quality].restore(damaged)
+        """What the network for such a JPEG makes of it. Raises Failed where there is none."""
+        such = ("y" if damaged.image.ndim == 2 else "rgb", damaged.quality)
+        if such not in self.networks:
+            raise Failed("no network", f"none is for {such[0]} at quality factor {damaged.quality}")
+        return self.networks[such].restore(damaged)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """From a method that is asked for to one that works: found and checked where the job starts, opened where it runs."""
 
 import functools
+import itertools
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +29,7 @@ class Prepared(NamedTuple):
     content: str  # a digest of what it will do
     folder: str = ""  # that a command runs in
     timeout: float = 0.0  # seconds, of a command
-    qualities: tuple[int, ...] = ()  # that have a restorer of their own
+    each: tuple[tuple[str, int], ...] = ()  # colours and qualities that have a restorer of their own
     through: str = "luma"  # how a restorer of luminance takes a colour image: "luma" alone, or all of "ycbcr"
 
 
@@ -80,10 +81,10 @@ def digest(folder: Path) -> str:
 @functools.lru_cache(maxsize=16)
 def open_method(prepared: Prepared) -> Method:
     """The method, ready to restore; loaded once a process."""
-    if prepared.qualities:
-        one = prepared._replace(kind=spec.RESTORER, qualities=())
-        folders = {quality: _at(prepared.kind, prepared.target, quality) for quality in prepared.qualities}
-        return PerQuality(prepared.name, {q: open_method(one._replace(target=folders[q])) for q in folders})
+    if prepared.each:
+        one = prepared._replace(kind=spec.RESTORER, each=())
+        folders = {such: _at(prepared.kind, prepared.target, *such) for such in prepared.each}
+        return PerQuality(prepared.name, {such: open_method(one._replace(target=folders[such])) for such in folders})
     if prepared.kind == spec.RESTORER:
         from ced import restore  # and with it torch: jpeg, folders and commands do without
 
@@ -101,19 +102,21 @@ def open_method(prepared: Prepared) -> Method:
 
 def _of_each_quality(asked: Spec, config: Wanted) -> Prepared:
     """A restorer for each quality factor, as in the paper: {quality} in the path, or what comes with ced."""
-    folders = {quality: _at(asked.kind, asked.target, quality) for quality in config.qualities}
-    contents = {one: restorer(asked.name, Path(one), config.colours).content for one in dict.fromkeys(folders.values())}
-    content = fingerprint({str(quality): contents[folder] for quality, folder in folders.items()})
+    each = tuple(itertools.product(config.colours, config.qualities))
+    folders = {such: _at(asked.kind, asked.target, *such) for such in each}
+    uses = dict.fromkeys((folder, colour) for (colour, _), folder in folders.items())
+    contents = {folder: restorer(asked.name, Path(folder), (colour,)).content for folder, colour in uses}
+    content = fingerprint({f"{colour} {quality}": contents[folders[colour, quality]] for colour, quality in each})
     target = str(Path(asked.target).resolve()) if asked.target else ""
-    return Prepared(asked.name, asked.kind, target, content, qualities=config.qualities)
+    return Prepared(asked.name, asked.kind, target, content, each=each)
 
 
-def _at(kind: str, target: str, quality: int) -> str:
+def _at(kind: str, target: str, colour: str, quality: int) -> str:
     """The folder of the restorer for a quality factor; of what comes with ced the one that `ced restore` takes."""
     if kind == RELEASED:
         from ced import restore
 
-        return str(restore.released(quality))
+        return str(restore.released(quality, in_colour=colour == "rgb"))
     return target.replace(_QUALITY, str(quality))
 
 

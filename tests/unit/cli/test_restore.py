@@ -188,14 +188,17 @@ def test_without_a_model_the_released_one_restores(tmp_path: Path, quality: int)
     assert likeness(spectra[0], spectra[2]).w1 < 0.6 * likeness(spectra[0], spectra[1]).w1
 
 
-def test_the_released_one_is_chosen_by_the_images_own_quality_factor(tmp_path: Path) -> None:
-    """Two JPEGs in one folder, a PNG beside them: each as the restorer for it alone does."""
+def test_the_released_one_is_chosen_by_the_images_own_quality_factor_and_colour(tmp_path: Path) -> None:
+    """JPEGs in one folder, a PNG beside them: each as the restorer for it alone does."""
     (tmp_path / "in").mkdir()
     for quality in (10, 20, 50):
         Image.fromarray(data.coffee()[:64, :96]).save(tmp_path / "in" / f"{quality}.jpg", quality=quality)
+        Image.fromarray(data.camera()[:64, :96]).save(tmp_path / "in" / f"gray{quality}.jpg", quality=quality)
     Image.fromarray(data.coffee()[:64, :96]).save(tmp_path / "in" / "none.png")
     assert run(tmp_path / "in", "-o", tmp_path / "out") == 0
-    for name, folder in (("10.jpg", "y-q10"), ("20.jpg", "y-q20"), ("50.jpg", "y"), ("none.png", "y")):
+    in_colour = {"10.jpg": "rgb-q10", "20.jpg": "y-q20", "50.jpg": "y", "none.png": "y"}
+    gray = {"gray10.jpg": "y-q10", "gray20.jpg": "y-q20", "gray50.jpg": "y"}
+    for name, folder in (in_colour | gray).items():
         single = tmp_path / "single.png"
         assert run(tmp_path / "in" / name, "-o", single, "--model", restore.RELEASED.parent / folder) == 0
         assert single.read_bytes() == (tmp_path / "out" / name).with_suffix(".png").read_bytes()

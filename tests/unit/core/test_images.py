@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from ced.core.images import REASONS, Rejected, decode_rgb, open_upright
+from ced.core.images import REASONS, Rejected, decode_rgb, in_colour, open_upright
 
 PIXELS = 10**7
 
@@ -124,3 +124,11 @@ def test_rejections_travel_between_processes() -> None:
 
 def test_gray_stays_gray_when_opened(cat: Image.Image) -> None:
     assert open_upright(encoded(cat.convert("L"), "JPEG"), PIXELS).mode == "L"
+
+
+def test_gray_and_colour_are_told_by_the_header(cat: Image.Image) -> None:
+    gray, palette = cat.convert("L"), cat.convert("P")
+    assert not in_colour(encoded(gray, "JPEG")) and not in_colour(encoded(gray))
+    assert all(in_colour(encoded(image, "JPEG")) for image in (cat, cat.convert("CMYK")))
+    assert in_colour(encoded(palette)) and in_colour(encoded(cat))
+    assert not in_colour(b"no image") and not in_colour(b"")

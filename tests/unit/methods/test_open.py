@@ -15,7 +15,7 @@ from ced.core.metrics import blocking_effect_factor
 from ced.errors import CedError
 from ced.methods import Damaged, Failed, checked, open_method, parse, prepare
 from ced.methods.open import restorer
-from ced.restore import released
+from ced.restore import Restorer, released
 
 TWO = EvaluateConfig(qualities=(10, 20))
 
@@ -39,10 +39,28 @@ def test_what_comes_with_ced_needs_nothing_trained(tmp_path: Path, gray: Damaged
     assert (method.name, method.colour) == ("ours", "any")
     for quality in TWO.qualities:
         damaged = Damaged.of("man.png", quality, gray.image)
-        single = open_method(prepare(parse(f"one={released(quality)}"), TWO, tmp_path))
+        single = open_method(prepare(parse(f"one={released(quality, in_colour=False)}"), TWO, tmp_path))
         restored = checked(method, damaged)
         assert np.array_equal(restored, checked(single, damaged))
         assert blocking_effect_factor(restored) < blocking_effect_factor(damaged.image) / 2
+
+
+def test_what_comes_with_ced_takes_colour_by_networks_of_its_own(
+    colour: Damaged, gray: Damaged, tmp_path: Path
+) -> None:
+    both = VisionConfig(methods=("jpeg",), colours=("rgb", "y"), qualities=(10, 20))
+    prepared = prepare(parse("ours=released"), both, tmp_path)
+    method = open_method(prepared)
+    assert method.colour == "any"
+    strong = Damaged.of("cat.png", 10, colour.image)
+    for damaged, in_colour in ((strong, True), (colour, True), (gray, False)):
+        single = Restorer.load(released(damaged.quality, in_colour))
+        assert np.array_equal(
+            checked(method, damaged), np.asarray(single.restore_image(Image.fromarray(damaged.image)))
+        )
+    assert Restorer.load(released(10, in_colour=True)).channels == 3
+    with pytest.raises(Failed, match="none is for rgb at quality factor 20"):
+        checked(open_method(prepare(parse("ours=released"), TWO, tmp_path)), colour)
 
 
 def test_a_restorer_opens_with_the_way_that_colour_takes(gray_model: Path, colour: Damaged, tmp_path: Path) -> None:
@@ -83,7 +101,7 @@ def test_a_restorer_for_each_quality_factor(tmp_path: Path, gray: Damaged, write
         single = open_method(prepare(parse(f"one={tmp_path}/q{quality}/ed"), TWO, tmp_path))
         damaged = Damaged.of("man.png", quality, gray.image)
         assert np.array_equal(checked(method, damaged), checked(single, damaged))
-    with pytest.raises(Failed, match="none is for quality factor 30"):
+    with pytest.raises(Failed, match="none is for y at quality factor 30"):
         checked(method, Damaged.of("man.png", 30, gray.image))
     write_restorer(tmp_path / "q20" / "ed", 1, seed=3)
     assert prepare(asked, TWO, tmp_path).content != prepared.content
