@@ -36,9 +36,7 @@ CLASSES = "classes.json"
 FILES = (DESCRIPTION, AUTOENCODER, CLASSIFIER, CLASSES)
 
 RELEASED = Path(__file__).parent / "released" / "y"  # comes with ced, for every quality factor (docs/model-card.md)
-# And those for one quality factor, with the highest that they are used for.
-_GRAY = ((12, "y-q10"), (24, "y-q20"))
-_COLOUR = ((12, "rgb-q10"), (24, "y-q20"))
+_FOR_QUALITY = ((12, "-q10"), (24, "-q20"))  # and those for one alone, with the highest that they are used for
 
 TILE_PIXELS = 1 << 21  # larger images are restored in bands of about this many pixels
 GRID = 4  # sides the networks take are multiples of this
@@ -151,10 +149,8 @@ class Restorer:
 def released(quality: int | None, in_colour: bool) -> Path:
     """The folder of the restorer that comes with ced for JPEGs of a quality factor, None where it is not known, with
     one plane or in colour."""
-    for highest, name in _COLOUR if in_colour else _GRAY:
-        if quality is not None and quality <= highest:
-            return RELEASED.parent / name
-    return RELEASED
+    only = next((name for highest, name in _FOR_QUALITY if quality is not None and quality <= highest), "")
+    return RELEASED.with_name(("rgb" if in_colour else "y") + only)
 
 
 def files(method: str, autoencoder: bytes, classifier: bytes = b"", classes: str = "") -> dict[str, bytes]:

@@ -196,7 +196,7 @@ def test_the_released_one_is_chosen_by_the_images_own_quality_factor_and_colour(
         Image.fromarray(data.camera()[:64, :96]).save(tmp_path / "in" / f"gray{quality}.jpg", quality=quality)
     Image.fromarray(data.coffee()[:64, :96]).save(tmp_path / "in" / "none.png")
     assert run(tmp_path / "in", "-o", tmp_path / "out") == 0
-    in_colour = {"10.jpg": "rgb-q10", "20.jpg": "y-q20", "50.jpg": "y", "none.png": "y"}
+    in_colour = {"10.jpg": "rgb-q10", "20.jpg": "rgb-q20", "50.jpg": "rgb", "none.png": "rgb"}
     gray = {"gray10.jpg": "y-q10", "gray20.jpg": "y-q20", "gray50.jpg": "y"}
     for name, folder in (in_colour | gray).items():
         single = tmp_path / "single.png"
