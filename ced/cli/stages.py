@@ -49,17 +49,20 @@ def train(arguments: argparse.Namespace) -> None:
 
 def start(given: list[str]) -> dict[str, Path]:
     """The folders of `--start-from`, for each model: DIR is for all, MODEL=DIR for one, `released` comes with ced."""
-    from ced import restore
-
     found: dict[str, Path] = {}
     for text in given:
         name, named, folder = text.partition("=")
         models, folder = ((name,), folder) if named and name in MODELS else (MODELS, text)
         if both := found.keys() & models:
             raise ConfigError(f"--start-from {text}: {min(both)} has a folder already; give each model one")
-        path = restore.RELEASED if folder == RELEASED else Path(folder).resolve()
-        found.update(dict.fromkeys(models, path))
+        found.update(dict.fromkeys(models, _released() if folder == RELEASED else Path(folder).resolve()))
     return found
+
+
+def _released() -> Path:
+    from ced import restore  # and with it torch, for those alone who ask for what comes with ced
+
+    return restore.RELEASED
 
 
 def device(arguments: argparse.Namespace) -> str:

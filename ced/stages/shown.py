@@ -64,9 +64,7 @@ def facts(
     images = evaluated.manifest.counts["images"]
     # An evaluation of its own trains nothing, and does not know what its methods were trained on.
     found = [("trained on", ", ".join(told["images"]))] if told["images"] else []
-    found += [
-        ("tested on", f"{told['test_images']} ({images} image{'' if images == 1 else 's'})"),
-    ]
+    found.append(("tested on", f"{told['test_images']} ({images} image{'' if images == 1 else 's'})"))
     for model, output in trained.items():
         counts = output.manifest.counts
         found.append((f"training of {model}", f"{counts['steps']} steps, {output.manifest.seconds:.0f} s"))
