@@ -142,6 +142,42 @@ def test_a_network_starts_from_weights(network: NetworkConfig, awake: Callable) 
     assert all(parameter.requires_grad for parameter in fresh.parameters())
 
 
+@pytest.mark.parametrize("more", [("width",), ("width_half",), ("width_full",), ("width", "width_half", "blocks")])
+@pytest.mark.parametrize("full", [0, 1])
+@pytest.mark.parametrize("kind", ["classifier", "ed", "ced-gt"])
+def test_a_wider_network_starts_with_what_the_other_computes(
+    network: NetworkConfig, awake: Callable, kind: str, full: int, more: tuple[str, ...]
+) -> None:
+    network = dataclasses.replace(network, blocks_full=full)
+    larger = dataclasses.replace(network, **{name: getattr(network, name) + 3 for name in more})
+    trained, fresh = models.build(kind, network, 1, 7).eval(), models.build(kind, larger, 1, 7)
+    if isinstance(trained, AutoEncoder):
+        awake(trained)
+    weights.start(fresh, weights.encode(trained))
+    x, q = torch.rand(2, 1, 16, 16), torch.randn(2, 16, 4, 4)
+    given = (x, q) if kind == "ced-gt" else (x,)
+    for before, after in zip(outputs(trained, *given), outputs(fresh.eval(), *given), strict=True):
+        assert torch.allclose(before, after, atol=1e-6 * before.abs().max().item())  # sums of another order
+
+
+@pytest.mark.parametrize("kind", ["classifier", "ced-gt"])
+def test_new_features_learn(network: NetworkConfig, awake: Callable, kind: str) -> None:
+    wider = dataclasses.replace(network, width=network.width + 3)
+    trained, fresh = models.build(kind, network, 1, 7), models.build(kind, wider, 1, 7)
+    if isinstance(trained, AutoEncoder):
+        awake(trained)
+    weights.start(fresh, weights.encode(trained))
+    x, q = torch.rand(2, 1, 16, 16), torch.randn(2, 16, 4, 4)
+    given = (x, q) if kind == "ced-gt" else (x,)
+    optimizer = torch.optim.SGD(fresh.parameters(), lr=1e-3)
+    for _ in range(2):  # first those who hear them, then they themselves
+        optimizer.zero_grad()
+        sum(output.square().mean() for output in outputs(fresh, *given)).backward()
+        optimizer.step()
+    features = fresh.encoder if isinstance(fresh, AutoEncoder) else fresh.features
+    assert bool((features.to_quarter.convolution.weight.grad[network.width :].abs().amax(dim=(1, 2, 3)) > 0).all())
+
+
 @pytest.mark.parametrize("deeper", ["blocks", "blocks_half", "stage_blocks"])
 @pytest.mark.parametrize("kind", ["classifier", "ed", "ced-gt"])
 def test_a_deeper_network_starts_with_what_the_other_computes(
@@ -189,6 +225,16 @@ def test_a_colour_network_starts_with_what_the_other_makes_of_luma(
             assert torch.allclose(after - rgb, (before - luma).expand_as(rgb), atol=1e-5)
     with pytest.raises(FormatError, match="channels 3 is not 1"):
         weights.start(trained, weights.encode(fresh))
+
+
+def test_a_wider_colour_network_starts_from_luminance(network: NetworkConfig, awake: Callable) -> None:
+    wider = dataclasses.replace(network, width=network.width + 3, width_half=network.width_half + 2)
+    trained, fresh = awake(AutoEncoder(network, 1, True)), AutoEncoder(wider, 3, True)
+    weights.start(fresh, weights.encode(trained))
+    rgb, q = torch.rand(2, 3, 16, 16), torch.randn(2, 16, 4, 4)
+    luma = (rgb * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(dim=1, keepdim=True)
+    with torch.inference_mode():
+        assert torch.allclose(fresh(rgb, q) - rgb, (trained(luma, q) - luma).expand_as(rgb), atol=1e-5)
 
 
 def test_networks_that_make_the_whole_image_do_not_start_in_colour(network: NetworkConfig) -> None:
