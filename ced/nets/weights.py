@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import re
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from ced.errors import ConfigError, FormatError
 from ced.nets import tensors
 from ced.nets.autoencoder import AutoEncoder
 from ced.nets.baselines import ARCNN, Galteri
-from ced.nets.blocks import ResidualBlock, shrink, to_channels_last
+from ced.nets.blocks import to_channels_last
 from ced.nets.classifier import Classifier
 
 Restoring = AutoEncoder | ARCNN | Galteri  # what makes images of images
@@ -21,13 +20,6 @@ Network = Classifier | Restoring
 _KINDS = {Classifier: "classifier", AutoEncoder: "autoencoder", ARCNN: "arcnn", Galteri: "galteri"}
 
 FORMAT, VERSION = "ced.weights", 1
-
-# Settings that count residual blocks or stages. Not `blocks_full`: with none of these E's first convolution is another.
-_DEPTHS = ("blocks", "blocks_half", "stage_blocks", "stages")
-_WIDTHS = ("width", "width_half", "width_full")
-# After f these are told something else (q, or p-hat of the stage before), which stays last when f grows.
-_TOLD = re.compile(r"(decoder|stages\.\d+)\.first\.convolution\.weight")
-_LUMA = (0.299, 0.587, 0.114)  # full-range BT.601, the luma that JPEG codes
 
 
 def encode(module: Network) -> bytes:
@@ -55,65 +47,8 @@ def decode(data: bytes) -> Network:
     return module
 
 
-def start(module: Network, data: bytes) -> None:
-    """Put the weights of `encode` into `module`. Raises FormatError where they are of another network.
-
-    `module` may have more residual blocks, which begin as the identity, and more features, which begin at random and
-    unheard: so the larger network starts with what the other computed (as in Net2Net, Chen et al. 2016). It may have
-    more stages, which begin anew. It may be for RGB where the weights are for luminance: it starts with what they make
-    of the luma that JPEG codes, and leaves the chroma as it is.
-    """
-    stored = decode(data)
-    there, here = _settings(stored), _settings(module)
-    more = {name for name in _DEPTHS + _WIDTHS if there.get(name, 0) < here.get(name, 0)}
-    in_colour = isinstance(module, Classifier | AutoEncoder) and module.network.skip
-    if in_colour and (there["channels"], here["channels"]) == (1, 3):
-        more.add("channels")
-    differing = [name for name in here if there.get(name) != here[name] and name not in more]
-    if differing:
-        told = ", ".join(f"{name} {there.get(name)} is not {here[name]}" for name in differing)
-        raise FormatError(f"weights of another network ({told})")
-    state, own = stored.state_dict(), module.state_dict()
-    for name, block in module.named_modules():
-        if isinstance(block, ResidualBlock) and f"{name}.second.weight" not in state:
-            shrink(block.second, 0.0)
-    if "channels" in more:
-        state = _in_colour(state)
-    module.load_state_dict(
-        {name: _wider(value, own[name], _told(name, value, there["width"])) for name, value in state.items()}
-        if more.intersection(_WIDTHS)
-        else state,
-        strict=False,
-    )
-
-
-def _in_colour(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The first convolution, which looks at luma, for RGB; the last one of D, which changes it, for all three."""
-    first = next(iter(state))
-    last = {name: state[name] for name in ("decoder.last.weight", "decoder.last.bias") if name in state}
-    luma = state[first].new_tensor(_LUMA)[:, None, None]
-    return {**state, first: state[first] * luma, **{name: torch.cat([value] * 3) for name, value in last.items()}}
-
-
-def _told(name: str, value: torch.Tensor, width: int) -> int:
-    return value.shape[1] - width if _TOLD.fullmatch(name) else 0
-
-
-def _wider(value: torch.Tensor, own: torch.Tensor, told: int) -> torch.Tensor:
-    """`value` as the first outputs of the larger `own`, deaf to what is new between its features and its `told`."""
-    wider = own.clone()
-    known = wider[: len(value)]
-    if value.dim() == 1:
-        known.copy_(value)
-        return wider
-    features = value.shape[1] - told
-    known.zero_()
-    known[:, :features] = value[:, :features]
-    known[:, own.shape[1] - told :] = value[:, features:]
-    return wider
-
-
-def _settings(module: Network) -> dict[str, Any]:
+def settings(module: Network) -> dict[str, Any]:
+    """What tells `module` from other networks: of the network itself, its kind, channels, classes."""
     header = _header(module)
     return {**header.pop("network"), **header}
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from ced.config import WITHOUT_CLASSES
 from ced.core.classes import Classes
 from ced.errors import FormatError
-from ced.nets import models, weights
+from ced.nets import growth, models, weights
 from ced.nets.classifier import Classifier
 from ced.nets.mapping import Mapping
 from ced.nets.weights import Network
@@ -89,9 +89,9 @@ def prepare(job: TrainJob, context: WorkerContext) -> Prepared:
 
 def _start(network: Network, path: str) -> None:
     try:
-        weights.start(network, jobs.read(path))
+        growth.start(network, jobs.read(path))
     except FormatError as error:
-        raise FormatError(f"{path}: {error}; give weights that were trained with the same settings") from None
+        raise FormatError(f"{path}: {error}; give weights of the same network, or of a smaller one") from None
 
 
 def _assemble(job: TrainJob, classes: Classes | None, device: torch.device) -> tuple[Network, Task]:
