@@ -6,6 +6,7 @@ uploaded again replaces itself.
 
 import json
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ _PARENT = "mlflow.parentRunId"
 _METRICS, _PARAMS = 1000, 100  # the most of one request
 _PARAM_LENGTH = 6000
 _NOT_METRICS = ("step", "steps", "time")
+_REFUSED = re.compile(r"[^\w./: -]")  # by MLflow, in the names of metrics, parameters and tags
 _WHOLE = "loss"  # the metric that every report has
 
 
@@ -126,18 +128,21 @@ def log_params(run: Run, params: dict[str, Any]) -> None:
 
 
 def log_tags(run: Run, tags: dict[str, str]) -> None:
-    """Set tags, replacing those of the same names."""
+    """Set tags, replacing those of the same names. A name's `+` becomes " plus"."""
     from mlflow.entities import RunTag
 
-    run.client.log_batch(run.id, tags=[RunTag(name, value) for name, value in tags.items()])
+    run.client.log_batch(run.id, tags=[RunTag(_named(name), value) for name, value in tags.items()])
 
 
 def log_metrics(run: Run, metrics: dict[str, float]) -> None:
-    """Log final figures, all at the moment the run was started, so that logging them again changes nothing."""
+    """Log final figures, all at the moment the run was started, so that logging them again changes nothing.
+
+    A name's `+` becomes " plus".
+    """
     from mlflow.entities import Metric
 
     finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
-    for chunk in _chunks([Metric(name, value, run.started, 0) for name, value in finite.items()], _METRICS):
+    for chunk in _chunks([Metric(_named(name), value, run.started, 0) for name, value in finite.items()], _METRICS):
         run.client.log_batch(run.id, metrics=chunk)
 
 
@@ -189,6 +194,10 @@ def flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             found[prefix + name] = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     return found
+
+
+def _named(name: str) -> str:
+    return _REFUSED.sub("_", name.replace("+", " plus"))
 
 
 def _open(client: "MlflowClient", experiment: str, tags: dict[str, str], name: str, parent: str) -> Run:

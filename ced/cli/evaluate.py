@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ced.config import METHODS, RELEASED, Config, override, unknown
 from ced.errors import ConfigError
-from ced.methods.spec import TRAINED, parse, split
+from ced.methods.spec import JPEG, SELF_ENSEMBLE, TRAINED, parse, split
 from ced.stages import evaluate as evaluation
 from ced.stages import record, report
 from ced.stages.session import session
@@ -53,12 +53,17 @@ def methods(texts: list[str], models: str | None) -> tuple[str, ...]:
 
 
 def placed(text: str, models: str | None) -> str:
-    """A method with its place: a bare name is looked up in the folder `models`. Raises ConfigError."""
+    """A method with its place: a bare name is looked up in the folder `models`, `ed+` is `ed` with self-ensemble.
+
+    Raises ConfigError.
+    """
     asked = parse(text)
     if asked.kind != TRAINED:
         return text
-    if asked.name not in METHODS:
+    model = asked.name.removesuffix("+")
+    if model not in METHODS or asked.name == f"{JPEG}+":
         raise ConfigError(f"--methods: {unknown('method', asked.name, (*METHODS, RELEASED))}")
     if not models:
         raise ConfigError(f"--methods {asked.name}: say where it is, as {asked.name}=DIR or with --models DIR")
-    return f"{asked.name}={Path(models, f'restorer-{asked.name}')}"
+    ensemble = f"{SELF_ENSEMBLE}:" if asked.name != model else ""
+    return f"{asked.name}={ensemble}{Path(models, f'restorer-{model}')}"

@@ -24,7 +24,7 @@ def restore(arguments: argparse.Namespace) -> None:
     """Restore each image; what cannot be read is named and left out, and then the exit code is 2."""
     temperature = _temperature(arguments.read_off)
     work = _plan(arguments.inputs, Path(arguments.out))
-    restorers = _Restorers(_model(arguments), temperature)
+    restorers = _Restorers(_model(arguments), temperature, arguments.self_ensemble)
     given = restorers.load(restorers.folder) if restorers.folder else None
     if temperature and given and given.classifier is None:
         raise ConfigError(
@@ -48,8 +48,8 @@ def restore(arguments: argparse.Namespace) -> None:
 class _Restorers:
     """One restorer for all images or, without a `folder`, those that come with ced: by quality factor and colour."""
 
-    def __init__(self, folder: Path | None, temperature: float):
-        self.folder, self._temperature = folder, temperature
+    def __init__(self, folder: Path | None, temperature: float, self_ensemble: bool):
+        self.folder, self._temperature, self._self_ensemble = folder, temperature, self_ensemble
         self._loaded: dict[Path, Restorer] = {}
 
     def of(self, data: bytes) -> "Restorer":
@@ -63,7 +63,9 @@ class _Restorers:
         from ced.restore import Restorer
 
         if folder not in self._loaded:
-            self._loaded[folder] = Restorer.load(folder, temperature=self._temperature)
+            self._loaded[folder] = Restorer.load(
+                folder, temperature=self._temperature, self_ensemble=self._self_ensemble
+            )
         return self._loaded[folder]
 
 

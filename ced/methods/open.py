@@ -31,6 +31,7 @@ class Prepared(NamedTuple):
     timeout: float = 0.0  # seconds, of a command
     each: tuple[tuple[str, int], ...] = ()  # colours and qualities that have a restorer of their own
     through: str = "luma"  # how a restorer of luminance takes a colour image: "luma" alone, or all of "ycbcr"
+    self_ensemble: bool = False  # the mean over an image's flips
 
 
 Wanted = EvaluateConfig | VisionConfig  # qualities, colours, and the seconds of a command
@@ -41,6 +42,15 @@ def prepare(asked: Spec, config: Wanted, store: Path) -> Prepared:
 
     Raises ConfigError, InputError, FormatError or ServiceError.
     """
+    found = _found(asked, config, store)
+    if not asked.self_ensemble:
+        return found
+    if found.kind == spec.PYFUNC:
+        raise ConfigError(f"method {asked.name}: {asked.target} is no restorer of ced; leave {spec.SELF_ENSEMBLE}: out")
+    return found._replace(content=fingerprint(found.content, spec.SELF_ENSEMBLE), self_ensemble=True)
+
+
+def _found(asked: Spec, config: Wanted, store: Path) -> Prepared:
     if asked.kind == spec.JPEG:
         return Prepared(asked.name, spec.JPEG, "", "")
     if asked.kind == RELEASED or (asked.kind == spec.RESTORER and _QUALITY in asked.target):
@@ -88,10 +98,11 @@ def open_method(prepared: Prepared) -> Method:
     if prepared.kind == spec.RESTORER:
         from ced import restore  # and with it torch: jpeg, folders and commands do without
 
-        return Network(prepared.name, restore.Restorer.load(prepared.target), prepared.through)
+        loaded = restore.Restorer.load(prepared.target, self_ensemble=prepared.self_ensemble)
+        return Network(prepared.name, loaded, prepared.through)
     if prepared.kind == spec.PYFUNC:
-        loaded = mlflow_pyfunc.load(Path(prepared.target), prepared.name)
-        return Pyfunc(prepared.name, loaded.predict, form_of(loaded, prepared.name), prepared.through)
+        model = mlflow_pyfunc.load(Path(prepared.target), prepared.name)
+        return Pyfunc(prepared.name, model.predict, form_of(model, prepared.name), prepared.through)
     if prepared.kind == spec.FOLDER:
         return Folder(prepared.name, Path(prepared.target))
     if prepared.kind == spec.COMMAND:

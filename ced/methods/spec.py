@@ -7,6 +7,7 @@ from typing import NamedTuple
 from ced.config import METHOD_NAME, RELEASED
 from ced.errors import ConfigError
 
+SELF_ENSEMBLE = "self-ensemble"
 JPEG, TRAINED, RESTORER, MODEL, FOLDER, COMMAND = "jpeg", "trained", "restorer", "model", "folder", "command"
 PYFUNC = "pyfunc"  # a model of MLflow that is not of this project
 _MODELS = ("models:/", "runs:/")
@@ -19,13 +20,14 @@ class Spec(NamedTuple):
     name: str
     kind: str
     target: str = ""
+    self_ensemble: bool = False
 
 
 def parse(text: str) -> Spec:
     """`jpeg`, `released`, `ced-gt`, `mine=DIR`, `mine=released`, `mine=models:/ced@champion`, `mine=folder:DIR` or
     `mine=command:PROGRAM ...`.
 
-    Raises ConfigError.
+    A restorer, a model or `released` may be `mine=self-ensemble:...`. Raises ConfigError.
     """
     name, given, target = (part.strip() for part in text.partition("="))
     if not re.fullmatch(METHOD_NAME, name) or name == "original":
@@ -34,6 +36,11 @@ def parse(text: str) -> Spec:
         return Spec(name, name if name in (JPEG, RELEASED) else TRAINED)
     if name == JPEG:
         raise ConfigError(f"method {text!r}: jpeg is the damaged image itself; give yours another name")
+    if target.startswith(f"{SELF_ENSEMBLE}:"):
+        inner = parse(f"{name}={target.removeprefix(f'{SELF_ENSEMBLE}:')}")
+        if inner.kind in (FOLDER, COMMAND) or inner.self_ensemble:
+            raise ConfigError(f"method {text!r}: {SELF_ENSEMBLE} is for a restorer, a model or {RELEASED}")
+        return inner._replace(self_ensemble=True)
     if target == RELEASED:
         return Spec(name, RELEASED)
     if name == RELEASED:

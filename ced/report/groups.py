@@ -110,8 +110,9 @@ def groups(rows: Iterable[Row]) -> tuple[Group, ...]:
 
 
 def display_name(name: str) -> str:
-    """A method, model or version as the paper writes it: JPEG, ED, CED-EST, CED-GT."""
-    return _NAMES.get(name, name)
+    """A method, model or version as the paper writes it: JPEG, ED, CED-EST, CED-GT; ED+ with self-ensemble."""
+    model = name.removesuffix("+")
+    return _NAMES[model] + name[len(model) :] if model in _NAMES else name
 
 
 def images_of(row: Row) -> str:

@@ -4,7 +4,6 @@ Every step may be repeated, as those of a publication: a run is found again by t
 """
 
 import json
-import re
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -15,7 +14,6 @@ from ced.config import fingerprint
 
 FILE = "record.json"
 _FORM = 1  # of what is told; another number tells it again
-_IN_NAMES = re.compile(r"[^\w./ -]")  # what MLflow refuses in the name of a metric
 
 
 def run(
@@ -64,7 +62,7 @@ def _log(opened: mlflow_runs.Run, evaluated: Output, reported: Output, figures: 
     mlflow_runs.log_tags(opened, own | {f"ced.{name}.content": content for name, content in manifest.inputs.items()})
     data = Data(manifest.config["dataset"], manifest.inputs["images"], str(evaluated.path), manifest.counts, "eval")
     mlflow_runs.log_data(opened, [data])
-    mlflow_runs.log_metrics(opened, {_IN_NAMES.sub("_", name): value for name, value in figures.items()})
+    mlflow_runs.log_metrics(opened, figures)
     upload = partial(mlflow_runs.log_files, opened)
     upload(path for path in sorted(evaluated.path.glob("*.parquet")))
     for name in reported.manifest.parts:

@@ -153,6 +153,34 @@ def test_the_temperature_decides_how_q_is_read_off(tmp_path: Path, plane: np.nda
     assert not np.array_equal(restored, cold.restore_planes(plane[None])[0])
 
 
+@pytest.mark.parametrize("shape", [(120, 88), (117, 83), (1, 1)])
+@pytest.mark.parametrize("method", ["ed", "ced-gt"])
+def test_self_ensemble_is_the_mean_over_the_flips_of_whole_blocks(
+    tmp_path: Path, plane: np.ndarray, method: str, shape: tuple[int, int]
+) -> None:
+    one = Restorer.load(folder(tmp_path, method))
+    both = Restorer.load(tmp_path, self_ensemble=True)
+    height, width = shape
+    cut = plane[:height, :width]
+    whole = np.pad(cut, ((0, -height % 8), (0, -width % 8)), "edge")  # its flips have JPEG's blocks where it has them
+    turned = [(1, 1), (1, -1), (-1, 1), (-1, -1)]
+    restored = [one.restore_planes(np.ascontiguousarray(whole[None, ::v, ::h]))[0][::v, ::h] for v, h in turned]
+    expected = np.mean(restored, axis=0)[:height, :width]
+    # Each of the four was rounded and clipped, the mean is rounded once: half a step from the one, half from the other.
+    assert np.abs(both.restore_planes(cut[None])[0] - expected).max() <= 1.0
+
+
+def test_self_ensemble_in_bands(restorer: Restorer, plane: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    ensemble = dataclasses.replace(restorer, self_ensemble=True)
+    tall = np.concatenate([plane, plane[::-1], plane])[None]
+    whole = ensemble.restore_planes(tall)
+    assert not np.array_equal(whole, restorer.restore_planes(tall))
+    monkeypatch.setattr(restore, "TILE_PIXELS", 88 * 44)  # 44 rows are not whole blocks
+    banded = ensemble.restore_planes(tall)
+    assert np.abs(banded.astype(int) - whole).max() <= 1  # a rounding step, as above
+    assert (banded != whole).mean() < 1e-3
+
+
 def test_a_colour_image_keeps_its_chroma(restorer: Restorer) -> None:
     image = Image.fromarray(jpeg.decode(jpeg.encode(data.chelsea(), 10)))
     restored = restorer.restore_image(image)

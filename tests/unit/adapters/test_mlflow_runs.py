@@ -103,6 +103,14 @@ def test_tags_replace_each_other(client: MlflowClient, run: Run) -> None:
     assert (tags["a"], tags["b"]) == ("3", "2")
 
 
+def test_names_that_mlflow_refuses_are_written_otherwise(client: MlflowClient, run: Run) -> None:
+    mlflow_runs.log_metrics(run, {"ed+/q10/psnr": 27.5, "ed/q10/psnr": 27.0, "ed/q10/BEF=MSE": 0.1})
+    mlflow_runs.log_tags(run, {"ced.ed+.content": "1", "ced.ed.content": "2"})
+    data = client.get_run(run.id).data
+    assert data.metrics == {"ed plus/q10/psnr": 27.5, "ed/q10/psnr": 27.0, "ed/q10/BEF_MSE": 0.1}
+    assert (data.tags["ced.ed plus.content"], data.tags["ced.ed.content"]) == ("1", "2")
+
+
 def test_data_sets_show_digest_context_and_counts(client: MlflowClient, run: Run) -> None:
     data = [Data("labelled", "0123456789abcdef", "/store/label", {"examples": 8}, "training")]
     for _ in range(2):

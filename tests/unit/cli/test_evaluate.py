@@ -35,12 +35,16 @@ def test_settings_stay_where_no_argument_is_given() -> None:
 
 def test_bare_names_are_looked_up_in_models() -> None:
     assert methods(["jpeg,ed", "ced-gt=elsewhere"], "out") == ("jpeg", "ed=out/restorer-ed", "ced-gt=elsewhere")
+    assert methods(["ed+,ced-est+=there"], "out") == ("ed+=self-ensemble:out/restorer-ed", "ced-est+=there")
 
 
 @pytest.mark.parametrize(
     ("texts", "clause"),
     [
         (["jpg"], "did you mean 'jpeg'"),
+        (["ed+"], r"as ed\+=DIR or with --models DIR"),
+        (["jpeg+"], "unknown method"),
+        (["mine+"], "unknown method"),
         (["ed"], "as ed=DIR or with --models DIR"),
         (["jpeg=x"], "give yours another name"),
     ],

@@ -135,6 +135,13 @@ def test_other_ways_to_read_off(
     assert "use argmax, mean, or a temperature from 0 to 1" in capsys.readouterr().err
 
 
+def test_self_ensemble(cat: Path, conditioned: Path, tmp_path: Path) -> None:
+    for name, more in (("one", ()), ("mean", ("--self-ensemble",))):
+        assert run(cat, "-o", tmp_path / f"{name}.png", "--model", conditioned, *more) == 0
+    expected = restore.Restorer.load(conditioned, self_ensemble=True).restore_bytes(cat.read_bytes())
+    assert (tmp_path / "mean.png").read_bytes() == expected != (tmp_path / "one.png").read_bytes()
+
+
 def test_reading_off_where_there_is_no_classifier(
     cat: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -31,6 +31,17 @@ def test_a_restorers_folder(gray_model: Path, gray: Damaged, tmp_path: Path) -> 
     assert restorer("mine", gray_model, ("y",), "known").content == "known"
 
 
+def test_self_ensemble_of_a_restorer_and_of_one_for_each_quality(gray: Damaged, tmp_path: Path) -> None:
+    """Another method, by name and by content, so that no result of the one is taken for the other's."""
+    for where in ("released", str(released(gray.quality, in_colour=False))):
+        alone, ensemble = (prepare(parse(f"mine={how}{where}"), TWO, tmp_path) for how in ("", "self-ensemble:"))
+        assert alone.content != ensemble.content
+        single = Restorer.load(released(gray.quality, in_colour=False), self_ensemble=True)
+        restored = checked(open_method(ensemble), gray)
+        assert np.array_equal(restored, single.restore_planes(gray.image[None])[0])
+        assert not np.array_equal(restored, checked(open_method(alone), gray))
+
+
 def test_what_comes_with_ced_needs_nothing_trained(tmp_path: Path, gray: Damaged) -> None:
     """For each quality factor the restorer that `ced restore` takes."""
     prepared = prepare(parse("ours=released"), TWO, tmp_path)

@@ -106,6 +106,13 @@ def test_a_model_with_a_restorer_in_it_is_the_restorer(
     assert np.array_equal(checked(open_method(prepared), gray), expected)
 
 
+def test_self_ensemble_is_for_restorers(store: Path, gray: Damaged, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(CedError, match=r"models:/planes/1 is no restorer of ced; leave self-ensemble: out"):
+        prepare(parse("theirs=self-ensemble:models:/planes/1"), EvaluateConfig(), store)
+    assert prepare(parse("ours=self-ensemble:models:/ours/1"), EvaluateConfig(), store).self_ensemble
+
+
 def test_a_model_without_a_signature_is_one_line(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with pytest.raises(CedError, match="method theirs: the model takes what no signature says; it has to take one col"):

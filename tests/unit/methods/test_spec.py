@@ -17,6 +17,9 @@ from ced.methods.spec import COMMAND, FOLDER, JPEG, MODEL, RESTORER, TRAINED, Sp
         ("best=models:/ced@champion", Spec("best", MODEL, "models:/ced@champion")),
         ("best=runs:/0123/restorer", Spec("best", MODEL, "runs:/0123/restorer")),
         ("fbcnn = folder:out/fbcnn", Spec("fbcnn", FOLDER, "out/fbcnn")),
+        ("ed+=self-ensemble:out/ed", Spec("ed+", RESTORER, "out/ed", self_ensemble=True)),
+        ("r=self-ensemble:released", Spec("r", "released", self_ensemble=True)),
+        ("b=self-ensemble:models:/ced@champion", Spec("b", MODEL, "models:/ced@champion", self_ensemble=True)),
         ("q=command:jpegqs -o 3,4 {input} {output}", Spec("q", COMMAND, "jpegqs -o 3,4 {input} {output}")),
     ],
 )
@@ -36,6 +39,10 @@ def test_what_a_text_means(text: str, spec: Spec) -> None:
         ("mine=", "say where it is"),
         ("mine=folder:", "say where it is"),
         ("mine=command: ", "say where it is"),
+        ("mine=self-ensemble:", "say where it is"),
+        ("mine=self-ensemble:folder:out", "is for a restorer, a model or released"),
+        ("mine=self-ensemble:command:run {input} {output}", "is for a restorer, a model or released"),
+        ("mine=self-ensemble:self-ensemble:out", "is for a restorer, a model or released"),
     ],
 )
 def test_what_is_refused(text: str, clause: str) -> None:

@@ -91,8 +91,18 @@ def test_the_number_of_images_is_said(counts: tuple[int, int], text: str) -> Non
 
 
 def test_names_are_the_papers() -> None:
-    names = ["original", "jpeg", "ed", "ced-est", "ced-gt", "classifier", "mine"]
-    assert [*map(display_name, names)] == ["Original", "JPEG", "ED", "CED-EST", "CED-GT", "Classifier", "mine"]
+    names = ["original", "jpeg", "ed", "ced-est", "ced-gt", "classifier", "mine", "ed+", "mine+"]
+    assert [*map(display_name, names)] == [
+        "Original",
+        "JPEG",
+        "ED",
+        "CED-EST",
+        "CED-GT",
+        "Classifier",
+        "mine",
+        "ED+",
+        "mine+",
+    ]
     assert [*map(colour_name, ("y", "rgb", "lab"))] == ["luminance", "RGB", "lab"]
 
 
