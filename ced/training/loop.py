@@ -1,5 +1,6 @@
 """The training loop: plain torch, on one device or many, stopped and resumed at any step with the same outcome."""
 
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,9 @@ from ced.training.validation import autocast, validate
 WEIGHTS = "model.safetensors"
 # Steps after which several workers agree on whether to stop. A GPU has to catch up with the program for it.
 _COMPILERS = ("torch._dynamo", "torch._inductor")  # whose errors are those of torch.compile
+_NOT_FINITE = "the loss or its gradient is no finite number"
+# Every loss here begins below 10. Adam brings weights that leapt away back to finite losses, and to nothing of use.
+_DIVERGED = 1e4
 _MEET_EVERY = {"cpu": 10, "cuda": 100}
 
 
@@ -143,15 +147,17 @@ class Trainer:
             checkpoint.save(self.folder, self.fingerprint, self.state.to_dict())
 
     def _checked(self) -> Tensor:
-        """What was measured since the last report, (steps, 2 + M) float64; TrainingError where it is not finite."""
+        """What was measured since the last report, (steps, 2 + M) float64; TrainingError where it diverged."""
         if self.state.measured:
             self.state.agree(self._mean_over_workers(torch.stack(self.state.measured)))
         measured = self.state.agreed
-        bad = (~torch.isfinite(measured).all(dim=1)).nonzero()
+        good = torch.isfinite(measured).all(dim=1) & (measured[:, :1] < _DIVERGED).all(dim=1)
+        bad = (~good).nonzero()
         if len(bad):
-            step = self.state.step - len(measured) + int(bad[0]) + 1
+            step, loss = self.state.step - len(measured) + int(bad[0]) + 1, float(measured[int(bad[0]), 0])
+            told = f"the loss is {loss:.3g}" if math.isfinite(loss) and loss >= _DIVERGED else _NOT_FINITE
             raise TrainingError(
-                f"training {self.job.model}: the loss or its gradient is no finite number at step {step}; "
+                f"training {self.job.model}: {told} at step {step}; "
                 f"lower {self.job.section}.learning_rate (now {self.job.train.learning_rate:g})"
             )
         return measured

@@ -213,18 +213,22 @@ def test_no_gradient_of_the_reconstruction_reaches_c(
     assert not mine & trained
 
 
-def test_a_loss_that_is_no_number_names_the_step_and_the_cure(job_of: MakeJob) -> None:
+@pytest.mark.parametrize(
+    ("poison", "told"),
+    [(float("nan"), "the loss or its gradient is no finite number"), (1e6, r"the loss is \d.*e\+\d+")],
+)
+def test_a_training_that_diverges_names_the_step_and_the_cure(job_of: MakeJob, poison: float, told: str) -> None:
     job = job_of(steps=40, checkpoint_every=1, report_every=40)
     trainer = Trainer(job, PlainContext("cpu"))
     step = trainer._step
 
     def poisoned(batch: Batch) -> None:
         if trainer.state.step == 9:
-            next(trainer.state.module.parameters()).data.fill_(float("nan"))
+            next(trainer.state.module.parameters()).data.fill_(poison)
         step(batch)
 
     trainer._step = poisoned
-    with pytest.raises(TrainingError, match=r"no finite number at step 10; lower autoencoder\.learning_rate \(now 0"):
+    with pytest.raises(TrainingError, match=told + r" at step 10; lower autoencoder\.learning_rate \(now 0"):
         trainer.run()
     stored = torch.load(Path(job.out, "checkpoint.pt"), weights_only=True)["state"]
     assert stored["step"] == 9
