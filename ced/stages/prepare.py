@@ -25,6 +25,8 @@ from ced.stages.progress import Progress
 logger = logging.getLogger("ced")
 
 EXAMPLES, QUARANTINE = "examples", "quarantine"
+NAMED = 20  # photographs that were set aside, where they are told of; the quarantine has all
+_WHY = "quarantined: "
 _ATTEMPTS = 8  # at a part whose worker dies each time, then the job ends
 
 
@@ -76,7 +78,7 @@ def _none_of_use(making: Making) -> InputError:
     one = pq.read_table(min(folder.glob("part-*.parquet"))).slice(0, 1).to_pylist()[0]
     for part in (making.folder / EXAMPLES).glob("part-*.parquet"):
         part.unlink()
-    why = f"({_reasons(making.counts)}), such as {one['source']}: {one['message']}"
+    why = f"({reasons(making.counts)}), such as {one['source']}: {one['message']}"
     return InputError(f"none of the {making.counts['photographs']} photographs can be used {why}; see {folder}")
 
 
@@ -177,12 +179,12 @@ def part_name(number: int) -> str:
 def _count(folder: Path, total: int) -> dict[str, int]:
     """The counts, read back from what was written."""
     rows = sum(pq.read_metadata(path).num_rows for path in (folder / EXAMPLES).glob("part-*.parquet"))
-    reasons: collections.Counter[str] = collections.Counter()
+    found: collections.Counter[str] = collections.Counter()
     for path in sorted((folder / QUARANTINE).glob("part-*.parquet")):
-        reasons.update(pq.read_table(path, columns=["reason"])["reason"].to_pylist())
-    set_aside = sum(reasons.values())
+        found.update(pq.read_table(path, columns=["reason"])["reason"].to_pylist())
+    set_aside = sum(found.values())
     counts = {"photographs": total, "prepared": total - set_aside, "quarantined": set_aside, "examples": rows}
-    return counts | {f"quarantined: {reason}": n for reason, n in sorted(reasons.items())}
+    return counts | {f"{_WHY}{reason}": n for reason, n in sorted(found.items())}
 
 
 def _tell(output: Output) -> None:
@@ -192,13 +194,14 @@ def _tell(output: Output) -> None:
             "prepare: %d of %d photographs set aside (%s); see %s",
             counts["quarantined"],
             counts["photographs"],
-            _reasons(counts),
+            reasons(counts),
             output.path / QUARANTINE,
         )
 
 
-def _reasons(counts: dict[str, int]) -> str:
-    return ", ".join(f"{n} {name.split(': ')[1]}" for name, n in counts.items() if ": " in name)
+def reasons(counts: dict[str, int]) -> str:
+    """Why photographs were set aside, in words: "2 truncated, 1 small"; of an output's counts."""
+    return ", ".join(f"{n:,} {name.removeprefix(_WHY)}" for name, n in counts.items() if name.startswith(_WHY))
 
 
 def quarantined(output: Output) -> list[dict[str, str]]:

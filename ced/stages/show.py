@@ -19,7 +19,7 @@ from ced.report import contact_sheet, plain
 from ced.report.contact_sheet import Tile
 from ced.stages import edges, label
 from ced.stages.outputs import STAGES, find
-from ced.stages.prepare import EXAMPLES, QUARANTINE
+from ced.stages.prepare import EXAMPLES, NAMED, QUARANTINE
 from ced.stages.progress import Progress
 
 Data = dict[str, Output]  # by stage, one of each at most
@@ -42,7 +42,6 @@ MEANING = {
 }
 _ROWS = 64  # read at a time
 _WIDE = 90  # letters a line
-_NAMED = 20  # photographs that were set aside
 _SHOWN = ("image_id", "flip", "quality", "height", "width", "target", "input")
 
 
@@ -163,7 +162,7 @@ def _set_aside(output: Output) -> Iterator[list[str]]:
     names = ("source", "reason", "message")
     parts = _parts(output, QUARANTINE)
     rows = (row for part in parts for batch in _batches(part, names) for row in batch.to_pylist())
-    told = [tuple(" ".join(row[name].split()) for name in names) for row in itertools.islice(rows, _NAMED)]
+    told = [tuple(" ".join(row[name].split()) for name in names) for row in itertools.islice(rows, NAMED)]
     if told:
         count = sum(_footer(part).num_rows for part in parts)
         more = [f"and {count - len(told):,} more in {output.path / QUARANTINE}"] if count > len(told) else []

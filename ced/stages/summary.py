@@ -11,9 +11,6 @@ from ced.report import table
 from ced.report.model import Row
 from ced.stages import edges, prepare, publish, report
 
-_NAMED = 20  # photographs that were set aside; the quarantine has all
-_WHY = "quarantined: "
-
 
 def of(config: Config, made: publish.Made, published: Output) -> dict[str, Any]:
     """Counts, rows, and where the report and the registered model are."""
@@ -21,7 +18,7 @@ def of(config: Config, made: publish.Made, published: Output) -> dict[str, Any]:
     model = json.loads((published.path / publish.FILE).read_text())
     return {
         "counts": made.prepared.manifest.counts,
-        "quarantine": prepare.quarantined(made.prepared)[:_NAMED],
+        "quarantine": prepare.quarantined(made.prepared)[: prepare.NAMED],
         "rows": [_plain(row) for row in rows],
         "report": str(made.reported.path / report.PAGE),
         "results": str(made.reported.path / report.RESULTS),
@@ -32,8 +29,9 @@ def of(config: Config, made: publish.Made, published: Output) -> dict[str, Any]:
 def data(prepared: Output, classes: Output) -> str:
     """What became of the photographs, and how equal the classes are, as a page: told before anything is trained."""
     counts = prepared.manifest.counts
-    reasons = [f"{n:,} {name.removeprefix(_WHY)}" for name, n in counts.items() if name.startswith(_WHY)]
-    set_aside = f"{counts['quarantined']:,} set aside" + (f" ({', '.join(reasons)})" if reasons else "")
+    set_aside = f"{counts['quarantined']:,} set aside"
+    if reasons := prepare.reasons(counts):
+        set_aside += f" ({reasons})"
     counted = edges.load(classes).counts
     shares = counted / counted.sum(axis=1, keepdims=True)
     balance = f"each has {shares.min():.3%} to {shares.max():.3%} of a channel, where equal counts are"
@@ -45,9 +43,9 @@ def data(prepared: Output, classes: Output) -> str:
         "",
     ]
     rows = prepare.quarantined(prepared)
-    lines += map(_set_aside, rows[:_NAMED])
-    if len(rows) > _NAMED:
-        lines.append(f"- and {len(rows) - _NAMED:,} more in `{prepared.path / prepare.QUARANTINE}`")
+    lines += map(_set_aside, rows[: prepare.NAMED])
+    if len(rows) > prepare.NAMED:
+        lines.append(f"- and {len(rows) - prepare.NAMED:,} more in `{prepared.path / prepare.QUARANTINE}`")
     return "\n".join(lines)
 
 
