@@ -36,6 +36,7 @@ CLASSES = "classes.json"
 FILES = (DESCRIPTION, AUTOENCODER, CLASSIFIER, CLASSES)
 
 RELEASED = Path(__file__).parent / "released" / "y"  # comes with ced, for every quality factor (docs/model-card.md)
+GOOD = 70  # quality factors above are better left alone by what comes with ced (docs/model-card.md)
 _FOR_QUALITY = ((12, "-q10"), (24, "-q20"))  # and those for one alone, with the highest that they are used for
 
 TILE_PIXELS = 1 << 21  # larger images are restored in bands of about this many pixels
@@ -116,9 +117,7 @@ class Restorer:
     def restore_bytes(self, data: bytes) -> bytes:
         """Image file in, restored PNG out, upright and with its colour profile. Raises Rejected."""
         image = open_image(data)
-        stream = io.BytesIO()
-        self.restore_image(image).save(stream, "PNG", icc_profile=image.info.get("icc_profile"))
-        return stream.getvalue()
+        return _png(self.restore_image(image), image.info.get("icc_profile"))
 
     def _band(self, planes: np.ndarray, top: int, bottom: int) -> np.ndarray:
         margin = self._margin()
@@ -163,6 +162,12 @@ def released(quality: int | None, in_colour: bool) -> Path:
     return RELEASED.with_name(("rgb" if in_colour else "y") + only)
 
 
+def decoded_bytes(data: bytes) -> bytes:
+    """Image file in, the same picture as a PNG, upright and with its colour profile. Raises Rejected."""
+    image = open_image(data)
+    return _png(image, image.info.get("icc_profile"))
+
+
 def files(method: str, autoencoder: bytes, classifier: bytes = b"", classes: str = "") -> dict[str, bytes]:
     """The files of a restorer's folder, by name; `autoencoder` holds the weights of the network that restores."""
     described = {"format": FORMAT, "version": VERSION, "method": method}
@@ -176,6 +181,12 @@ def open_image(data: bytes) -> Image.Image:
     """Decode an image file, upright; gray stays gray. Raises Rejected."""
     image = images.open_upright(data, images.MAX_PIXELS)
     return image if image.mode == "L" else images.to_rgb(image)
+
+
+def _png(image: Image.Image, profile: bytes | None) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, "PNG", icc_profile=profile)
+    return stream.getvalue()
 
 
 def _description(path: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ced import settings
 from ced.adapters import photographs
 from ced.adapters.storage import write_bytes
+from ced.config import RELEASED
 from ced.core import images, jpeg
 from ced.core.images import Rejected
 from ced.errors import ConfigError, InputError, OutputError
@@ -24,39 +25,58 @@ def restore(arguments: argparse.Namespace) -> None:
     """Restore each image; what cannot be read is named and left out, and then the exit code is 2."""
     temperature = _temperature(arguments.read_off)
     work = _plan(arguments.inputs, Path(arguments.out))
-    restorers = _Restorers(_model(arguments), temperature, arguments.self_ensemble)
+    whole = arguments.model == RELEASED
+    restorers = _Restorers(None if whole else _model(arguments), temperature, arguments.self_ensemble, whole)
     given = restorers.load(restorers.folder) if restorers.folder else None
     if temperature and given and given.classifier is None:
         raise ConfigError(
             f"--read-off {arguments.read_off}: {given.method} has no classifier to read off; leave it out"
         )
+    from ced.restore import GOOD, decoded_bytes  # and with it torch, once what was asked for is found right
+
     progress = Progress("restore", len(work), "images")
-    failed = 0
+    failed = kept = 0
     for source, target in work:
         try:
             data = photographs.read(source)
-            write_bytes(target, restorers.of(data).restore_bytes(data))
+            restorer = restorers.of(data)
+            write_bytes(target, restorer.restore_bytes(data) if restorer else decoded_bytes(data))
+            kept += restorer is None
         except Rejected as error:
             failed += 1
             logger.warning("%s: %s (%s); left out", source.name, error.message, error.reason)
         progress.advance()
-    logger.info("restored %d of %d images to %s", len(work) - failed, len(work), arguments.out)
+    logger.info("restored %d of %d images to %s", len(work) - failed - kept, len(work), arguments.out)
+    if kept:
+        logger.info(
+            "%d are good as they are (quality factor above %d): written unchanged; --model released restores them too",
+            kept,
+            GOOD,
+        )
     if failed:
         raise InputError(f"{failed} of {len(work)} images could not be restored; see the lines above")
 
 
 class _Restorers:
-    """One restorer for all images or, without a `folder`, those that come with ced: by quality factor and colour."""
+    """One restorer for all images or, without a `folder`, those that come with ced: by quality factor and colour.
 
-    def __init__(self, folder: Path | None, temperature: float, self_ensemble: bool):
-        self.folder, self._temperature, self._self_ensemble = folder, temperature, self_ensemble
+    `whole`: also for images that are good as they are.
+    """
+
+    def __init__(self, folder: Path | None, temperature: float, self_ensemble: bool, whole: bool):
+        self.folder, self._temperature, self._self_ensemble, self._whole = folder, temperature, self_ensemble, whole
         self._loaded: dict[Path, Restorer] = {}
 
-    def of(self, data: bytes) -> "Restorer":
-        """The restorer for an image file."""
-        from ced.restore import released
+    def of(self, data: bytes) -> "Restorer | None":
+        """The restorer for an image file; None where those that come with ced would make it worse."""
+        from ced.restore import GOOD, released
 
-        return self.load(self.folder or released(jpeg.quality_of(data), images.in_colour(data)))
+        if self.folder:
+            return self.load(self.folder)
+        quality = jpeg.quality_of(data)
+        if quality is not None and quality > GOOD and not self._whole:
+            return None
+        return self.load(released(quality, images.in_colour(data)))
 
     def load(self, folder: Path) -> "Restorer":
         """The restorer in a folder, loaded once. Raises FormatError."""

@@ -10,7 +10,10 @@ def restore(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("inputs", nargs="+", metavar="IN", help="image files, or folders of them")
     parser.add_argument("-o", "--out", required=True, metavar="OUT", help="a PNG file, or a folder for many")
     parser.add_argument(
-        "--model", metavar="MODEL", help="a restorer's folder or an MLflow URI; default: the one that comes with ced"
+        "--model",
+        metavar="MODEL",
+        help="a restorer's folder, an MLflow URI, or released: what comes with ced, for "
+        "good images too; default: what comes with ced, for JPEGs of quality factor 70 or less",
     )
     parser.add_argument("--store", metavar="DIR", help="restore with the champion of this store")
     parser.add_argument(

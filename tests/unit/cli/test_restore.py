@@ -211,6 +211,26 @@ def test_the_released_one_is_chosen_by_the_images_own_quality_factor_and_colour(
         assert single.read_bytes() == (tmp_path / "out" / name).with_suffix(".png").read_bytes()
 
 
+def test_good_images_stay_as_they_are(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What comes with ced makes them worse; whoever names a model has it for all."""
+    (tmp_path / "in").mkdir()
+    for quality in (restore.GOOD, restore.GOOD + 1, 95):
+        Image.fromarray(data.coffee()[:64, :96]).save(tmp_path / "in" / f"{quality}.jpg", quality=quality)
+    assert run(tmp_path / "in", "-o", tmp_path / "out") == 0
+    assert run(tmp_path / "in", "-o", tmp_path / "all", "--model", "released") == 0
+    for path in (tmp_path / "in").iterdir():
+        with Image.open(path) as before, Image.open(tmp_path / "out" / f"{path.stem}.png") as after:
+            assert np.array_equal(before, after) == (int(path.stem) > restore.GOOD)
+        with Image.open(path) as before, Image.open(tmp_path / "all" / f"{path.stem}.png") as after:
+            assert not np.array_equal(before, after)
+    (tmp_path / "in" / "torn.jpg").write_bytes((tmp_path / "in" / "95.jpg").read_bytes()[:-1000])
+    assert run(tmp_path / "in", "-o", tmp_path / "again") == 2
+    assert "restored 1 of 4 images" in caplog.text, "what cannot be decoded is not counted among the good ones"
+    told = [record.message for record in caplog.records if record.message.startswith(("restored", "2 are"))]
+    assert len(told) == 5 and told[0].startswith("restored 1 of 3") and told[2].startswith("restored 3 of 3")
+    assert told[1].startswith("2 are good as they are (quality factor above 70): written unchanged; --model released")
+
+
 def test_a_store_that_is_not_there_is_named(cat: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(cat, "-o", tmp_path / "cat.png", "--store", tmp_path / "gone") == 2
     assert f"{tmp_path / 'gone'}: no such store" in capsys.readouterr().err
