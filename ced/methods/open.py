@@ -145,10 +145,15 @@ def _check_qualities(name: str, folder: Path, qualities: tuple[int, ...]) -> Non
 
 
 def _command(asked: Spec, config: Wanted) -> Prepared:
-    program = command.program(command.words(asked.name, asked.target)) or Path()
-    status = program.stat()
-    content = fingerprint(asked.target, str(program), status.st_size, status.st_mtime_ns)
+    words = command.words(asked.name, asked.target)
+    stamps = {str(path): _stamp(path) for path in (command.program(words), *command.files(words)) if path}
+    content = fingerprint(asked.target, stamps)
     return Prepared(asked.name, spec.COMMAND, asked.target, content, str(Path.cwd()), config.timeout)
+
+
+def _stamp(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
 
 
 def _model(asked: Spec, config: Wanted, store: Path) -> Prepared:

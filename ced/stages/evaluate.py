@@ -168,4 +168,4 @@ def _tell(output: Output) -> None:
         rows = pq.read_table(output.path / QUARANTINE).to_pylist()
         told = tell.first(rows, "source", QUARANTINE)
         logger.warning("evaluate: %d test images set aside: %s", len(rows), told)
-    tell.failures("evaluate", per_image(output), FILE)
+    tell.failures("evaluate", per_image(output), output.path / FILE)

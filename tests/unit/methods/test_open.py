@@ -137,6 +137,21 @@ def test_a_command_changes_with_its_program(tmp_path: Path) -> None:
     assert prepare(asked, TWO, tmp_path).content != before
 
 
+def test_a_command_changes_with_the_files_that_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script that somebody else's program runs, and its weights: measured again where one was edited."""
+    monkeypatch.chdir(tmp_path)
+    asked = parse("mine=command:sh 'my restore.sh' --weights=best.pt --mode=x/y {input} {output}")
+    contents = [prepare(asked, TWO, tmp_path).content]
+    for name, text in (("my restore.sh", "cp $1 $2"), ("best.pt", "1"), ("my restore.sh", "cp -p $1 $2")):
+        Path(name).write_text(text)
+        contents.append(prepare(asked, TWO, tmp_path).content)
+    Path("another").write_text("no part of it")
+    assert prepare(asked, TWO, tmp_path).content == contents[-1]
+    assert len(set(contents)) == 4
+    long = parse(f"mine=command:sh -c '{'x' * 5000}' {{input}} {{output}}")
+    assert prepare(long, TWO, tmp_path).content, "no name of a file is as long"
+
+
 def test_jpeg_needs_nothing(tmp_path: Path, gray: Damaged) -> None:
     prepared = prepare(parse("jpeg"), TWO, tmp_path)
     assert prepared.content == ""

@@ -75,9 +75,10 @@ def test_failures_are_told_by_method_and_not_without_end(tmp_path: Path, caplog:
     ]
     write_table(tmp_path / evaluate.FILE, pa.Table.from_pylist(rows, schema.PER_IMAGE))
     evaluate._tell(output(tmp_path))
-    (line,) = caplog.messages
-    assert line.startswith("evaluate: slow failed 8 times: i0 (timeout: latelate")
+    line, cure = caplog.messages
+    assert line.startswith("evaluate: slow failed 8 of 8 times: i0 (timeout: latelate")
     assert line.endswith("; and 5 more in per_image.parquet") and len(line) < 600
+    assert cure == f"evaluate: the same command tries these again once {tmp_path} is removed"
 
 
 def test_pictures_are_read_back_and_a_missing_one_is_none(tmp_path: Path) -> None:
