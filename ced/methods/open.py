@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,6 +62,13 @@ def restorer(name: str, folder: Path, colours: tuple[str, ...], content: str = "
     return _opened(
         Prepared(name, spec.RESTORER, str(folder.resolve()), content or digest(folder)), str(folder), colours
     )
+
+
+def check_apart(methods: Iterable[Prepared], names: Sequence[str], config: Wanted) -> None:
+    """Find out whether a folder of restored images has a file for each of the originals. Raises InputError."""
+    for method in map(open_method, (one for one in methods if one.kind == spec.FOLDER)):
+        if isinstance(method, Folder):
+            method.check_apart(names, config.colours, config.qualities)
 
 
 def _opened(found: Prepared, where: str, colours: tuple[str, ...]) -> Prepared:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ced import schema
-from ced.adapters.storage import Making, Manifest, Output, write_table
+from ced.adapters.storage import Making, Manifest, Output, Store, write_table
 from ced.config import Config, EvaluateConfig, PrepareConfig
 from ced.errors import ConfigError, InputError
 from ced.stages import evaluate
@@ -47,6 +47,17 @@ def test_mistakes_are_found_before_training(tmp_path: Path) -> None:
     elsewhere = EvaluateConfig(methods=("jpeg", "ced-gt=models/mine"))
     with pytest.raises(ConfigError, match="publish.method ced-gt is not evaluated"):
         evaluate.check(dataclasses.replace(only_ed, evaluate=elsewhere))
+
+
+def test_one_restored_file_for_two_originals_is_refused_before_any_work(tmp_path: Path) -> None:
+    plane = np.full((16, 16), 9, np.uint8)
+    for name in ("set/a/1.png", "set/b/1.png", "restored/1.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(plane).save(tmp_path / name)
+    config = EvaluateConfig(methods=(f"mine=folder:{tmp_path / 'restored'}",))
+    with pytest.raises(InputError, match="would stand for set/a/1.png and for set/b/1.png"):
+        evaluate.run(config, str(tmp_path / "set"), {}, Store(tmp_path / "store"))
+    assert not (tmp_path / "store" / "evaluate").exists()
 
 
 def test_counts_are_those_of_what_was_written(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import pytest
 
 from ced.stages import tell
 
-
 FILE = Path("store/evaluate/1/per_image.parquet")
 
 
