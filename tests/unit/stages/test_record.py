@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ced.adapters import mlflow_tracking
-from ced.adapters.storage import Making, Store, make
+from ced.adapters.storage import Making, Manifest, Store, make
 from ced.errors import ServiceError
 from ced.stages import record
 
@@ -33,3 +33,14 @@ def test_a_server_that_does_not_answer_is_one_line_and_nothing_is_taken_for_told
         record.run(output, output, {}, store, "http://me:secret@127.0.0.1:9", "ced")
     assert "\n" not in str(caught.value) and "secret" not in str(caught.value)
     assert not list(tmp_path.glob("record/*/manifest.json"))
+
+
+def test_names_are_such_as_mlflow_takes() -> None:
+    """A method may have a plus sign in its name, MLflow none; each name stays one."""
+    manifest = Manifest(
+        "evaluate", "f", {}, {"images": "i", "a_b+c.d-e": "m", "\N{LATIN SMALL LETTER E WITH ACUTE}": "e"}, {}, {}
+    )
+    told = record.tags(manifest)
+    assert told["ced.evaluate"] == "f" and told["ced.evaluate.content"] == manifest.content
+    assert (told["ced.images.content"], told["ced.a_b_c.d-e.content"], told["ced._.content"]) == ("i", "m", "e")
+    assert record.named("a+b/q10/psnr") == "a_b/q10/psnr"
