@@ -9,14 +9,15 @@ from pathlib import Path
 from ced.config import METHODS, RELEASED, Config, override, unknown
 from ced.errors import ConfigError
 from ced.methods.spec import TRAINED, parse, split
+from ced.stages import deliver, record, report
 from ced.stages import evaluate as evaluation
-from ced.stages import record, report
 from ced.stages.session import session
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Test images to the table and the report."""
     config = configuration(arguments)
+    deliver.check(arguments.report)
     with session(arguments.store, arguments.ray_address) as running:
         evaluated = evaluation.run(config.evaluate, arguments.images, {}, running.store, config.cluster.data_workers)
         reported = report.run(config, evaluated, {}, running.store)
@@ -26,7 +27,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         rows = report.rows_of(evaluated)
         print(table.terminal(rows, columns, styled=sys.stdout.isatty()))
         if arguments.report:
-            report.copy(reported, Path(arguments.report))
+            deliver.deliver(reported, Path(arguments.report))
         print(f"report: {Path(arguments.report or reported.path, report.PAGE).resolve()}", flush=True)
         figures, experiment = report.figures_of(rows), config.publish.experiment
         recorded = record.run(evaluated, reported, figures, running.store, running.tracking_uri, experiment)

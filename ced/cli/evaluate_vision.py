@@ -8,8 +8,8 @@ from ced.config import Config, VisionConfig, override
 from ced.errors import ConfigError
 from ced.methods import split
 from ced.report import table3
+from ced.stages import deliver, record, report_vision
 from ced.stages import evaluate_vision as evaluation
-from ced.stages import record, report, report_vision
 from ced.stages.evaluate_vision import Sources
 from ced.stages.session import session
 from ced.stages.vision_methods import JPEG, ORIGINAL
@@ -28,11 +28,12 @@ def evaluate_vision(arguments: argparse.Namespace) -> None:
         timeout=overridden.evaluate.timeout,
     )
     sources = Sources(arguments.voc, arguments.split or "", arguments.detector, arguments.segmenter)
+    deliver.check(arguments.report)
     with session(arguments.store, arguments.ray_address) as running:
         evaluated = evaluation.run(config, sources, running.store, overridden.cluster.data_workers)
         reported = report_vision.run(sources, evaluated, running.store)
         if arguments.report:
-            report.copy(reported, Path(arguments.report))
+            deliver.deliver(reported, Path(arguments.report))
         rows = report_vision.rows_of(evaluated)
         print(table3.terminal(rows, report_vision.models(sources)))
         print(f"report:    {Path(arguments.report or reported.path, report_vision.PAGE).resolve()}")

@@ -11,7 +11,7 @@ from typing import Any
 
 from ced import settings
 from ced.recipes import configure
-from ced.stages import evaluate
+from ced.stages import deliver, evaluate
 from ced.stages.session import check, open_store
 
 
@@ -19,6 +19,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Run the pipeline and print its table and where things are."""
     # Mistakes are found before a server is started for them.
     evaluate.check(configure(arguments.recipe, arguments.images, arguments.test_images, arguments.settings))
+    deliver.check(arguments.report)
     opened = open_store(arguments.store)
     check(opened, arguments.ray_address)
     store = opened.root

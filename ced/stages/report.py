@@ -109,9 +109,3 @@ def versions(*others: str) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def copy(reported: Output, folder: Path) -> None:
-    """Copy a finished report into a folder of the user's. Raises OutputError."""
-    for name in reported.manifest.parts:
-        write_bytes(folder / name, (reported.path / name).read_bytes())
