@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from ced.cli import heeded
 from ced.cli.evaluate import placed
 from ced.config import Config, VisionConfig, override
 from ced.errors import ConfigError
@@ -14,10 +15,13 @@ from ced.stages.evaluate_vision import Sources
 from ced.stages.session import session
 from ced.stages.vision_methods import JPEG, ORIGINAL
 
+_HEEDED = ("evaluate.timeout", "publish.experiment", "cluster.data_workers")
+
 
 def evaluate_vision(arguments: argparse.Namespace) -> None:
     """Labelled images to mAP, mIoU and the table."""
     overridden = override(Config(), arguments.settings)
+    heeded.check(arguments.settings, _HEEDED, {})
     config = VisionConfig(
         methods=methods(arguments.methods or [f"{ORIGINAL},{JPEG}"], arguments.models),
         qualities=tuple(arguments.quality or (10,)),
@@ -47,6 +51,7 @@ def evaluate_vision(arguments: argparse.Namespace) -> None:
 def methods(texts: list[str], models: str | None) -> tuple[str, ...]:
     """The methods of all `--methods`, as for `ced evaluate`, and the original. Raises ConfigError."""
     items = [item for text in texts for item in split(text)]
+    heeded.models(models, [item for item in items if item != ORIGINAL])
     found = tuple(item if item == ORIGINAL else placed(item, models) for item in items)
     names = [item.partition("=")[0].strip() for item in found]
     for name in names:

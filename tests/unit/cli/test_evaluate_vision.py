@@ -51,6 +51,8 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, *arguments: str, **o
         (("--pictures", "-1"), "--pictures = -1: use 0 or more"),
         (("--methods", "ed"), "--methods ed: say where it is"),
         (("--methods", ","), "--methods = (): name some, each once"),
+        (("--set", "evaluate.colour=y"), "--set evaluate.colour: does not count here, where cluster.data_workers"),
+        (("--models", "out"), "--models out: no trained method is asked for"),
         ((), "gone: no such folder; name a VOC folder with --voc"),
     ],
 )

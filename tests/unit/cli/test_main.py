@@ -75,6 +75,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["evaluate", "--images", "x", "--methods", "jpg"], "did you mean 'jpeg'?"),
         (["evaluate", "--images", "x", "--methods", "ed"], "as ed=DIR or with --models DIR"),
         (["evaluate", "--images", "x", "--quality", "0"], "use 1 to 100"),
+        (["evaluate", "--images", "x", "--colour", "rbg"], "unknown colour 'rbg'; did you mean 'rgb'?"),
     ],
 )
 def test_mistakes_in_arguments(arguments: list[str], clause: str, capsys: pytest.CaptureFixture[str]) -> None:
