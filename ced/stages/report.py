@@ -21,7 +21,7 @@ from ced.stages import evaluate, means, pool, provenance, shown
 
 RESULTS, PAGE, TABLE = "results.json", "report.html", "table"
 STRIPS, FIGURES = "strips", "figures"  # folders
-_FORM = 2  # of what is made; another number makes it again
+_FORM = 3  # of what is made; another number makes it again
 _FIGURES = ("psnr", "psnr_b", "ssim", "bef_mse_bound", "bef_mse", "ssim_gaussian", "w1", "energy", "lpips")
 _PACKAGES = ("torch", "ray", "prefect", "mlflow", "pyarrow", "numpy", "pillow")
 
