@@ -109,9 +109,8 @@ def _table(found: tuple[Group, ...], styled: bool, with_paper: bool) -> "Table":
     for column in COLUMNS:
         table.add_column(column.heading, justify="right", no_wrap=True, min_width=14 if with_paper else 6)
     for group in found:
-        name = group.dataset if group.colour == "y" else f"{group.dataset} ({colour_name(group.colour)})"
         for number, row in enumerate(group.rows):
-            head = (name, str(group.quality)) if number == 0 else ("", "")
+            head = (_test_set(group), str(group.quality)) if number == 0 else ("", "")
             images = images_of(row) if number == 0 or images_of(row) != images_of(group.rows[0]) else ""
             figures = [_styled_figure(group, row, column, styled, with_paper) for column in COLUMNS]
             table.add_row(*map(_plain, (*head, images, display_name(row.method))), *figures)
@@ -142,12 +141,16 @@ def _more_table(
         table.add_column(heading, justify="right", no_wrap=True, min_width=len(heading))
     for group in found:
         for number, row in enumerate(group.rows):
-            head = (group.dataset, str(group.quality)) if number == 0 else ("", "")
+            head = (_test_set(group), str(group.quality)) if number == 0 else ("", "")
             figures = [_styled_figure(group, row, column, styled, False) for column in columns]
             ends = [interval(row, column) for column in shown]
             table.add_row(*map(_plain, (*head, display_name(row.method))), *figures, *ends)
         table.add_section()
     return table
+
+
+def _test_set(group: Group) -> str:
+    return group.dataset if group.colour == "y" else f"{group.dataset} ({colour_name(group.colour)})"
 
 
 def _empty_table() -> "Table":

@@ -27,6 +27,11 @@ def test_columns_stand_in_the_papers_order(rows: tuple[Row, ...]) -> None:
     assert terminal(rows).split()[:9] == ["Test", "set", "QF", "Images", "Method", "BEF/MSE>", "PSNR", "PSNR-B", "SSIM"]
 
 
+def test_both_tables_say_the_colour(rows: tuple[Row, ...]) -> None:
+    text = terminal([replace(row, dataset="set", colour="rgb", w1=0.1) for row in rows[:2]])
+    assert [line.split()[:2] for line in text.splitlines() if " 10 " in line] == [["set", "(RGB)"]] * 2
+
+
 def test_the_best_carry_a_star_in_plain_text(rows: tuple[Row, ...]) -> None:
     text = terminal(rows[:4], 80)
     starred = re.findall(r"\S+\*", text)
