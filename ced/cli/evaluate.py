@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import shutil
 import sys
 from pathlib import Path
 
@@ -28,9 +27,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
         reported = report.run(config, evaluated, {}, running.store)
         from ced.report import table
 
-        columns = shutil.get_terminal_size().columns
         rows = report.rows_of(evaluated)
-        print(table.terminal(rows, columns, styled=sys.stdout.isatty()))
+        print(table.terminal(rows, table.room(), styled=sys.stdout.isatty()))
         if arguments.report:
             deliver.deliver(reported, Path(arguments.report))
         print(f"report: {Path(arguments.report or reported.path, report.PAGE).resolve()}", flush=True)

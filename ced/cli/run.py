@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import shlex
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,7 +63,7 @@ def _tell(told: dict[str, Any], store: Path, arguments: argparse.Namespace) -> N
     from ced.report import table
     from ced.stages.summary import rows_from
 
-    print(table.terminal(rows_from(told), shutil.get_terminal_size().columns, styled=sys.stdout.isatty()))
+    print(table.terminal(rows_from(told), table.room(), styled=sys.stdout.isatty()))
     page = Path(arguments.report, "report.html").resolve() if arguments.report else Path(told["report"])
     model = told["model"]
     state = f"now @{model['alias']}" if model["promoted"] else f"not @{model['alias']}: {model['reason']}"

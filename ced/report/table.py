@@ -2,6 +2,7 @@
 
 import io
 import math
+import shutil
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Results", "markdown", "parse_results", "results_json", "terminal"]
 
+_EVERYTHING = 150
 _WIDEST = 100  # columns, where no width is given
 _NARROWEST = 72  # below that a figure would be cut
 _NOTES = {
@@ -25,6 +27,11 @@ _NOTES = {
 }
 _INTERVALS = ("psnr", "psnr_b", "ssim", "w1", "energy")  # shown in the second table
 _LEVEL = "95 %: bootstrap over the images"
+
+
+def room() -> int:
+    """The columns of the terminal; of a pipe or file as many as everything takes."""
+    return shutil.get_terminal_size((_EVERYTHING, 24)).columns
 
 
 def terminal(rows: Iterable[Row], width: int | None = None, styled: bool = False) -> str:
