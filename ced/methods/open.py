@@ -135,21 +135,26 @@ def _folder(asked: Spec, config: Wanted) -> Prepared:
     tops = {colour: of_colour(folder, colour) for colour in config.colours}
     if len(set(tops.values())) < len(tops):
         raise InputError(f"method {asked.name}: {folder} has no y and rgb; with several colours it needs them")
-    for top in tops.values():
-        _check_qualities(asked.name, top, config.qualities)
-    content = photographs.content(photographs.find((str(folder),)))
+    taken = [place for top in tops.values() for place in _places(asked.name, top, config.qualities)]
+    try:
+        content = photographs.content(photographs.find(tuple(map(str, taken))))
+    except InputError as error:
+        raise InputError(f"method {asked.name}: {error}") from None
     return Prepared(asked.name, spec.FOLDER, str(folder.resolve()), content)
 
 
-def _check_qualities(name: str, folder: Path, qualities: tuple[int, ...]) -> None:
+def _places(name: str, folder: Path, qualities: tuple[int, ...]) -> list[Path]:
+    """The folders that images are taken from. Raises InputError."""
     if not folder.is_dir():
         raise InputError(f"method {name}: {folder}: no such folder; restore images of this colour too")
     if has_qualities(folder):
         missing = [f"q{quality}" for quality in qualities if not (folder / f"q{quality}").is_dir()]
         if missing:
             raise InputError(f"method {name}: {folder} has no {', '.join(missing)}; restore these qualities too")
-    elif len(qualities) > 1:
+        return [folder / f"q{quality}" for quality in qualities]
+    if len(qualities) > 1:
         raise InputError(f"method {name}: {folder} has no q10, q20, ...; with several qualities it needs them")
+    return [folder]
 
 
 def _command(asked: Spec, config: Wanted) -> Prepared:

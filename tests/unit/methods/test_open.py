@@ -86,6 +86,10 @@ def test_a_folder_of_two_colours_needs_both_and_their_qualities(tmp_path: Path, 
     for colour in ("y", "rgb"):
         (tmp_path / "made" / colour / "q20").mkdir()
         Image.fromarray(gray.image).save(tmp_path / "made" / colour / "q20" / "man.png")
+    with pytest.raises(CedError, match="method mine: .*/rgb/q10: no files in it"):
+        prepare(asked, both, tmp_path)
+    for colour in ("y", "rgb"):
+        Image.fromarray(gray.image).save(tmp_path / "made" / colour / "q10" / "man.png")
     assert prepare(asked, both, tmp_path).kind == "folder"
 
 
@@ -117,6 +121,21 @@ def test_a_folder_of_images_changes_with_its_files(tmp_path: Path, gray: Damaged
     assert np.array_equal(checked(open_method(prepared), gray), gray.image)
     Image.fromarray(gray.image[:-1]).save(tmp_path / "q20" / "man.png")
     assert prepare(parse(f"mine=folder:{tmp_path}"), TWO, tmp_path).content != prepared.content
+
+
+def test_linked_folders_of_images_are_looked_into_and_others_left_alone(tmp_path: Path, gray: Damaged) -> None:
+    """What decides is what would be taken: the files behind a link too, but no quality factor that is not asked for."""
+    for place in ("elsewhere", "made/q20", "made/q30"):
+        (tmp_path / place).mkdir(parents=True)
+        Image.fromarray(gray.image).save(tmp_path / place / "man.png")
+    (tmp_path / "made" / "q10").symlink_to(tmp_path / "elsewhere")
+    asked = parse(f"mine=folder:{tmp_path / 'made'}")
+    before = prepare(asked, TWO, tmp_path)
+    assert np.array_equal(checked(open_method(before), gray), gray.image)
+    Image.fromarray(gray.image[:-1]).save(tmp_path / "made" / "q30" / "man.png")
+    assert prepare(asked, TWO, tmp_path).content == before.content
+    Image.fromarray(gray.image[:-1]).save(tmp_path / "elsewhere" / "man.png")
+    assert prepare(asked, TWO, tmp_path).content != before.content
 
 
 def test_a_command(tmp_path: Path, gray: Damaged) -> None:
