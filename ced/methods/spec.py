@@ -29,7 +29,10 @@ def parse(text: str) -> Spec:
     """
     name, given, target = (part.strip() for part in text.partition("="))
     if not re.fullmatch(METHOD_NAME, name) or name == "original":
-        raise ConfigError(f"method {text!r}: name it with letters, digits and . _ + - (original is taken)")
+        how = "with at most 40 letters, digits and . _ + - (original is taken)"
+        if not given or ":" in name:  # a place alone, or a command whose own words have an equals sign
+            raise ConfigError(f"method {text!r}: write it as NAME=WHERE, and name it {how}")
+        raise ConfigError(f"method {text!r}: name it {how}")
     if not given:
         return Spec(name, name if name in (JPEG, RELEASED) else TRAINED)
     if name == JPEG:

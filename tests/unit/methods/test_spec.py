@@ -27,9 +27,14 @@ def test_what_a_text_means(text: str, spec: Spec) -> None:
 @pytest.mark.parametrize(
     ("text", "clause"),
     [
-        ("", "name it with letters"),
-        ("=DIR", "name it with letters"),
-        ("a/b=DIR", "name it with letters"),
+        ("", "name it with at most 40 letters"),
+        ("=DIR", "'=DIR': name it with"),
+        ("a/b=DIR", "'a/b=DIR': name it with"),
+        (f"{'a' * 41}=DIR", "at most 40 letters"),
+        ("models:/ced@champion", "'models:/ced@champion': write it as NAME=WHERE"),
+        ("folder:DIR", "write it as NAME=WHERE"),
+        ("./DIR", "write it as NAME=WHERE"),
+        ("command:run --quality=5 {input} {output}", "write it as NAME=WHERE"),
         ("original=DIR", "original is taken"),
         ("jpeg=DIR", "the damaged image itself"),
         ("released=DIR", "comes with ced"),
