@@ -53,7 +53,7 @@ def methods(texts: list[str], models: str | None) -> tuple[str, ...]:
     items = [item for text in texts for item in split(text)]
     heeded.models(models, [item for item in items if item != ORIGINAL])
     found = tuple(item if item == ORIGINAL else placed(item, models) for item in items)
-    names = [item.partition("=")[0].strip() for item in found]
+    names = [item.partition("=")[0].strip().lower() for item in found]
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"--methods: {name} is named twice")

@@ -75,3 +75,5 @@ def test_mistakes_name_the_cure(texts: list[str], clause: str) -> None:
 def test_a_method_is_named_once() -> None:
     with pytest.raises(ConfigError, match="named twice"):
         configured("--methods", "a=x", "--methods", "a=y")
+    with pytest.raises(ConfigError, match="named twice"):
+        configured("--methods", "ced-gt=x,CED-GT=y")  # one row and the other would be called the same

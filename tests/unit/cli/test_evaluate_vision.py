@@ -23,6 +23,7 @@ def test_methods_are_names_and_folders() -> None:
         ("ed", "--methods ed: say where it is, as ed=DIR or with --models DIR"),
         ("ed=", "method 'ed=': nothing behind '='; say where it is"),
         ("jpeg,jpeg", "--methods: jpeg is named twice"),
+        ("ed=a,ED=b", "--methods: ed is named twice"),
         ("jpeg=folder", "method 'jpeg=folder': jpeg is the damaged image itself"),
         ("original=folder", "original is taken"),
         ("mine", "--methods: unknown method 'mine'"),
