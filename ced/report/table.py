@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Results", "markdown", "parse_results", "results_json", "terminal"]
 
-_EVERYTHING = 150
+_EVERYTHING = 250
 _WIDEST = 100  # columns, where no width is given
 _NARROWEST = 72  # below that a figure would be cut
 _NOTES = {
