@@ -32,6 +32,12 @@ def _require(holds: bool, setting: str, value: object, cure: str) -> None:
         raise ConfigError(f"{setting} = {value!r}: {cure}")
 
 
+def _apart(names: Iterable[object]) -> bool:
+    """Whether each is there once. Capitals make no other name: tables write jpeg as JPEG."""
+    lower = [str(name).lower() for name in names]
+    return len(set(lower)) == len(lower)
+
+
 @dataclass(frozen=True)
 class PrepareConfig:
     """Photographs -> restoration examples (section 4.1)."""
@@ -177,7 +183,7 @@ class EvaluateConfig:
             _require(
                 bool(re.fullmatch(METHOD_NAME, name)), "evaluate.methods", method, "name it with letters and digits"
             )
-        _require(len(set(self.names)) == len(self.names), "evaluate.methods", self.methods, "a method is named twice")
+        _require(_apart(self.names), "evaluate.methods", self.methods, "a method is named twice")
         _require(len(self.methods) > 0, "evaluate.methods", self.methods, "name at least one")
         _require(len(self.qualities) > 0, "evaluate.qualities", self.qualities, "name at least one")
         for quality in self.qualities:
@@ -247,7 +253,7 @@ class VisionConfig:
 
     def __post_init__(self) -> None:
         for name, values in (("methods", self.names), ("quality", self.qualities), ("colour", self.colours)):
-            _require(bool(values) and len(set(values)) == len(values), f"--{name}", values, "name some, each once")
+            _require(bool(values) and _apart(values), f"--{name}", values, "name some, each once")
         for quality in self.qualities:
             _require(1 <= quality <= 100, "--quality", quality, "use 1 to 100")
         for colour in self.colours:

@@ -18,7 +18,7 @@ from prefect.cache_policies import NO_CACHE
 
 from ced.config import Config
 from ced.recipes import configure
-from ced.stages import edges, evaluate, label, live, prepare, publish, restorers, summary, train
+from ced.stages import deliver, edges, evaluate, label, live, prepare, publish, restorers, summary, train
 from ced.stages import report as reporting
 from ced.stages.session import Output, Session, session
 
@@ -54,13 +54,14 @@ def pipeline(
     Returns plain JSON values: the rows of the table, and where the report and the registered model are.
     """
     config = configure(recipe, images, test_images, settings)
+    deliver.check(report)
     with session(store, ray_address) as running:
         made = make_all(config, running)
         published = publish_task(config, made, running.store, running.tracking_uri)
     told = summary.of(config, made, published)
     create_markdown_artifact(summary.markdown(told), key="results", description=f"Results of {recipe}")
     if report:
-        reporting.copy(made.reported, Path(report))
+        deliver.deliver(made.reported, Path(report))
     return told
 
 

@@ -28,7 +28,7 @@ _PARENT = "mlflow.parentRunId"
 _METRICS, _PARAMS = 1000, 100  # the most of one request
 _PARAM_LENGTH = 6000
 _NOT_METRICS = ("step", "steps", "time")
-_REFUSED = re.compile(r"[^\w./: -]")  # by MLflow, in the names of metrics, parameters and tags
+_REFUSED = re.compile(r"[^\w./: -]", re.ASCII)  # by MLflow, in the names of metrics, parameters and tags
 _WHOLE = "loss"  # the metric that every report has
 
 

@@ -2,31 +2,35 @@
 
 import argparse
 import dataclasses
-import shutil
 import sys
 from pathlib import Path
 
-from ced.config import METHODS, RELEASED, Config, override, unknown
+from ced.cli import heeded
+from ced.config import METHODS, RELEASED, Config, EvaluateConfig, override, unknown
 from ced.errors import ConfigError
 from ced.methods.spec import JPEG, SELF_ENSEMBLE, TRAINED, parse, split
+from ced.stages import deliver, record, report
 from ced.stages import evaluate as evaluation
-from ced.stages import record, report
 from ced.stages.session import session
+
+_ALONE = EvaluateConfig(methods=("jpeg",))  # what is measured where nothing is named: nothing is trained for it
+_OPTIONS = {"methods": "methods", "qualities": "quality", "colour": "colour", "name": "name", "lpips": "lpips"}
+_HEEDED = ("evaluate.*", "figures.*", "publish.experiment", "cluster.data_workers")
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Test images to the table and the report."""
     config = configuration(arguments)
+    deliver.check(arguments.report)
     with session(arguments.store, arguments.ray_address) as running:
         evaluated = evaluation.run(config.evaluate, arguments.images, {}, running.store, config.cluster.data_workers)
         reported = report.run(config, evaluated, {}, running.store)
         from ced.report import table
 
-        columns = shutil.get_terminal_size().columns
         rows = report.rows_of(evaluated)
-        print(table.terminal(rows, columns, styled=sys.stdout.isatty()))
+        print(table.terminal(rows, table.room(), styled=sys.stdout.isatty()))
         if arguments.report:
-            report.copy(reported, Path(arguments.report))
+            deliver.deliver(reported, Path(arguments.report))
         print(f"report: {Path(arguments.report or reported.path, report.PAGE).resolve()}", flush=True)
         figures, experiment = report.figures_of(rows), config.publish.experiment
         recorded = record.run(evaluated, reported, figures, running.store, running.tracking_uri, experiment)
@@ -35,21 +39,22 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 def configuration(arguments: argparse.Namespace) -> Config:
     """What is evaluated, and how. Raises ConfigError."""
-    config = override(Config(images=(), test_images=arguments.images), arguments.settings)
-    wanted: dict[str, object] = {"methods": methods(arguments.methods or ["jpeg"], arguments.models)}
-    if arguments.quality:
+    config = override(Config(images=(), test_images=arguments.images, evaluate=_ALONE), arguments.settings)
+    given = {name: getattr(arguments, option) for name, option in _OPTIONS.items()}
+    wanted = {name: value for name, value in given.items() if value not in (None, False)}
+    heeded.check(arguments.settings, _HEEDED, {f"evaluate.{name}": f"--{_OPTIONS[name]}" for name in wanted})
+    texts = arguments.methods or list(config.evaluate.methods)
+    wanted["methods"] = methods(texts, arguments.models)
+    if "qualities" in wanted:
         wanted["qualities"] = tuple(dict.fromkeys(arguments.quality))
-    for name in ("colour", "name"):
-        if getattr(arguments, name) is not None:
-            wanted[name] = getattr(arguments, name)
-    if arguments.lpips:
-        wanted["lpips"] = True
-    return dataclasses.replace(config, evaluate=dataclasses.replace(config.evaluate, **wanted))  # type: ignore[arg-type]
+    return dataclasses.replace(config, evaluate=dataclasses.replace(config.evaluate, **wanted))
 
 
 def methods(texts: list[str], models: str | None) -> tuple[str, ...]:
     """The methods of all `--methods`; bare names are looked up in the folder `models`. Raises ConfigError."""
-    return tuple(placed(item, models) for text in texts for item in split(text))
+    items = [item for text in texts for item in split(text)]
+    heeded.models(models, items)
+    return tuple(placed(item, models) for item in items)
 
 
 def placed(text: str, models: str | None) -> str:

@@ -3,21 +3,25 @@
 import argparse
 from pathlib import Path
 
+from ced.cli import heeded
 from ced.cli.evaluate import placed
 from ced.config import Config, VisionConfig, override
 from ced.errors import ConfigError
 from ced.methods import split
 from ced.report import table3
+from ced.stages import deliver, record, report_vision
 from ced.stages import evaluate_vision as evaluation
-from ced.stages import record, report, report_vision
 from ced.stages.evaluate_vision import Sources
 from ced.stages.session import session
 from ced.stages.vision_methods import JPEG, ORIGINAL
+
+_HEEDED = ("evaluate.timeout", "publish.experiment", "cluster.data_workers")
 
 
 def evaluate_vision(arguments: argparse.Namespace) -> None:
     """Labelled images to mAP, mIoU and the table."""
     overridden = override(Config(), arguments.settings)
+    heeded.check(arguments.settings, _HEEDED, {})
     config = VisionConfig(
         methods=methods(arguments.methods or [f"{ORIGINAL},{JPEG}"], arguments.models),
         qualities=tuple(arguments.quality or (10,)),
@@ -28,11 +32,12 @@ def evaluate_vision(arguments: argparse.Namespace) -> None:
         timeout=overridden.evaluate.timeout,
     )
     sources = Sources(arguments.voc, arguments.split or "", arguments.detector, arguments.segmenter)
+    deliver.check(arguments.report)
     with session(arguments.store, arguments.ray_address) as running:
         evaluated = evaluation.run(config, sources, running.store, overridden.cluster.data_workers)
         reported = report_vision.run(sources, evaluated, running.store)
         if arguments.report:
-            report.copy(reported, Path(arguments.report))
+            deliver.deliver(reported, Path(arguments.report))
         rows = report_vision.rows_of(evaluated)
         print(table3.terminal(rows, report_vision.models(sources)))
         print(f"report:    {Path(arguments.report or reported.path, report_vision.PAGE).resolve()}")
@@ -46,8 +51,9 @@ def evaluate_vision(arguments: argparse.Namespace) -> None:
 def methods(texts: list[str], models: str | None) -> tuple[str, ...]:
     """The methods of all `--methods`, as for `ced evaluate`, and the original. Raises ConfigError."""
     items = [item for text in texts for item in split(text)]
+    heeded.models(models, [item for item in items if item != ORIGINAL])
     found = tuple(item if item == ORIGINAL else placed(item, models) for item in items)
-    names = [item.partition("=")[0].strip() for item in found]
+    names = [item.partition("=")[0].strip().lower() for item in found]
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"--methods: {name} is named twice")

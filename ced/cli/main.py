@@ -1,11 +1,13 @@
 """The command `ced`: what goes wrong is one line and an exit code."""
 
 import importlib
+import io
 import logging
 import signal
 import sys
 import threading
 from collections.abc import Sequence
+from typing import TextIO
 
 from ced import settings
 from ced.cli.arguments import COMMANDS, parser
@@ -16,6 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command. Returns the exit code: 0, 2 for a mistake of the user's, 130 where stopped."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _stop)
+    _forgive(sys.stdout)
     settings.quiet()
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("ced").setLevel(logging.INFO)
@@ -33,6 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 0
     return 0
+
+
+def _forgive(stream: TextIO) -> None:
+    """What an output's encoding has no letter for (rules of tables, names of images) is a question mark, no failure."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")
 
 
 def _stop(number: int, frame: object) -> None:

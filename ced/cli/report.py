@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ced import settings
 from ced.config import FiguresConfig
-from ced.stages import redraw
+from ced.stages import deliver, redraw
 from ced.stages import report as reporting
 from ced.stages.session import open_store
 
@@ -17,11 +17,12 @@ def report(arguments: argparse.Namespace) -> None:
         crop=(arguments.crop or "").replace(" ", ""),
         channels=_items(arguments.channels) or FiguresConfig.channels,
     )
+    deliver.check(arguments.out)
     folder = Path(arguments.folder or arguments.store or settings.load().store)
     evaluation = redraw.find(folder)
     reported = redraw.redraw(evaluation, chosen, open_store(arguments.store))
     if arguments.out:
-        reporting.copy(reported, Path(arguments.out))
+        deliver.deliver(reported, Path(arguments.out))
     made = Path(arguments.out or reported.path).resolve()
     print(f"of:      {evaluation.evaluated.path}")
     print(f"report:  {made / reporting.PAGE}")

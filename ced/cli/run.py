@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import shlex
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from ced import settings
 from ced.recipes import configure
-from ced.stages import evaluate
+from ced.stages import deliver, evaluate
 from ced.stages.session import check, open_store
 
 
@@ -19,6 +18,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Run the pipeline and print its table and where things are."""
     # Mistakes are found before a server is started for them.
     evaluate.check(configure(arguments.recipe, arguments.images, arguments.test_images, arguments.settings))
+    deliver.check(arguments.report)
     opened = open_store(arguments.store)
     check(opened, arguments.ray_address)
     store = opened.root
@@ -63,7 +63,7 @@ def _tell(told: dict[str, Any], store: Path, arguments: argparse.Namespace) -> N
     from ced.report import table
     from ced.stages.summary import rows_from
 
-    print(table.terminal(rows_from(told), shutil.get_terminal_size().columns, styled=sys.stdout.isatty()))
+    print(table.terminal(rows_from(told), table.room(), styled=sys.stdout.isatty()))
     page = Path(arguments.report, "report.html").resolve() if arguments.report else Path(told["report"])
     model = told["model"]
     state = f"now @{model['alias']}" if model["promoted"] else f"not @{model['alias']}: {model['reason']}"

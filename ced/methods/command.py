@@ -69,6 +69,20 @@ def program(words: tuple[str, ...]) -> Path | None:
     return Path(found).resolve() if found else None
 
 
+def files(words: tuple[str, ...]) -> list[Path]:
+    """The files that a command line names, alone or behind an equals sign: a script, its weights. Where one of them
+    changes, the method is another one."""
+    named = [Path(text).resolve() for word in words for text in dict.fromkeys((word, word.partition("=")[2])) if text]
+    return [path for path in named if _is_file(path)]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long for a name, say
+        return False
+
+
 def _fill(word: str, filled: dict[str, str]) -> str:
     for place, text in filled.items():
         word = word.replace(place, text)

@@ -1,5 +1,7 @@
 """Images that somebody else restored: a folder of them, and the file that a command has written."""
 
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
@@ -8,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ced.core.images import SUFFIXES, Rejected, open_upright, to_rgb
+from ced.errors import InputError
 from ced.methods.protocol import Damaged, Failed
 
 
@@ -26,16 +29,34 @@ class Folder:
 
     def restore(self, damaged: Damaged) -> np.ndarray:
         """The file's pixels. Raises Failed where there is none, more than one, or one that is no such image."""
-        within = Path(damaged.name.partition("/")[2] or damaged.name)
-        top = of_colour(self.folder, "y" if damaged.image.ndim == 2 else "rgb")
-        top = top / f"q{damaged.quality}" if has_qualities(top) else top
-        for place in dict.fromkeys((within, Path(within.name))):
-            found = _files(top / place)
-            if len(found) > 1:
-                raise Failed("ambiguous", f"{found[0]} and {found[1].name} are both named after {damaged.name}")
-            if found:
-                return pixels(found[0].read_bytes(), damaged, str(found[0]))
-        raise Failed("no file", f"{top / within.with_suffix('')}.* is not there")
+        top = self._top("y" if damaged.image.ndim == 2 else "rgb", damaged.quality)
+        found = _named_after(top, damaged.name)
+        if len(found) > 1:
+            raise Failed("ambiguous", f"{found[0]} and {found[1].name} are both named after {damaged.name}")
+        if not found:
+            raise Failed("no file", f"{top / _within(damaged.name).with_suffix('')}.* is not there")
+        return pixels(found[0].read_bytes(), damaged, str(found[0]))
+
+    def check_apart(self, names: Iterable[str], colours: Iterable[str], qualities: Iterable[int]) -> None:
+        """Find out whether a file here would be taken for the restoration of two originals. Raises InputError."""
+        alike: dict[str, list[str]] = {}
+        for name in names:
+            alike.setdefault(Path(name).stem, []).append(name)
+        suspects = [name for group in alike.values() if len(group) > 1 for name in group]
+        for top in dict.fromkeys(itertools.starmap(self._top, itertools.product(colours, qualities))):
+            owners: dict[Path, str] = {}
+            for name in suspects:
+                for file in _named_after(top, name):
+                    if (owner := owners.setdefault(file, name)) != name:
+                        raise InputError(
+                            f"method {self.name}: {file} would stand for {owner} and for {name}; name what is restored "
+                            "with the folders of the originals, and two of one name and folder differently"
+                        )
+
+    def _top(self, colour: str, quality: int) -> Path:
+        """Where the images of a colour and quality factor are."""
+        top = of_colour(self.folder, colour)
+        return top / f"q{quality}" if has_qualities(top) else top
 
 
 def of_colour(folder: Path, colour: str) -> Path:
@@ -66,6 +87,17 @@ def _gray(image: Image.Image, what: str) -> np.ndarray:
     if (rgb != rgb[..., :1]).any():
         raise Failed("not gray", f"{what}: a colour image, and the JPEG is one plane of luminance; use --colour rgb")
     return np.ascontiguousarray(rgb[..., 0])
+
+
+def _within(name: str) -> Path:
+    """The path of an original within its source."""
+    return Path(name.partition("/")[2] or name)
+
+
+def _named_after(top: Path, name: str) -> list[Path]:
+    """The files below `top` that are named after an original: with its folders, else by its bare name."""
+    within = _within(name)
+    return _files(top / within) or _files(top / within.name)
 
 
 def _files(path: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,6 +74,13 @@ def restorer(name: str, folder: Path, colours: tuple[str, ...], content: str = "
     )
 
 
+def check_apart(methods: Iterable[Prepared], names: Sequence[str], config: Wanted) -> None:
+    """Find out whether a folder of restored images has a file for each of the originals. Raises InputError."""
+    for method in map(open_method, (one for one in methods if one.kind == spec.FOLDER)):
+        if isinstance(method, Folder):
+            method.check_apart(names, config.colours, config.qualities)
+
+
 def _opened(found: Prepared, where: str, colours: tuple[str, ...]) -> Prepared:
     """A method that can be opened, and takes these colours. Raises FormatError, ConfigError."""
     if open_method(found).colour == "rgb" and set(colours) != {"rgb"}:
@@ -138,28 +146,38 @@ def _folder(asked: Spec, config: Wanted) -> Prepared:
     tops = {colour: of_colour(folder, colour) for colour in config.colours}
     if len(set(tops.values())) < len(tops):
         raise InputError(f"method {asked.name}: {folder} has no y and rgb; with several colours it needs them")
-    for top in tops.values():
-        _check_qualities(asked.name, top, config.qualities)
-    content = photographs.content(photographs.find((str(folder),)))
+    taken = [place for top in tops.values() for place in _places(asked.name, top, config.qualities)]
+    try:
+        content = photographs.content(photographs.find(tuple(map(str, taken))))
+    except InputError as error:
+        raise InputError(f"method {asked.name}: {error}") from None
     return Prepared(asked.name, spec.FOLDER, str(folder.resolve()), content)
 
 
-def _check_qualities(name: str, folder: Path, qualities: tuple[int, ...]) -> None:
+def _places(name: str, folder: Path, qualities: tuple[int, ...]) -> list[Path]:
+    """The folders that images are taken from. Raises InputError."""
     if not folder.is_dir():
         raise InputError(f"method {name}: {folder}: no such folder; restore images of this colour too")
     if has_qualities(folder):
         missing = [f"q{quality}" for quality in qualities if not (folder / f"q{quality}").is_dir()]
         if missing:
             raise InputError(f"method {name}: {folder} has no {', '.join(missing)}; restore these qualities too")
-    elif len(qualities) > 1:
+        return [folder / f"q{quality}" for quality in qualities]
+    if len(qualities) > 1:
         raise InputError(f"method {name}: {folder} has no q10, q20, ...; with several qualities it needs them")
+    return [folder]
 
 
 def _command(asked: Spec, config: Wanted) -> Prepared:
-    program = command.program(command.words(asked.name, asked.target)) or Path()
-    status = program.stat()
-    content = fingerprint(asked.target, str(program), status.st_size, status.st_mtime_ns)
+    words = command.words(asked.name, asked.target)
+    stamps = {str(path): _stamp(path) for path in (command.program(words), *command.files(words)) if path}
+    content = fingerprint(asked.target, stamps)
     return Prepared(asked.name, spec.COMMAND, asked.target, content, str(Path.cwd()), config.timeout)
+
+
+def _stamp(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
 
 
 def _model(asked: Spec, config: Wanted, store: Path) -> Prepared:

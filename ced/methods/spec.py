@@ -30,11 +30,14 @@ def parse(text: str) -> Spec:
     A restorer, a model or `released` may be `mine=self-ensemble:...`. Raises ConfigError.
     """
     name, given, target = (part.strip() for part in text.partition("="))
-    if not re.fullmatch(METHOD_NAME, name) or name == "original":
-        raise ConfigError(f"method {text!r}: name it with letters, digits and . _ + - (original is taken)")
+    if not re.fullmatch(METHOD_NAME, name) or name.lower() == "original":
+        how = "with at most 40 letters, digits and . _ + - (original is taken)"
+        if not given or ":" in name:  # a place alone, or a command whose own words have an equals sign
+            raise ConfigError(f"method {text!r}: write it as NAME=WHERE, and name it {how}")
+        raise ConfigError(f"method {text!r}: name it {how}")
     if not given:
         return Spec(name, name if name in (JPEG, RELEASED) else TRAINED)
-    if name == JPEG:
+    if name.lower() == JPEG:
         raise ConfigError(f"method {text!r}: jpeg is the damaged image itself; give yours another name")
     if target.startswith(f"{SELF_ENSEMBLE}:"):
         inner = parse(f"{name}={target.removeprefix(f'{SELF_ENSEMBLE}:')}")

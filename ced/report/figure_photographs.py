@@ -81,7 +81,9 @@ def figure_5(pictures: Sequence[Picture], crop: Box | None = None) -> Figure | N
     if not rows:
         return None
     chosen = "named by the user" if crop else "with the most detail"
-    caption = f"In each photograph the region {chosen}, enlarged pixel by pixel: {_listed(rows[0][1:])}."
+    labels = list(dict.fromkeys(label for picture in pictures for label, _ in picture.versions))
+    qualities = " and ".join(str(quality) for quality in dict.fromkeys(picture.quality for picture in pictures))
+    caption = f"In each photograph the region {chosen}, enlarged pixel by pixel: {_named(labels)}; QF {qualities}."
     return _figure("figure-5", "Figure 5: restored regions side by side", caption, rows, "row")
 
 
@@ -119,7 +121,7 @@ def _figure(name: str, title: str, caption: str, rows: list[list[_Cell]], kind: 
     for row in rows:
         x = _MARGIN
         for cell in row:
-            canvas.words(cell.label, (x, y + _LABEL - 10), _SIZE)
+            canvas.words(cut(cell.label, max(cell.width, _CELL_SHOWN), _SIZE), (x, y + _LABEL - 10), _SIZE)
             canvas.photo(cell.pixels, (x, y + _LABEL), cell.factor)
             if cell.frame:
                 left, top, right, bottom = cell.frame
@@ -153,6 +155,13 @@ def _name(label: str, quality: int) -> str:
     return f"{display_name(label)}, QF {quality}" if label == "jpeg" else display_name(label)
 
 
+def _named(labels: Sequence[str]) -> str:
+    return _and([display_name(label) for label in labels])
+
+
 def _listed(cells: Sequence[_Cell]) -> str:
-    labels = [cell.label for cell in cells]
+    return _and([cell.label for cell in cells])
+
+
+def _and(labels: Sequence[str]) -> str:
     return f"{', '.join(labels[:-1])} and {labels[-1]}"

@@ -24,6 +24,7 @@ _SHOWN = 0.998  # of the original's coefficients: the others lie beyond the axis
 _BINS = 41  # odd: one of them stands around zero
 _ACROSS = 3  # channels side by side
 _CELL, _HEAD = (3.0, 2.4), 0.5  # inches
+_HANDLE, _LETTER, _LINE = 0.72, 0.092, 0.24  # inches: a legend's line and gaps, one of its letters, its next row
 _INLINE = (3.7, 2.4)
 
 
@@ -52,17 +53,32 @@ def figure_6(spectra: Spectra | None, channels: Sequence[str]) -> Figure | None:
         return None
     shown = [_channel(spectra, name) for name in channels]
     names = [(line.slot, line.version) for line in shown[0].lines]
+    drawn = [version for _, version in names]
+    left_out = [display_name(version) for version, _ in spectra.versions if version not in drawn]
     title = "Figure 6: the distribution of frequency coefficients"
     caption = (
         f"{spectra.dataset}, QF {spectra.quality}: orthonormal 8 × 8 DCT of the Laplacian, pooled over the images. "
         "1-1 is the first row and column of the frequency table. Density, on a logarithmic scale, against the "
         "coefficient’s value. The nearer a line is to the original’s, the more of its frequencies are there."
     )
-    inches = _ACROSS * _CELL[0], -(-len(shown) // _ACROSS) * _CELL[1] + _HEAD
+    if left_out:
+        caption += f" Not drawn, since there are no more colours: {', '.join(left_out)}."
+    further = -(-len(drawn) // legend_columns([display_name(version) for version in drawn])) - 1
+    inches = _ACROSS * _CELL[0], -(-len(shown) // _ACROSS) * _CELL[1] + _HEAD + further * _LINE
     png, svg = chart.files(inches, "figure-6", partial(_paint, shown))
     charts = "\n".join(map(_chart, shown))
     body = f'<ul class="legend">{_legend(names)}</ul>\n<div class="charts">\n{charts}\n</div>'
     return Figure("figure-6", title, caption, png, svg, body)
+
+
+def legend_columns(labels: Sequence[str]) -> int:
+    """How many labels stand side by side above the charts: as many as there is room for. They fill one column after the
+    other, each as wide as its widest label."""
+    for columns in range(len(labels), 1, -1):
+        widths = [max(map(len, column)) for column in np.array_split(labels, columns)]
+        if sum(_HANDLE + _LETTER * width for width in widths) <= _ACROSS * _CELL[0] - 0.5:
+            return columns
+    return 1
 
 
 def place(channel: str) -> tuple[int, int]:
@@ -110,7 +126,7 @@ def _paint(channels: Sequence[_Channel], drawing: "Drawing", inks: Inks) -> None
         labels,
         loc="upper left",
         bbox_to_anchor=(0.4 / wide, 1 - 0.12 / high),
-        ncols=len(labels),
+        ncols=legend_columns(labels),
         frameon=False,
         fontsize=10,
         labelcolor=inks.ink,

@@ -120,12 +120,13 @@ class Models(NamedTuple):
     detector: str
     segmenter: str
 
-    def note(self, where: str = "In brackets") -> str:
-        """Who looked, and what stands `where`."""
-        return (
-            f"Detector {self.detector}, segmenter {self.segmenter}. {where}: the paper's Table 3, whose models are "
-            "Faster R-CNN and FCN-8s: compare the differences between methods, not the figures."
+    def note(self, where: str) -> str:
+        """Who looked, and whose figures stand `where`; "" is nowhere."""
+        paper = (
+            f" {where}: the paper's Table 3, whose models are Faster R-CNN and FCN-8s: compare the differences between "
+            "methods, not the figures."
         )
+        return f"Detector {self.detector}, segmenter {self.segmenter}.{paper if where else ''}"
 
 
 @dataclass(frozen=True, eq=False)

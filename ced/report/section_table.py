@@ -26,7 +26,7 @@ def table_section(rows: Iterable[Row]) -> str:
     found = groups(rows)
     if not found:
         return ""
-    with_paper = any(paper.table(group.rows[0]) for group in found)
+    with_paper = any(paper.printed(row) for group in found for row in group.rows)
     more = tuple(column for column in MORE if any(_has(row, column) for group in found for row in group.rows))
     notes = ["In grey: the paper’s own figures, from its Table 2."] * with_paper
     notes += [_FAILED] * any(group.differs for group in found)
@@ -125,7 +125,7 @@ def _other_works(found: Iterable[Group]) -> str:
     # What the paper compares itself with, folded away.
     bodies = []
     for group in found:
-        lines = paper.others(group.rows[0])
+        lines = next(filter(None, map(paper.others, group.rows)), ())  # a method that failed somewhere has none
         if lines:
             title = f"<b>{escape(group.dataset)}</b> <span>QF&nbsp;{group.quality}</span>"
             head = f'<tr class="group"><th colspan="{1 + len(COLUMNS)}" scope="rowgroup">{title}</th></tr>'

@@ -17,7 +17,7 @@ def vision_section(vision: Vision | None) -> str:
         return ""
     table = Table(vision.rows)
     with_paper = any(table.paper(line, column) for line in table for column in table.columns)
-    notes = [*table.notes, vision.models.note("In grey")]
+    notes = [*table.notes, table.note(vision.models, "In grey")]
     parts = [
         f'<p class="lead">{escape(table.title)}: how much a detector and a segmenter still find.</p>',
         _table(table, "results with-paper" if with_paper else "results"),

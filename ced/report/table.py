@@ -2,6 +2,7 @@
 
 import io
 import math
+import shutil
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Results", "markdown", "parse_results", "results_json", "terminal"]
 
+_EVERYTHING = 250
 _WIDEST = 100  # columns, where no width is given
 _NARROWEST = 72  # below that a figure would be cut
 _NOTES = {
@@ -25,6 +27,11 @@ _NOTES = {
 }
 _INTERVALS = ("psnr", "psnr_b", "ssim", "w1", "energy")  # shown in the second table
 _LEVEL = "95 %: bootstrap over the images"
+
+
+def room() -> int:
+    """The columns of the terminal; of a pipe or file as many as everything takes."""
+    return shutil.get_terminal_size((_EVERYTHING, 24)).columns
 
 
 def terminal(rows: Iterable[Row], width: int | None = None, styled: bool = False) -> str:
@@ -109,9 +116,8 @@ def _table(found: tuple[Group, ...], styled: bool, with_paper: bool) -> "Table":
     for column in COLUMNS:
         table.add_column(column.heading, justify="right", no_wrap=True, min_width=14 if with_paper else 6)
     for group in found:
-        name = group.dataset if group.colour == "y" else f"{group.dataset} ({colour_name(group.colour)})"
         for number, row in enumerate(group.rows):
-            head = (name, str(group.quality)) if number == 0 else ("", "")
+            head = (_test_set(group), str(group.quality)) if number == 0 else ("", "")
             images = images_of(row) if number == 0 or images_of(row) != images_of(group.rows[0]) else ""
             figures = [_styled_figure(group, row, column, styled, with_paper) for column in COLUMNS]
             table.add_row(*map(_plain, (*head, images, display_name(row.method))), *figures)
@@ -142,12 +148,16 @@ def _more_table(
         table.add_column(heading, justify="right", no_wrap=True, min_width=len(heading))
     for group in found:
         for number, row in enumerate(group.rows):
-            head = (group.dataset, str(group.quality)) if number == 0 else ("", "")
+            head = (_test_set(group), str(group.quality)) if number == 0 else ("", "")
             figures = [_styled_figure(group, row, column, styled, False) for column in columns]
             ends = [interval(row, column) for column in shown]
             table.add_row(*map(_plain, (*head, display_name(row.method))), *figures, *ends)
         table.add_section()
     return table
+
+
+def _test_set(group: Group) -> str:
+    return group.dataset if group.colour == "y" else f"{group.dataset} ({colour_name(group.colour)})"
 
 
 def _empty_table() -> "Table":

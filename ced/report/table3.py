@@ -18,26 +18,31 @@ Measure = Literal["map", "map_area", "miou"]
 PAPER: dict[str, tuple[float | None, float, float | None, float]] = {
     "jpeg": (0.359, 0.292, 0.414, 0.311),
     "SA-DCT": (0.485, 0.426, 0.456, 0.363),
-    "ARCNN": (None, 0.429, None, 0.375),
-    "Galteri-MSE": (0.519, 0.438, 0.462, 0.378),
+    "arcnn": (None, 0.429, None, 0.375),
+    "galteri-mse": (0.519, 0.438, 0.462, 0.378),
     "ed": (0.525, 0.437, 0.471, 0.380),
     "ced-est": (0.526, 0.440, 0.474, 0.384),
     "ced-gt": (0.550, 0.440, 0.475, 0.389),
     "original": (0.705, 0.637, 0.631, 0.556),
 }
 PAPER_QUALITY = 10
+# Images: VOC 2007 labels 209 of train for both, 213 of val, 210 of test; the paper does not say which it took.
+LEAST = 209
 COLOURS = {"rgb": "RGB", "y": "Y"}
 HEADINGS = {"map": "mAP", "map_area": "mAP area", "miou": "mIoU"}
 _DIGITS = 3
 FAILED = "†"
+_WHERE = "In brackets"
 
 
-def printed(measure: str, colour: str, quality: int, method: str) -> float | None:
-    """The paper's figure, None where it has none."""
-    line = PAPER.get(method)
-    if line is None or measure == "map_area" or (quality != PAPER_QUALITY and method != "original"):
+def printed(measure: str, row: VisionRow) -> float | None:
+    """The paper's figure for the same; None where it has none, or ours is of a few images or of some that are left."""
+    line = PAPER.get(row.method)
+    if line is None or measure == "map_area" or row.failures or row.images < LEAST:
         return None
-    return line[2 * (measure == "miou") + (colour == "y")]
+    if row.quality != PAPER_QUALITY and row.method != "original":
+        return None
+    return line[2 * (measure == "miou") + (row.colour == "y")]
 
 
 def terminal(rows: Iterable[VisionRow], models: Models) -> str:
@@ -46,7 +51,7 @@ def terminal(rows: Iterable[VisionRow], models: Models) -> str:
     heading = ["Method", *(f"{HEADINGS[m]} ({COLOURS[c]})" for m, c in table.columns)]
     lines = [[_named(line), *(table.cell(line, column, "{}", "{} ({})") for column in table.columns)] for line in table]
     text = grid(heading, lines, figures=range(1, len(heading)))
-    return "\n".join([table.title, "", *text, "", *table.notes, models.note()]) + "\n"
+    return "\n".join([table.title, "", *text, "", *table.notes, table.note(models, _WHERE)]) + "\n"
 
 
 def markdown(rows: Iterable[VisionRow], models: Models) -> str:
@@ -57,7 +62,12 @@ def markdown(rows: Iterable[VisionRow], models: Models) -> str:
     for line in table:
         cells = [table.cell(line, column, "{}", "{} ({})") for column in table.columns]
         lines.append(f"| {_named(line).replace('|', chr(92) + '|')} | {' | '.join(cells)} |")
-    return "\n".join([f"{table.title}.", "", *lines, "", *(f"{note}." for note in table.notes), models.note()]) + "\n"
+    return (
+        "\n".join(
+            [f"{table.title}.", "", *lines, "", *(f"{note}." for note in table.notes), table.note(models, _WHERE)]
+        )
+        + "\n"
+    )
 
 
 def latex(rows: Iterable[VisionRow], models: Models) -> str:
@@ -66,12 +76,12 @@ def latex(rows: Iterable[VisionRow], models: Models) -> str:
     counts = [sum(m.startswith(prefix) for m, _ in table.columns) for prefix in ("map", "miou")]
     groups = rf" & \multicolumn{{{counts[0]}}}{{c}}{{Detection}} & \multicolumn{{{counts[1]}}}{{c}}{{Segmentation}} \\"
     heading = "".join(f" & {HEADINGS[m]} ({COLOURS[c]})" for m, c in table.columns)
-    lines = [f"% {table.title}. {models.note()}", *(f"% {note}." for note in table.notes)]
+    lines = [f"% {table.title}. {table.note(models, _WHERE)}", *(f"% {note}." for note in table.notes)]
     lines += [rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}", r"\toprule"]
     lines += [groups, rf"Method{heading} \\", r"\midrule"]
     for line in table:
         cells = [table.cell(line, column, "{}", r"{} {{\scriptsize ({})}}") for column in table.columns]
-        cells = [cell.replace(FAILED, r"\textdagger") for cell in cells]
+        cells = [cell.replace(FAILED, r"\textdagger").replace("–", "--") for cell in cells]
         lines.append(rf"{_tex(_named(line))} & {' & '.join(cells)} \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
@@ -83,8 +93,8 @@ def comma_separated(rows: Iterable[VisionRow]) -> str:
     names = ("dataset", "colour", "quality", "method", "images", "failures", "map", "map_area", "miou")
     writer.writerow((*names, "paper_map", "paper_miou"))
     for row in rows:
-        paper = (printed(measure, row.colour, row.quality, row.method) for measure in ("map", "miou"))
-        writer.writerow((*(getattr(row, name) for name in names), *("" if p is None else p for p in paper)))
+        cells = [getattr(row, name) for name in names] + [printed(measure, row) for measure in ("map", "miou")]
+        writer.writerow("" if _missing(cell) else cell for cell in cells)
     return stream.getvalue()
 
 
@@ -106,8 +116,7 @@ class Table:
         self.title = f"{rows[0].dataset}, {rows[0].images + rows[0].failures} images" if rows else "nothing"
         failed = [row for row in rows if row.failures]
         self.notes = [
-            f"{FAILED} {_named((row.quality, row.method))}, {COLOURS[row.colour]}: failed on {row.failures} of "
-            f"{row.images + row.failures} images, so its figures are of other images"
+            f"{FAILED} {_named((row.quality, row.method))}, {COLOURS[row.colour]}: failed on {_so_many(row)}"
             for row in failed
         ]
 
@@ -126,9 +135,14 @@ class Table:
 
     def paper(self, line: Line, column: Column) -> str:
         """The paper's figure; "" where it has none, or we have no row to set it beside."""
-        there = (*line, column[1]) in self._rows
-        found = printed(*column, *line) if there else None
+        row = self._rows.get((*line, column[1]))
+        found = printed(column[0], row) if row else None
         return "" if found is None else _text(found)
+
+    def note(self, models: Models, where: str) -> str:
+        """Who looked, and what stands `where`, if anything does."""
+        with_paper = any(self.paper(line, column) for line in self for column in self.columns)
+        return models.note(where if with_paper else "")
 
     def is_best(self, line: Line, column: Column) -> bool:
         """Whether no other restoration of JPEGs of this quality has a better figure, and one has a worse."""
@@ -144,6 +158,17 @@ class Table:
 def _named(line: Line) -> str:
     quality, method = line
     return f"{display_name(method)} (QF {quality})" if quality else display_name(method)
+
+
+def _so_many(row: VisionRow) -> str:
+    everything = row.images + row.failures
+    if not row.images:
+        return f"all of the {everything} images"
+    return f"{row.failures} of {everything} images, so its figures are of other images"
+
+
+def _missing(cell: object) -> bool:
+    return cell is None or (isinstance(cell, float) and math.isnan(cell))
 
 
 def _text(value: float) -> str:

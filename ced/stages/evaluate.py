@@ -17,7 +17,7 @@ from ced.adapters.photographs import Photograph
 from ced.adapters.storage import Making, Output, Place, make, write_table
 from ced.config import Config, EvaluateConfig, as_dict
 from ced.errors import ConfigError, InputError
-from ced.methods import Prepared, parse, prepare
+from ced.methods import Prepared, check_apart, parse, prepare
 from ced.methods.open import restorer
 from ced.stages import pool, tell
 from ced.stages.measure import PARTS, PICTURES, SPECTRA, Task, evaluate_image, part_name, picture_name
@@ -50,6 +50,7 @@ def run(config: EvaluateConfig, images: str, restorers: dict[str, Output], place
         perceptual.check()
     methods = tuple(_prepared(text, config, restorers, place) for text in config.methods)
     found = photographs.find((images,), cache=place.root / "archives")
+    check_apart(methods, [photograph.name for photograph in found], config)
     inputs = {"images": photographs.content(found)}
     inputs |= {method.name: method.content for method in methods if method.content}
     dataset = config.name or dataset_name(images)
@@ -168,4 +169,4 @@ def _tell(output: Output) -> None:
         rows = pq.read_table(output.path / QUARANTINE).to_pylist()
         told = tell.first(rows, "source", QUARANTINE)
         logger.warning("evaluate: %d test images set aside: %s", len(rows), told)
-    tell.failures("evaluate", per_image(output), FILE)
+    tell.failures("evaluate", per_image(output), output.path / FILE)

@@ -29,7 +29,7 @@ from ced.stages.progress import Progress
 FILE, PICTURES = "per_image.parquet", "pictures"
 _PARTS = ".parts"  # one an image, scratch
 _FORM = 2  # of what is found out; another number looks again
-_TOLD = ["image_id", "method", "reason", "message"]
+_TOLD = ["image_id", "method", "quality", "colour", "reason", "message"]
 
 
 class Sources(NamedTuple):
@@ -80,7 +80,8 @@ def run(config: VisionConfig, sources: Sources, place: Place, workers: int = 0) 
         _produce(Task(config, sources, str(making.folder), methods), scenes, workers, making)
 
     output = make(place, "evaluate-vision", described, inputs, produce)
-    tell.failures("evaluate-vision", pq.read_table(output.path / FILE, columns=_TOLD).to_pylist(), FILE)
+    file = output.path / FILE
+    tell.failures("evaluate-vision", pq.read_table(file, columns=_TOLD).to_pylist(), file)
     return output
 
 

@@ -66,8 +66,8 @@ def _sound(manifest: Manifest) -> bool:
 
 def _without(folder: Path) -> str:
     if not folder.is_dir():
-        return "no such folder; give one that `ced prepare -o` wrote, or a store"
-    return "no finished output in it; give a folder that `ced prepare -o` wrote, or run the command that makes it"
+        return "no such folder; give a store, or one with finished outputs"
+    return "no finished output in it; give a store or an output's folder, or run the command that makes it"
 
 
 def _order(output: Output) -> tuple[int, Path]:

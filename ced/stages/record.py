@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from ced.adapters import mlflow_runs, mlflow_tracking
 from ced.adapters.mlflow_runs import Data
-from ced.adapters.storage import MANIFEST, Making, Output, Place, make, write_text
+from ced.adapters.storage import MANIFEST, Making, Manifest, Output, Place, make, write_text
 from ced.config import fingerprint
 
 FILE = "record.json"
@@ -55,11 +55,17 @@ def forget_lost(folder: Path, tracking_uri: str) -> None:
         (folder / MANIFEST).unlink(missing_ok=True)
 
 
+def tags(manifest: Manifest) -> dict[str, str]:
+    """What an evaluation was, and what went into it: digests by name."""
+    own = {f"ced.{manifest.stage}": manifest.fingerprint, f"ced.{manifest.stage}.content": manifest.content}
+    inputs = {f"ced.{name}.content": content for name, content in manifest.inputs.items()}
+    return own | inputs
+
+
 def _log(opened: mlflow_runs.Run, evaluated: Output, reported: Output, figures: dict[str, float]) -> None:
     manifest = evaluated.manifest
     mlflow_runs.log_params(opened, manifest.config)
-    own = {f"ced.{manifest.stage}": manifest.fingerprint, f"ced.{manifest.stage}.content": manifest.content}
-    mlflow_runs.log_tags(opened, own | {f"ced.{name}.content": content for name, content in manifest.inputs.items()})
+    mlflow_runs.log_tags(opened, tags(manifest))
     data = Data(manifest.config["dataset"], manifest.inputs["images"], str(evaluated.path), manifest.counts, "eval")
     mlflow_runs.log_data(opened, [data])
     mlflow_runs.log_metrics(opened, figures)

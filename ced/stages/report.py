@@ -21,7 +21,7 @@ from ced.stages import evaluate, means, pool, provenance, shown
 
 RESULTS, PAGE, TABLE = "results.json", "report.html", "table"
 STRIPS, FIGURES = "strips", "figures"  # folders
-_FORM = 2  # of what is made; another number makes it again
+_FORM = 3  # of what is made; another number makes it again
 _FIGURES = ("psnr", "psnr_b", "ssim", "bef_mse_bound", "bef_mse", "ssim_gaussian", "w1", "energy", "lpips")
 _PACKAGES = ("torch", "ray", "prefect", "mlflow", "pyarrow", "numpy", "pillow")
 
@@ -109,9 +109,3 @@ def versions(*others: str) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def copy(reported: Output, folder: Path) -> None:
-    """Copy a finished report into a folder of the user's. Raises OutputError."""
-    for name in reported.manifest.parts:
-        write_bytes(folder / name, (reported.path / name).read_bytes())

@@ -25,7 +25,7 @@ from ced.stages.report import versions
 
 RESULTS, PAGE = "results.json", "report.html"
 _MEASURES = ("map", "map_area", "miou")
-_FORM = 2  # of what is made; another number makes it again
+_FORM = 3  # of what is made; another number makes it again
 _FITS = {"native": "at their own size", "scaled": "scaled to its input"}
 _KEYS = ["image_id", "colour", "quality", "method"]
 _PACKAGES = ("onnxruntime", "ai-edge-litert", "torchvision")

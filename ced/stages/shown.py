@@ -5,7 +5,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from typing import Any
 
+import numpy as np
+
 from ced.adapters.storage import Output
+from ced.core import jpeg
 from ced.core.spectrum import Spectrum
 from ced.errors import ConfigError, FormatError
 from ced.report.model import Curve, Picture, Spectra
@@ -22,18 +25,24 @@ def pictures(evaluated: Output, chosen: Sequence[str] = ()) -> tuple[Picture, ..
     picture is not shown there. Raises ConfigError for a picture that was not kept.
     """
     config = evaluated.manifest.config
-    if JPEG not in config["methods"]:
-        return ()  # nothing to compare with
     names = _kept(evaluated)
     numbers = [_number(names, text) for text in chosen] or list(names)
     versions = tuple(dict.fromkeys((ORIGINAL, JPEG, *config["methods"])))
     shown = []
     for number in numbers:
         for quality in config["qualities"]:
-            planes = ((version, evaluate.picture(evaluated, number, quality, version)) for version in versions)
+            planes = ((version, _plane(evaluated, number, quality, version)) for version in versions)
             there = tuple((version, plane) for version, plane in planes if plane is not None)
             shown.append(Picture(names[number], quality, there))
     return tuple(shown)
+
+
+def _plane(evaluated: Output, number: int, quality: int, version: str) -> np.ndarray | None:
+    """A kept picture; the JPEG, which all are compared with, is made again where it was not measured."""
+    if version == JPEG and JPEG not in evaluated.manifest.config["methods"]:
+        original = evaluate.picture(evaluated, number, quality, ORIGINAL)
+        return None if original is None else jpeg.decode(jpeg.encode(original, quality))
+    return evaluate.picture(evaluated, number, quality, version)
 
 
 def spectra(evaluated: Output) -> Spectra | None:

@@ -168,7 +168,7 @@ def test_the_command_line_from_images_to_every_form_of_the_table(
         (tmp_path / "in" / f"{number}.png").write_bytes((images / f"{number}.png").read_bytes())
     (tmp_path / "in" / "bad.png").write_text("words")
     line = ["evaluate", "--images", str(tmp_path / "in"), "--name", "Mine", "--colour", "rgb", "--quality", "30"]
-    line += ["--methods", f"jpeg,given=folder:{tmp_path / 'in'}", "--methods", "cp=command:cp {input} {output}"]
+    line += ["--methods", f"jpeg,given=folder:{tmp_path / 'in'}", "--methods", "c+p=command:cp {input} {output}"]
     line += ["--store", str(tmp_path / "store"), "--report", str(tmp_path / "out")]
     assert main(line) == 0
     told = capsys.readouterr().out
@@ -177,10 +177,10 @@ def test_the_command_line_from_images_to_every_form_of_the_table(
     assert names >= {"results.json", "report.html", "table.md", "table.tex", "table.csv"}
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     rows = {row["method"]: row for row in results["rows"]}
-    assert rows["cp"]["psnr"] == rows["jpeg"]["psnr"] and rows["cp"]["w1"] == rows["jpeg"]["w1"]
+    assert rows["c+p"]["psnr"] == rows["jpeg"]["psnr"] and rows["c+p"]["w1"] == rows["jpeg"]["w1"]
     assert (rows["given"]["psnr"], rows["given"]["ssim"], rows["given"]["w1"]) == (None, 1.0, 0.0)
     assert rows["jpeg"]["intervals"]["psnr"][0] <= rows["jpeg"]["psnr"] <= rows["jpeg"]["intervals"]["psnr"][1]
-    assert results["config"]["evaluate"]["methods"][2] == "cp=command:cp {input} {output}"
+    assert results["config"]["evaluate"]["methods"][2] == "c+p=command:cp {input} {output}"
     (folder,) = (tmp_path / "store" / "evaluate").iterdir()
     set_aside = pq.read_table(folder / evaluate.QUARANTINE).to_pylist()
     assert [(row["source"], row["reason"]) for row in set_aside] == [("in/bad.png", "not an image")]
@@ -192,7 +192,7 @@ def test_the_command_line_from_images_to_every_form_of_the_table(
     assert f"MLflow: run {run} of ced" in capsys.readouterr().out, "the second run has told MLflow again"
     client = MlflowClient(mlflow_tracking.local_uri(tmp_path / "store"))
     found = client.get_run(run)
-    assert found.data.metrics["cp/q30/psnr"] == rows["cp"]["psnr"] and "given/q30/psnr" not in found.data.metrics
-    assert found.data.params["methods"] == "jpeg,given,cp" and found.info.status == "FINISHED"
+    assert found.data.metrics["c plusp/q30/psnr"] == rows["c+p"]["psnr"] and "given/q30/psnr" not in found.data.metrics
+    assert found.data.params["methods"] == "jpeg,given,c+p" and found.info.status == "FINISHED"
     kept = {one.path for one in client.list_artifacts(run)}
     assert kept >= names | {"per_image.parquet", "pooled.parquet", "quarantine.parquet"}

@@ -111,7 +111,7 @@ def test_a_method_that_fails_on_some_images_is_counted_and_named(
     _, mine = report_vision.rows_of(output)
     assert (mine.images, mine.failures) == (2, 2)
     (told,) = [record.getMessage() for record in caplog.records if "failed" in record.getMessage()]
-    assert told.startswith("evaluate-vision: mine failed 2 times: 2007_000000 (no file: ")
+    assert told.startswith("evaluate-vision: mine failed 2 of 4 times: 2007_000000 (no file: ")
     assert "2007_000001 (another size: 40x40 RGB, not 64x48 RGB)" in told
 
 

@@ -14,7 +14,8 @@ class Parser(argparse.ArgumentParser):
 
     def _check_value(self, action: argparse.Action, value: str) -> None:
         if action.choices is not None and value not in action.choices:
-            name = (action.metavar or action.dest).lower() if isinstance(action.metavar, str) else action.dest
+            name = action.metavar.lower() if isinstance(action.metavar, str) else action.dest
+            name = action.option_strings[-1].lstrip("-") if action.option_strings else name
             raise CedError(unknown(name, value, action.choices))
 
     def _get_value(self, action: argparse.Action, value: str) -> Any:

@@ -71,7 +71,7 @@ def test_a_folder_without_an_output_is_one_line(
     assert (code, lines) == (2, [])
     assert errors == [
         f"ced: error: {tmp_path}: no finished output in it; "
-        "give a folder that `ced prepare -o` wrote, or run the command that makes it"
+        "give a store or an output's folder, or run the command that makes it"
     ]
 
 

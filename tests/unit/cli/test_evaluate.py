@@ -33,6 +33,28 @@ def test_settings_stay_where_no_argument_is_given() -> None:
     assert (config.qualities, config.colour) == ((30,), "rgb")
 
 
+def test_methods_may_be_a_setting_too() -> None:
+    assert configured("--set", "evaluate.methods=jpeg,ed", "--models", "out").methods == ("jpeg", "ed=out/restorer-ed")
+    with pytest.raises(ConfigError, match="as ed=DIR or with --models DIR"):
+        configured("--set", "evaluate.methods=jpeg,ed")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "clause"),
+    [
+        (("--set", "evaluate.methods=ed", "--methods", "jpeg"), "evaluate.methods beside --methods"),
+        (("--set", "evaluate.qualities=30", "--quality", "10"), "evaluate.qualities beside --quality"),
+        (("--set", "evaluate.lpips=no", "--lpips"), "evaluate.lpips beside --lpips"),
+        (("--set", "network.width=8"), "network.width: does not count here"),
+        (("--set", "cluster.train_workers=2"), "cluster.train_workers: does not count here"),
+        (("--models", "out"), "--models out: no trained method is asked for"),
+    ],
+)
+def test_nothing_is_passed_over_in_silence(arguments: tuple[str, ...], clause: str) -> None:
+    with pytest.raises(ConfigError, match=clause):
+        configured(*arguments)
+
+
 def test_bare_names_are_looked_up_in_models() -> None:
     assert methods(["jpeg,ed", "ced-gt=elsewhere"], "out") == ("jpeg", "ed=out/restorer-ed", "ced-gt=elsewhere")
     assert methods(["ed+,ced-est+=there"], "out") == ("ed+=self-ensemble:out/restorer-ed", "ced-est+=there")
@@ -57,3 +79,5 @@ def test_mistakes_name_the_cure(texts: list[str], clause: str) -> None:
 def test_a_method_is_named_once() -> None:
     with pytest.raises(ConfigError, match="named twice"):
         configured("--methods", "a=x", "--methods", "a=y")
+    with pytest.raises(ConfigError, match="named twice"):
+        configured("--methods", "ced-gt=x,CED-GT=y")  # one row and the other would be called the same

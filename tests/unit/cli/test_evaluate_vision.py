@@ -23,6 +23,7 @@ def test_methods_are_names_and_folders() -> None:
         ("ed", "--methods ed: say where it is, as ed=DIR or with --models DIR"),
         ("ed=", "method 'ed=': nothing behind '='; say where it is"),
         ("jpeg,jpeg", "--methods: jpeg is named twice"),
+        ("ed=a,ED=b", "--methods: ed is named twice"),
         ("jpeg=folder", "method 'jpeg=folder': jpeg is the damaged image itself"),
         ("original=folder", "original is taken"),
         ("mine", "--methods: unknown method 'mine'"),
@@ -51,6 +52,8 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, *arguments: str, **o
         (("--pictures", "-1"), "--pictures = -1: use 0 or more"),
         (("--methods", "ed"), "--methods ed: say where it is"),
         (("--methods", ","), "--methods = (): name some, each once"),
+        (("--set", "evaluate.colour=y"), "--set evaluate.colour: does not count here, where cluster.data_workers"),
+        (("--models", "out"), "--models out: no trained method is asked for"),
         ((), "gone: no such folder; name a VOC folder with --voc"),
     ],
 )

@@ -1,5 +1,6 @@
 """The command line: instant help, one clear line and exit code 2 for every mistake."""
 
+import os
 import subprocess
 import sys
 import time
@@ -75,6 +76,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["evaluate", "--images", "x", "--methods", "jpg"], "did you mean 'jpeg'?"),
         (["evaluate", "--images", "x", "--methods", "ed"], "as ed=DIR or with --models DIR"),
         (["evaluate", "--images", "x", "--quality", "0"], "use 1 to 100"),
+        (["evaluate", "--images", "x", "--colour", "rbg"], "unknown colour 'rbg'; did you mean 'rgb'?"),
     ],
 )
 def test_mistakes_in_arguments(arguments: list[str], clause: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -130,3 +132,14 @@ def test_a_pattern_is_a_setting_beside_others() -> None:
     assert settings == ["prepare.size=32", "prepare.pattern=*/test/*=x.JPEG", "prepare.seed=1"]
     assert configure("paper", None, None, settings).prepare.pattern == "*/test/*=x.JPEG"
     assert parser().parse_args(["prepare"]).settings == []
+
+
+def test_an_output_without_the_letters_is_no_failure() -> None:
+    program = (
+        "import sys; from ced.cli.main import main; code = main(['recipes']); print('a \N{DAGGER} b'); sys.exit(code)"
+    )
+    for encoding, written in (("ascii", "a ? b"), ("utf-8", "a \N{DAGGER} b")):
+        environment = {**os.environ, "PYTHONIOENCODING": encoding}
+        ended = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment, check=False)
+        assert ended.returncode == 0, ended.stderr.decode()
+        assert ended.stdout.decode().splitlines()[-1] == written

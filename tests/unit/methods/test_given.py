@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ced.errors import InputError
 from ced.methods import Damaged, Failed, checked
 from ced.methods.given import Folder, of_colour, pixels
 
@@ -52,6 +53,31 @@ def test_an_image_of_a_single_file_has_no_folder_in_its_name(tmp_path: Path, gra
     save(tmp_path / "man.png", gray.image)
     alone = Damaged("man.jpg", 10, gray.stream, gray.image)
     assert np.array_equal(checked(Folder("mine", tmp_path), alone), gray.image)
+
+
+def apart(folder: Path, *names: str, qualities: tuple[int, ...] = (10,)) -> None:
+    Folder("mine", folder).check_apart(names, ("y",), qualities)
+
+
+def test_one_file_is_never_taken_for_two_originals(tmp_path: Path, gray: Damaged) -> None:
+    """Of as many pixels they would be measured against each other, and nobody would see why."""
+    save(tmp_path / "man.png", gray.image)
+    for others in (("d/below/man.png",), ("d/man.jpg",), ("d/a/man.png", "d/b/man.tif")):
+        names = ("d/man.png", *others) if len(others) == 1 else others
+        with pytest.raises(InputError, match=f"man.png would stand for {names[0]} and for {names[1]}"):
+            apart(tmp_path, *names)
+    apart(tmp_path, "d/man.png", "d/woman.png", "d/below/else.png")
+    save(tmp_path / "below" / "man.png", gray.image)
+    apart(tmp_path, "d/man.png", "d/below/man.png")
+    apart(tmp_path / "below", "d/a/other.png", "d/b/other.png")
+
+
+def test_files_are_apart_at_every_quality_factor(tmp_path: Path, gray: Damaged) -> None:
+    for place in ("q10/a/man.png", "q10/b/man.png", "q20/a/man.png", "q20/man.png"):
+        save(tmp_path / place, gray.image)
+    apart(tmp_path, "d/a/man.png", "d/b/man.png", qualities=(10, 20))
+    with pytest.raises(InputError, match="q20/man.png would stand for d/b/man.png and for d/c/man.png"):
+        apart(tmp_path, "d/a/man.png", "d/b/man.png", "d/c/man.png", qualities=(10, 20))
 
 
 @pytest.mark.parametrize("name", ["a.b.png", "a[1]*.png", "ü é.png"])

@@ -97,6 +97,10 @@ def test_a_folder_of_two_colours_needs_both_and_their_qualities(tmp_path: Path, 
     for colour in ("y", "rgb"):
         (tmp_path / "made" / colour / "q20").mkdir()
         Image.fromarray(gray.image).save(tmp_path / "made" / colour / "q20" / "man.png")
+    with pytest.raises(CedError, match="method mine: .*/rgb/q10: no files in it"):
+        prepare(asked, both, tmp_path)
+    for colour in ("y", "rgb"):
+        Image.fromarray(gray.image).save(tmp_path / "made" / colour / "q10" / "man.png")
     assert prepare(asked, both, tmp_path).kind == "folder"
 
 
@@ -130,6 +134,21 @@ def test_a_folder_of_images_changes_with_its_files(tmp_path: Path, gray: Damaged
     assert prepare(parse(f"mine=folder:{tmp_path}"), TWO, tmp_path).content != prepared.content
 
 
+def test_linked_folders_of_images_are_looked_into_and_others_left_alone(tmp_path: Path, gray: Damaged) -> None:
+    """What decides is what would be taken: the files behind a link too, but no quality factor that is not asked for."""
+    for place in ("elsewhere", "made/q20", "made/q30"):
+        (tmp_path / place).mkdir(parents=True)
+        Image.fromarray(gray.image).save(tmp_path / place / "man.png")
+    (tmp_path / "made" / "q10").symlink_to(tmp_path / "elsewhere")
+    asked = parse(f"mine=folder:{tmp_path / 'made'}")
+    before = prepare(asked, TWO, tmp_path)
+    assert np.array_equal(checked(open_method(before), gray), gray.image)
+    Image.fromarray(gray.image[:-1]).save(tmp_path / "made" / "q30" / "man.png")
+    assert prepare(asked, TWO, tmp_path).content == before.content
+    Image.fromarray(gray.image[:-1]).save(tmp_path / "elsewhere" / "man.png")
+    assert prepare(asked, TWO, tmp_path).content != before.content
+
+
 def test_a_command(tmp_path: Path, gray: Damaged) -> None:
     prepared = prepare(parse("mine=command:cp {input} {output}"), TWO, tmp_path)
     assert (prepared.folder, prepared.timeout) == (str(Path.cwd()), 600.0)
@@ -146,6 +165,21 @@ def test_a_command_changes_with_its_program(tmp_path: Path) -> None:
     before = prepare(asked, TWO, tmp_path).content
     program.write_text("#!/bin/sh\ncp -p $1 $2\n")
     assert prepare(asked, TWO, tmp_path).content != before
+
+
+def test_a_command_changes_with_the_files_that_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script that somebody else's program runs, and its weights: measured again where one was edited."""
+    monkeypatch.chdir(tmp_path)
+    asked = parse("mine=command:sh 'my restore.sh' --weights=best.pt --mode=x/y {input} {output}")
+    contents = [prepare(asked, TWO, tmp_path).content]
+    for name, text in (("my restore.sh", "cp $1 $2"), ("best.pt", "1"), ("my restore.sh", "cp -p $1 $2")):
+        Path(name).write_text(text)
+        contents.append(prepare(asked, TWO, tmp_path).content)
+    Path("another").write_text("no part of it")
+    assert prepare(asked, TWO, tmp_path).content == contents[-1]
+    assert len(set(contents)) == 4
+    long = parse(f"mine=command:sh -c '{'x' * 5000}' {{input}} {{output}}")
+    assert prepare(long, TWO, tmp_path).content, "no name of a file is as long"
 
 
 def test_jpeg_needs_nothing(tmp_path: Path, gray: Damaged) -> None:

@@ -141,6 +141,19 @@ def test_any_name_is_text_and_a_long_one_is_cut() -> None:
     ElementTree.fromstring(figure.svg)
 
 
+def test_a_long_name_of_a_method_is_cut_before_the_next_photograph() -> None:
+    name = "a-method-whose-name-has-forty-characters"
+    found = words(given(figure_5([picture((*ALL, name))])))
+    assert name not in found and found[-1] is not None and found[-1].startswith("…")
+    assert name in given(figure_5([picture((*ALL, name))])).caption
+
+
+def test_the_caption_of_figure_5_is_of_all_its_pictures() -> None:
+    """A method may have failed on the first, and there may be several quality factors."""
+    pictures = [picture(quality=10), picture((*ALL, "mine"), quality=20)]
+    assert given(figure_5(pictures)).caption.endswith(": Original, JPEG, ED, CED-EST, CED-GT and mine; QF 10 and 20.")
+
+
 def test_the_same_pictures_give_the_same_bytes() -> None:
     once, again = (given(figure_5([picture()])) for _ in range(2))
     assert (once.png, once.svg, once.body) == (again.png, again.svg, again.body)

@@ -1,8 +1,10 @@
+import io
 import re
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ced.core.frequency import dct8x8, laplacian
 from ced.core.spectrum import Spectrum
@@ -75,6 +77,30 @@ def test_the_papers_methods_come_first_and_others_while_there_are_colours() -> N
     channel = figure_spectrum._channel(spectra(mine=PLANE, ced_gt=PLANE, jpeg=PLANE, ed=PLANE, **names), "1-1")
     shown = [(line.slot, line.version) for line in channel.lines]
     assert shown == [(0, "original"), (1, "jpeg"), (2, "ed"), (3, "ced-gt"), (4, "mine"), (5, "m0"), (6, "m1")]
+
+
+def test_methods_that_no_colour_is_left_for_are_named() -> None:
+    planes = {f"m{number}": PLANE // (number + 2) for number in range(8)}
+    assert given(figure_6(spectra(jpeg=PLANE // 2, **planes), ["1-1"])).caption.endswith(
+        " Not drawn, since there are no more colours: m5, m6, m7."
+    )
+    assert "Not drawn" not in given(figure_6(spectra(jpeg=PLANE // 2), ["1-1"])).caption
+
+
+def test_a_legend_of_long_names_has_several_rows_and_is_not_cut() -> None:
+    names = ["jpeg", *(f"a_restorer_of_a_rather_long_name_{number}" for number in range(5))]
+    few, many = (given(figure_6(spectra(**dict.fromkeys(some, PLANE // 2)), ["1-1"])) for some in (names[:2], names))
+    sizes = [Image.open(io.BytesIO(figure.png)).size for figure in (few, many)]
+    assert sizes[0][0] == sizes[1][0] and sizes[1][1] > sizes[0][1]
+    border = np.asarray(Image.open(io.BytesIO(many.png)).convert("L"))[:, -12:]
+    assert (border == 255).all(), "nothing reaches the right edge"
+
+
+@pytest.mark.parametrize(
+    ("labels", "columns"), [(["x"], 1), (["Original", "JPEG", "ED", "CED-GT", "CED-EST"], 5), (["x" * 200] * 3, 1)]
+)
+def test_as_many_labels_side_by_side_as_there_is_room_for(labels: list[str], columns: int) -> None:
+    assert figure_spectrum.legend_columns(labels) == columns
 
 
 def test_the_legend_names_each_line_by_its_own_colour() -> None:

@@ -90,6 +90,15 @@ def test_without_the_papers_test_sets_the_paper_is_not_shown(rows: tuple[Row, ..
         assert "In grey" not in section
 
 
+def test_the_paper_is_told_of_where_its_figures_are_shown(rows: tuple[Row, ...]) -> None:
+    """A method of one's own has none beside it, and one that failed somewhere must not hide the others'."""
+    mine = replace(rows[1], method="mine")
+    assert "In grey" not in table_section([mine]) and "The other works" in table_section([mine])
+    failed = replace(rows[0], images=28, failures=1)
+    section = table_section([failed, *rows[1:4]])
+    assert "In grey" in section and "with-paper" in section and "The other works" in section
+
+
 def test_every_column_is_explained_and_so_is_ced_gt(rows: tuple[Row, ...]) -> None:
     section = table_section(rows[4:])
     after = section[section.index("</table>") :]

@@ -12,7 +12,7 @@ MODELS = Models("tiny_detector.onnx", "tiny_segmenter.onnx")
 
 
 def row(method: str, value: float, quality: int = 10, failures: int = 0) -> VisionRow:
-    return VisionRow("voc", "rgb", quality, method, 4, value, value + 0.01, value + 0.2, {}, {}, {}, failures)
+    return VisionRow("voc", "rgb", quality, method, 213, value, value + 0.01, value + 0.2, {}, {}, {}, failures)
 
 
 ROWS = (row("original", 0.8, 0), row("jpeg", 0.4), row("mine <1>", 0.5), row("jpeg", 0.7, 20))
@@ -49,7 +49,7 @@ def test_a_method_that_failed_is_marked_told_of_and_never_the_best() -> None:
     found = cells(section)
     assert found["mine &lt;1&gt; QF&nbsp;10"] == ["0.500†", "0.510†", "0.700†"]
     assert not any("*" in cell for cell in found["JPEG QF&nbsp;10"]), "nothing left to be better than"
-    assert "† mine &lt;1&gt; (QF 10), RGB: failed on 2 of 6 images" in section
+    assert "† mine &lt;1&gt; (QF 10), RGB: failed on 2 of 215 images" in section
 
 
 def test_what_was_seen_is_embedded_image_by_image() -> None:

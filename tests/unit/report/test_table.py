@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -25,6 +26,23 @@ def test_every_method_has_its_line_with_the_papers_decimals(rows: tuple[Row, ...
 
 def test_columns_stand_in_the_papers_order(rows: tuple[Row, ...]) -> None:
     assert terminal(rows).split()[:9] == ["Test", "set", "QF", "Images", "Method", "BEF/MSE>", "PSNR", "PSNR-B", "SSIM"]
+
+
+def test_what_is_no_terminal_has_room_for_everything(rows: tuple[Row, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    program = "from ced.report import table; print(table.room())"
+    bare = {name: value for name, value in os.environ.items() if name != "COLUMNS"}  # readline sets it behind our back
+    piped = int(subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, env=bare, check=True).stdout)
+    ends = (("psnr", 27.1, 28.2), ("psnr_b", 26.1, 27.2), ("ssim", 0.7, 0.8), ("w1", 0.1, 0.2), ("energy", 0.9, 1.1))
+    more = {"ssim_gaussian": 0.8, "w1": 0.1, "energy": 1.0, "bef_mse": 0.1, "seconds_per_megapixel": 1.5}
+    text = terminal([replace(row, intervals=ends, **more) for row in rows[:4]], piped)
+    assert "(0.754)" in text and text.count("95 %") == len(ends) + 1
+    monkeypatch.setenv("COLUMNS", "90")
+    assert table.room() == 90
+
+
+def test_both_tables_say_the_colour(rows: tuple[Row, ...]) -> None:
+    text = terminal([replace(row, dataset="set", colour="rgb", w1=0.1) for row in rows[:2]])
+    assert [line.split()[:2] for line in text.splitlines() if " 10 " in line] == [["set", "(RGB)"]] * 2
 
 
 def test_the_best_carry_a_star_in_plain_text(rows: tuple[Row, ...]) -> None:

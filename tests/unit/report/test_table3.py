@@ -7,6 +7,7 @@ import math
 
 import pytest
 
+from ced.config import METHODS
 from ced.report import table3
 from ced.report.table3 import Models, VisionRow
 
@@ -49,12 +50,36 @@ def test_failures_are_marked_and_told_below() -> None:
 
 
 def test_the_papers_figures_stand_where_the_paper_prints_them() -> None:
-    assert table3.printed("map", "rgb", 10, "jpeg") == 0.359
-    assert table3.printed("map", "y", 0, "original") == 0.637
-    assert table3.printed("miou", "rgb", 10, "ced-gt") == 0.475
-    assert table3.printed("miou", "y", 10, "ARCNN") == 0.375
-    for nothing in (("map", "rgb", 20, "jpeg"), ("map_area", "rgb", 10, "jpeg"), ("map", "rgb", 10, "ARCNN")):
-        assert table3.printed(*nothing) is None
+    assert table3.printed("map", row("jpeg")) == 0.359
+    assert table3.printed("map", row("original", "y", 0)) == 0.637
+    assert table3.printed("miou", row("ced-gt")) == 0.475
+    assert table3.printed("miou", row("arcnn", "y")) == 0.375
+    assert table3.printed("map", row("galteri-mse")) == 0.519
+    assert table3.printed("map", row("jpeg", quality=20)) is None
+    assert table3.printed("map_area", row("jpeg")) is None
+    assert table3.printed("map", row("arcnn")) is None
+
+
+def test_all_methods_of_ours_are_in_the_papers_table_by_their_own_names() -> None:
+    assert set(METHODS) < set(table3.PAPER)
+
+
+def test_a_few_images_are_not_the_papers() -> None:
+    few = [dataclasses.replace(one, images=208) for one in ROWS]
+    assert table3.printed("map", few[1]) is None
+    assert table3.printed("map", dataclasses.replace(ROWS[1], images=300, failures=1)) is None
+    for text in (table3.terminal(few, MODELS), table3.markdown(few, MODELS), table3.latex(few, MODELS)):
+        assert "0.359" not in text and "paper" not in text and "tiny_segmenter.onnx." in text
+    assert [line["paper_map"] for line in csv.DictReader(io.StringIO(table3.comma_separated(few)))] == [""] * len(few)
+
+
+def test_a_method_that_restored_nothing_has_no_figures() -> None:
+    nothing = VisionRow("voc", "rgb", 10, "mine", 0, math.nan, math.nan, math.nan, {}, {}, {}, failures=213)
+    rows = (row("jpeg"), nothing)
+    assert "† mine (QF 10), RGB: failed on all of the 213 images" in table3.terminal(rows, MODELS).splitlines()
+    assert r"mine (QF 10) & --\textdagger & --\textdagger & --\textdagger \\" in table3.latex(rows, MODELS).splitlines()
+    (_, line) = csv.DictReader(io.StringIO(table3.comma_separated(rows)))
+    assert (line["images"], line["failures"], line["map"], line["miou"]) == ("0", "213", "", "")
 
 
 def test_ced_gt_is_the_papers_best_and_jpeg_its_worst() -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ced import schema
-from ced.adapters.storage import Making, Manifest, Output, write_table
+from ced.adapters.storage import Making, Manifest, Output, Store, write_table
 from ced.config import Config, EvaluateConfig, PrepareConfig
 from ced.errors import ConfigError, InputError
 from ced.stages import evaluate
@@ -49,6 +49,17 @@ def test_mistakes_are_found_before_training(tmp_path: Path) -> None:
         evaluate.check(dataclasses.replace(only_ed, evaluate=elsewhere))
 
 
+def test_one_restored_file_for_two_originals_is_refused_before_any_work(tmp_path: Path) -> None:
+    plane = np.full((16, 16), 9, np.uint8)
+    for name in ("set/a/1.png", "set/b/1.png", "restored/1.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(plane).save(tmp_path / name)
+    config = EvaluateConfig(methods=(f"mine=folder:{tmp_path / 'restored'}",))
+    with pytest.raises(InputError, match="would stand for set/a/1.png and for set/b/1.png"):
+        evaluate.run(config, str(tmp_path / "set"), {}, Store(tmp_path / "store"))
+    assert not (tmp_path / "store" / "evaluate").exists()
+
+
 def test_counts_are_those_of_what_was_written(tmp_path: Path) -> None:
     facts = {"dataset": "d", "colour": "y", "height": 16, "width": 16, "quality": 10, "message": ""}
     rows = [
@@ -75,9 +86,10 @@ def test_failures_are_told_by_method_and_not_without_end(tmp_path: Path, caplog:
     ]
     write_table(tmp_path / evaluate.FILE, pa.Table.from_pylist(rows, schema.PER_IMAGE))
     evaluate._tell(output(tmp_path))
-    (line,) = caplog.messages
-    assert line.startswith("evaluate: slow failed 8 times: i0 (timeout: latelate")
+    line, cure = caplog.messages
+    assert line.startswith("evaluate: slow failed 8 of 8 times: i0 (timeout: latelate")
     assert line.endswith("; and 5 more in per_image.parquet") and len(line) < 600
+    assert cure == f"evaluate: the same command tries these again once {tmp_path} is removed"
 
 
 def test_pictures_are_read_back_and_a_missing_one_is_none(tmp_path: Path) -> None:

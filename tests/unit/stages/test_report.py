@@ -58,13 +58,3 @@ def test_versions_name_what_the_results_depend_on() -> None:
     assert {"ced", "python", "torch", "ray", "prefect", "mlflow", "pyarrow", "numpy", "pillow"} == set(
         report.versions()
     )
-
-
-def test_a_report_is_copied_whole(tmp_path: Path) -> None:
-    made = tmp_path / "made"
-    (made / "strips").mkdir(parents=True)
-    for name in ("report.html", "strips/00.png"):
-        (made / name).write_text(name)
-    manifest = Manifest("report", "f", {}, {}, {}, {"report.html": "x", "strips/00.png": "y"})
-    report.copy(Output(made, manifest, reused=True), tmp_path / "copy")
-    assert (tmp_path / "copy" / "strips" / "00.png").read_text() == "strips/00.png"

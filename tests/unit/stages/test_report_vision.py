@@ -109,8 +109,8 @@ def test_the_files_say_the_same(evaluated: Output, tmp_path: Path) -> None:
     }
     assert {"ced", "onnxruntime", "ai-edge-litert"} <= set(results["versions"])
     assert next(csv.DictReader((reported.path / "table.csv").open()))["map"] == "0.5"
-    assert "0.500 (0.705)" in (reported.path / "table.md").read_text()
-    assert r"0.500 {\scriptsize (0.705)}" in (reported.path / "table.tex").read_text()
+    assert "| Original | 0.500 | 0.500 | 1.000 |" in (reported.path / "table.md").read_text()
+    assert r"Original & 0.500 & 0.500 & 1.000 \\" in (reported.path / "table.tex").read_text()
     assert (reported.path / "pictures" / "00000-rgb-q010-jpeg.png").read_bytes() == b"png"
     assert reported.manifest.counts == {"rows": 2, "pictures": 1}
     page = (reported.path / "report.html").read_text()

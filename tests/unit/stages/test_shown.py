@@ -65,9 +65,16 @@ def test_a_method_without_a_picture_is_left_out_there_alone(copied: Output) -> N
     assert labels == [["original", "jpeg"]] + [["original", "jpeg", "smooth"]] * 3
 
 
-def test_without_the_jpeg_there_is_nothing_to_compare_with(evaluated: Output) -> None:
-    manifest = Manifest("evaluate", "f", {**evaluated.manifest.config, "methods": ["smooth"]}, {}, {}, {})
-    assert shown.pictures(Output(evaluated.path, manifest, reused=True)) == ()
+def test_a_jpeg_that_was_not_measured_is_shown_all_the_same(evaluated: Output, copied: Output) -> None:
+    """Something to compare with there has to be: the same pixels as where it is a row of the table."""
+    for kept in (copied.path / "pictures").glob("*-jpeg.png"):
+        kept.unlink()
+    manifest = Manifest("evaluate", "f", {**copied.manifest.config, "methods": ["smooth"]}, {}, {}, {})
+    without, whole = shown.pictures(Output(copied.path, manifest, reused=True)), shown.pictures(evaluated)
+    assert len(without) == len(whole) == 4
+    for one, other in zip(without, whole, strict=True):
+        assert [label for label, _ in one.versions] == ["original", "jpeg", "smooth"]
+        assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(one.versions, other.versions, strict=True))
 
 
 def test_spectra_are_pooled_over_the_images_at_the_first_quality(evaluated: Output) -> None:
