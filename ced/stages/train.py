@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ced.adapters import mlflow_live
-from ced.adapters.storage import Making, Output, Place, make, sha256
+from ced.adapters.storage import Making, Output, Place, make, sha256, write_text
 from ced.config import BASELINES, Config, TrainConfig, as_dict
 from ced.errors import InputError
 from ced.stages import edges, label
@@ -25,6 +25,7 @@ logger = logging.getLogger("ced")
 
 WEIGHTS = "model.safetensors"
 METRICS = "metrics.jsonl"
+JOB = ".job.json"  # what `python -m ced.training --job` takes, in the folder of a training
 _UNFINISHED = ("checkpoint.pt",)  # of no use once the weights are there
 
 
@@ -145,6 +146,9 @@ def _produce(
         start=str(weights_in(data.start[model], model)) if model in data.start else "",
     )
     logger.info("%s: %s", model, size(model, config, data.class_count))
+    write_text(making.folder / JOB, job.to_json())
+    if (making.folder / _UNFINISHED[0]).exists():
+        logger.info("%s: goes on from its last checkpoint", model)
     if not (making.folder / WEIGHTS).exists():  # killed between the last step and the manifest
         with told(making.folder), _watching(model, making.folder / METRICS):
             _train(job, config, device)
