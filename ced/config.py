@@ -155,13 +155,10 @@ class TrainConfig:
             value = getattr(self, name)
             _require(value > 0, name, value, "use more than 0")
         _require(self.warmup_steps >= 0, "warmup_steps", self.warmup_steps, "use 0 or more")
+        _require(abs(self.seed) < 1 << 63, "seed", self.seed, "use less than 2^63")
         _require(0 <= self.average_decay < 1, "average_decay", self.average_decay, "use 0 up to 1")
-        _require(
-            0 <= self.validation_fraction < 1,
-            "validation_fraction",
-            self.validation_fraction,
-            "use 0 up to 1",
-        )
+        fraction = self.validation_fraction
+        _require(0 <= fraction < 1, "validation_fraction", fraction, "use 0 up to 1")
 
 
 @dataclass(frozen=True)
@@ -309,12 +306,13 @@ class ClusterConfig:
             self.train_workers_least,
             f"use 0 up to cluster.train_workers, {self.train_workers}",
         )
-        _require(self.data_workers >= 0, "cluster.data_workers", self.data_workers, "use 0 or more")
+        for name in ("data_workers", "gpus_per_worker", "threads_per_worker", "data_memory"):
+            value = getattr(self, name)
+            _require(value >= 0, f"cluster.{name}", value, "use 0 or more")
         ways = ("auto", "device", "stream")
         _require(self.data in ways, "cluster.data", self.data, f"use one of {', '.join(ways)}")
         kinds = ("auto", "float32", "bfloat16")
         _require(self.precision in kinds, "cluster.precision", self.precision, f"use one of {', '.join(kinds)}")
-        _require(self.data_memory >= 0, "cluster.data_memory", self.data_memory, "use 0 or more")
 
 
 @dataclass(frozen=True)
@@ -362,7 +360,10 @@ def override(config: Config, settings: Iterable[str]) -> Config:
         if key not in types:
             raise ConfigError(f"setting {setting!r}: {unknown('key', key, types)}")
         value = _parse(setting, text.strip(), types[key])
-        config = dataclasses.replace(config, **{section: dataclasses.replace(part, **{key: value})})
+        try:
+            config = dataclasses.replace(config, **{section: dataclasses.replace(part, **{key: value})})
+        except ConfigError as error:  # a TrainConfig does not know which of the two sections it is
+            raise ConfigError(f"{section}.{error}" if isinstance(part, TrainConfig) else str(error)) from None
     return config
 
 

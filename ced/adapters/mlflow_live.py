@@ -18,6 +18,7 @@ from typing import Any
 from ced import files
 from ced.adapters import mlflow_runs, mlflow_tracking
 from ced.adapters.mlflow_runs import Run
+from ced.config import fingerprint
 
 logger = logging.getLogger("ced")
 
@@ -126,9 +127,9 @@ class _Teller:
 
     def _opened(self) -> Run:
         training, note = self.training, _noted(self.training.folder)
-        key = str(note["key"]) if note is not None else uuid.uuid4().hex
-        if note is None:
-            _note(training.folder, key, told=False)
+        if note is None or note.get("params", _digest(training)) != _digest(training):  # of a training that never began
+            note = _note(training, uuid.uuid4().hex, told=False)
+        key = str(note["key"])
         client = mlflow_tracking.connect(training.tracking_uri)
         experiment = mlflow_runs.experiment(client, training.tracking_uri, training.experiment)
         run = mlflow_runs.open_training(client, experiment, key, training.name, training.pipeline)
@@ -141,7 +142,7 @@ class _Teller:
         assert self._run is not None
         mlflow_runs.close_training(self._run, self.status)
         if self.status == "FINISHED":
-            _note(self.training.folder, identity(self.training.folder), told=True)
+            _note(self.training, identity(self.training.folder), told=True)
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -166,5 +167,11 @@ def _noted(folder: Path) -> dict[str, Any] | None:
     return note
 
 
-def _note(folder: Path, key: str, told: bool) -> None:
-    files.write(folder / NOTE, json.dumps({"key": key, "told": told}).encode())
+def _note(training: Training, key: str, told: bool) -> dict[str, Any]:
+    note = {"key": key, "told": told, "params": _digest(training)}
+    files.write(training.folder / NOTE, json.dumps(note).encode())
+    return note
+
+
+def _digest(training: Training) -> str:
+    return fingerprint(training.params)

@@ -54,6 +54,11 @@ def ensure() -> None:
         _connect(_current["address"])
 
 
+def private() -> bool:
+    """Whether the instance is one of this process's own, which will not grow."""
+    return _current["address"] == LOCAL
+
+
 def disconnect() -> None:
     """Leave the cluster; a private instance ends."""
     import sys

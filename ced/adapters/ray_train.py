@@ -23,7 +23,7 @@ from torch import nn
 from ced import errors
 from ced.adapters import ray_cluster
 from ced.config import ClusterConfig
-from ced.errors import CedError, FormatError, OutputError, TrainingError
+from ced.errors import CedError, ConfigError, FormatError, OutputError, TrainingError
 from ced.training import checkpoint
 from ced.training.context import Piece, Read
 from ced.training.interrupt import Interrupt
@@ -36,6 +36,7 @@ _FAILURE = ".failure.json"  # why a worker gave up, in the output folder
 _STOP = ".stop"  # there while the workers are wished to save and leave, in the output folder
 _LOOK = 1.0  # seconds between two looks for it
 _LEAVING = 60.0  # seconds that workers get for it
+_WHERE = {"CPU": "train_workers", "GPU": "gpus_per_worker"}  # the settings that say how much a training wants
 _AHEAD = 3  # windows of examples read ahead
 
 
@@ -99,6 +100,7 @@ def fit(job: TrainJob, cluster: ClusterConfig) -> None:
     Raises the CedError that ended a worker, or TrainingError.
     """
     ray_cluster.ensure()
+    _check_room(job, cluster)
     scratch = Path(job.out, ".ray-train")  # Ray Train wants a folder that all nodes share
     failure, stop = Path(job.out, _FAILURE), Path(job.out, _STOP)
     for note in (failure, stop):
@@ -112,6 +114,21 @@ def fit(job: TrainJob, cluster: ClusterConfig) -> None:
     noted = _read(failure)
     if noted is not None:
         raise noted
+
+
+def _check_room(job: TrainJob, cluster: ClusterConfig) -> None:
+    """Workers that a private instance has no room for would be waited for in silence, for ever. Raises ConfigError."""
+    import ray
+
+    least, there = cluster.train_workers_least or cluster.train_workers, ray.cluster_resources()
+    wanted = {"CPU": ("cores", float(least)), "GPU": ("GPUs", least * cluster.gpus_per_worker)}
+    for resource, (name, count) in wanted.items():
+        if count <= there.get(resource, 0):
+            continue
+        told = f"{least} of Ray Train's workers want {count:g} {name}, where there are {there.get(resource, 0):g}"
+        if ray_cluster.private():
+            raise ConfigError(f"{told}; lower cluster.{_WHERE[resource]}, or name a cluster with --ray-address")
+        logger.warning("%s: %s; waiting for the cluster to grow", job.model, told)
 
 
 def _trained(fit: Callable[[], object], job: TrainJob, failure: Path, stop: Path) -> bool:
@@ -176,6 +193,7 @@ def _fit(fit: Callable[[], object], stop: Path) -> None:
         while thread.is_alive() and not interrupt.signal:
             thread.join(0.2)
         if interrupt.signal:
+            logger.info("stopping: the workers save first, within %.0f s; once more to leave at once", _LEAVING)
             with contextlib.suppress(OSError):
                 stop.touch()
             thread.join(_LEAVING)
@@ -202,8 +220,9 @@ def _worker(config: dict[str, Any]) -> None:
             failure.write_text(json.dumps({"kind": type(error).__name__, "text": str(error)}))
         except OSError:
             raise error from None
-        # All workers meet the same mistake, but for a full disk: only rank 0 writes, and the others wait for it.
-        if isinstance(error, OutputError | FormatError) and context.world > 1:
+        # All workers meet the same mistake, but for a full disk (only rank 0 writes), a bad part and too little memory:
+        # there the others wait for the one that met it.
+        if isinstance(error, OutputError | FormatError | TrainingError) and context.world > 1:
             raise
 
 

@@ -225,15 +225,17 @@ def _unlike(manifest: Manifest, config: dict[str, Any], inputs: dict[str, str]) 
 
 
 def _claim(folder: Path, wanted: str) -> None:
-    """Note what an unfinished folder is for, so that a run with another configuration does not mix into it.
+    """Note what an unfinished folder is for, so that a run with another configuration does not mix into it. Where
+    nothing came of the former one, the folder is free.
 
     What has no note is not ours: nothing is written among it, and none of it taken for a finished part."""
     note = folder / ".unfinished"
     foreign = sorted(path.name for path in folder.iterdir() if not _hidden(path.name))
     if foreign and not note.exists():
         raise OutputError(f"{folder} holds something else already ({foreign[0]}); choose another folder")
-    if note.exists() and note.read_text() != wanted:
-        raise OutputError(f"{folder} holds an unfinished output of another configuration; remove it")
+    if foreign and note.exists() and note.read_text() != wanted:
+        cure = "remove it, or name another folder"
+        raise OutputError(f"{folder} holds an unfinished output of another configuration; {cure}")
     write_text(note, wanted)
 
 

@@ -2,22 +2,25 @@
 
 import argparse
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ced.adapters.storage import Folder, Output, Place, write_bytes
 from ced.cli import stages as single
-from ced.config import Config
+from ced.config import Config, NetworkConfig, override
+from ced.errors import ConfigError
 from ced.recipes import configure
 from ced.stages import experiments
 from ced.stages import train as training
+from ced.stages.live import Live
 from ced.stages.session import session
 
 
 def stages(arguments: argparse.Namespace) -> None:
     """Table 1."""
-    found = _run(arguments, experiments.stages)
+    _check_stages(arguments.settings)
+    found = _run(arguments, experiments.stages, ("classifier",))
     print(f"\nAccuracy on {found['examples']:,} held-out examples of {found['photographs']:,} photographs (Table 1)\n")
     _table(
         [f"stage {t}" for t in range(1, len(found["paper"]) + 1)],
@@ -27,7 +30,7 @@ def stages(arguments: argparse.Namespace) -> None:
 
 def decoder_weights(arguments: argparse.Namespace) -> None:
     """Section 3.4."""
-    found = _run(arguments, experiments.decoder_weights)
+    found = _run(arguments, experiments.decoder_weights, ("classifier", "ced-est", "ced-gt"))
     print("\nMean absolute filters of D's first layer (section 3.4)\n")
     names = {"ced-est": "with q-hat (CED-EST)", "ced-gt": "with q (CED-GT)"}
     parts = ("w_f", "w_q", "difference")
@@ -36,17 +39,27 @@ def decoder_weights(arguments: argparse.Namespace) -> None:
     print(f"\nratio of w_f - w_q: ours {found['ratio']:.2f}, the paper's {found['paper']:.2f}")
 
 
+def _check_stages(settings: list[str]) -> None:
+    """Raises ConfigError for a number of stages that would not count."""
+    wanted = override(Config(network=NetworkConfig(stages=len(experiments.TABLE_1))), settings).network.stages
+    if wanted != len(experiments.TABLE_1):
+        raise ConfigError(f"network.stages={wanted}: Table 1 is of {len(experiments.TABLE_1)}; leave it out")
+
+
 def _run(
-    arguments: argparse.Namespace, experiment: Callable[[Config, training.Data, Place, str], Output]
+    arguments: argparse.Namespace,
+    experiment: Callable[[Config, training.Data, Place, str, Live], Output],
+    models: Sequence[str],
 ) -> dict[str, Any]:
     """What the experiment finds, and where it is kept."""
     config = configure(arguments.recipe, arguments.images, None, arguments.settings)
-    device = single.device(arguments)
+    device = single.device(arguments, config)
+    begin = single.start(arguments.start_from, models)
     with session(arguments.store, arguments.ray_address) as running:
-        data = single.given(arguments, config) if arguments.data else single.labelled(config, running.store)
-        data = dataclasses.replace(data, start=single.start(arguments.start_from))
+        data = dataclasses.replace(single.prepared(arguments, config, running.store), start=begin)
+        training.check_start(experiments.three_stages(config) if models == ("classifier",) else config, data)
         place: Place = Folder(Path(arguments.models).resolve()) if arguments.models else running.store
-        output = experiment(config, data, place, device)
+        output = experiment(config, data, place, device, Live(running.tracking_uri))
     if arguments.out:
         write_bytes(Path(arguments.out), (output.path / experiments.FILE).read_bytes())
     print(f"results: {Path(arguments.out).resolve() if arguments.out else output.path / experiments.FILE}")

@@ -21,7 +21,7 @@ def recipes(arguments: argparse.Namespace) -> None:
         config = configure(arguments.name, settings=arguments.settings)
         print("\n".join(_lines(config)))
 
-        print("\n".join(f"network of {model} = {train.size(model, config)}" for model in MODELS))
+        print("\n".join(f"network of {model} = {train.size(model, config, config.classes.count)}" for model in MODELS))
 
 
 def _lines(config: Config) -> list[str]:

@@ -3,11 +3,12 @@
 import argparse
 import dataclasses
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from ced.adapters.storage import Folder, Output, Place
 from ced.config import MODELS, RELEASED, WITHOUT_CLASSES, Config, as_dict
-from ced.errors import ConfigError
+from ced.errors import ConfigError, InputError
 from ced.recipes import configure
 from ced.stages import edges, label, restorers
 from ced.stages import prepare as preparation
@@ -30,32 +31,43 @@ def prepare(arguments: argparse.Namespace) -> None:
 def train(arguments: argparse.Namespace) -> None:
     """One model, and C first where a CED model needs it: at test time it is half of the method."""
     config = configure(arguments.recipe, arguments.images, None, arguments.settings)
-    chosen = device(arguments)
+    chosen = device(arguments, config)
+    alone = arguments.model in (*WITHOUT_CLASSES, "classifier")
+    models = (arguments.model,) if alone else ("classifier", arguments.model)
+    begin = start(arguments.start_from, models)
     with session(arguments.store, arguments.ray_address) as running:
-        data = given(arguments, config) if arguments.data else labelled(config, running.store)
-        data = dataclasses.replace(data, start=start(arguments.start_from))
+        data = dataclasses.replace(prepared(arguments, config, running.store), start=begin)
+        training.check_start(config, data)
         place: Place = Folder(Path(arguments.out).resolve()) if arguments.out else running.store
         live = Live(running.tracking_uri)
-        if arguments.model in WITHOUT_CLASSES:
-            _print_model(arguments.model, training.run(arguments.model, config, data, place, chosen, live), data, place)
-            return
-        classifier = training.run("classifier", config, data, place, chosen, live)
+        for model in models:
+            output = training.run(model, config, data, place, chosen, live)
+            data = dataclasses.replace(data, classifier=output) if model == "classifier" else data
         if arguments.model == "classifier":
-            print(f"weights: {classifier.path / training.WEIGHTS}")
-            return
-        data = dataclasses.replace(data, classifier=classifier)
-        _print_model(arguments.model, training.run(arguments.model, config, data, place, chosen, live), data, place)
+            print(f"weights: {output.path / training.WEIGHTS}")
+        else:
+            _print_model(arguments.model, output, data, place)
 
 
-def start(given: list[str]) -> dict[str, Path]:
-    """The folders of `--start-from`, for each model: DIR is for all, MODEL=DIR for one, `released` comes with ced."""
+def prepared(arguments: argparse.Namespace, config: Config, store: Place) -> training.Data:
+    """What there is to train on: the folder of --data, or made of the photographs, in the store."""
+    if not arguments.data and not config.images:
+        raise InputError("no photographs given; name folders with --images, or what `ced prepare -o` wrote with --data")
+    return given(arguments, config) if arguments.data else labelled(config, store)
+
+
+def start(given: list[str], models: Sequence[str]) -> dict[str, Path]:
+    """The folders of `--start-from` for those of `models`, which are to be trained: DIR is for all, MODEL=DIR for one,
+    `released` comes with ced. Raises ConfigError where one has two, or would not count."""
     found: dict[str, Path] = {}
     for text in given:
         name, named, folder = text.partition("=")
-        models, folder = ((name,), folder) if named and name in MODELS else (MODELS, text)
-        if both := found.keys() & models:
+        chosen, folder = ((name,), folder) if named and name in MODELS else (models, text)
+        if unused := set(chosen).difference(models):
+            raise ConfigError(f"--start-from {text}: {unused.pop()} is not trained here, {' and '.join(models)} alone")
+        if both := found.keys() & chosen:
             raise ConfigError(f"--start-from {text}: {min(both)} has a folder already; give each model one")
-        found.update(dict.fromkeys(models, _released() if folder == RELEASED else Path(folder).resolve()))
+        found.update(dict.fromkeys(chosen, _released() if folder == RELEASED else Path(folder).resolve()))
     return found
 
 
@@ -65,15 +77,23 @@ def _released() -> Path:
     return restore.RELEASED
 
 
-def device(arguments: argparse.Namespace) -> str:
-    """The device of `--without-ray`, "" under Ray Train. Raises ConfigError for one that goes or leads nowhere."""
-    if arguments.device and not arguments.without_ray:
-        raise ConfigError("--device goes with --without-ray; under Ray Train use --set cluster.gpus_per_worker=1")
+def device(arguments: argparse.Namespace, config: Config) -> str:
+    """The device of `--without-ray`, "" under Ray Train. Raises ConfigError for one that goes or leads nowhere, and for
+    workers of Ray Train where there are none."""
+    if not arguments.without_ray:
+        if arguments.device:
+            raise ConfigError("--device goes with --without-ray; under Ray Train use --set cluster.gpus_per_worker=1")
+        return ""
+    cluster = config.cluster
+    if cluster.train_workers > 1:
+        raise ConfigError(f"cluster.train_workers={cluster.train_workers} beside --without-ray; leave one of them out")
+    if cluster.gpus_per_worker:
+        raise ConfigError("cluster.gpus_per_worker is for Ray Train; beside --without-ray name the GPU: --device cuda")
     if arguments.device:
         from ced.training.context import usable
 
         usable(arguments.device)
-    return (arguments.device or "cpu") if arguments.without_ray else ""
+    return arguments.device or "cpu"
 
 
 def labelled(config: Config, place: Place) -> training.Data:

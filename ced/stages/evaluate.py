@@ -32,7 +32,9 @@ _FORM = 3  # of what is measured; another number measures again
 def check(config: Config) -> None:
     """Find out early what would only fail later, some of it after training. Raises InputError or ConfigError."""
     photographs.check(config.images, config.prepare.pattern)
-    photographs.find((config.test_images,) if config.test_images else ())
+    if not config.test_images:
+        raise InputError("no test images given; name them with --test-images")
+    photographs.find((config.test_images,))
     if config.publish.method not in config.evaluate.trained:
         raise ConfigError(f"publish.method {config.publish.method} is not evaluated; add it to evaluate.methods")
     if config.evaluate.trained and (config.prepare.colour, config.evaluate.colour) == ("rgb", "y"):

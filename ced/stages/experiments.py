@@ -3,11 +3,14 @@
 import dataclasses
 import json
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ced.adapters.storage import Making, Output, Place, make, write_text
 from ced.config import Config
 from ced.stages import label, train
+
+if TYPE_CHECKING:
+    from ced.stages.live import Live
 
 FILE = "experiment.json"
 TABLE_1 = (0.3094, 0.3169, 0.3178)  # the paper's accuracies, on 96x96 luminance images
@@ -26,21 +29,27 @@ class Share(NamedTuple):
         return self.w_f - self.w_q
 
 
-def stages(config: Config, data: train.Data, place: Place, device: str = "") -> Output:
+def stages(config: Config, data: train.Data, place: Place, device: str = "", live: "Live | None" = None) -> Output:
     """Table 1: the accuracy of each stage of a three-stage classifier on the photographs held out of its training."""
-    three = dataclasses.replace(config, network=dataclasses.replace(config.network, stages=len(TABLE_1)))
-    classifier = train.run("classifier", three, data, place, device)
+    classifier = train.run("classifier", three_stages(config), data, place, device, live)
     inputs = {"classifier": classifier.manifest.content, "labelled": data.labelled.manifest.content}
     fraction = config.classifier.validation_fraction
     produce = partial(_stages, classifier, data.labelled, fraction)
     return make(place, "experiment-stages", {"validation_fraction": fraction}, inputs, produce)
 
 
-def decoder_weights(config: Config, data: train.Data, place: Place, device: str = "") -> Output:
+def three_stages(config: Config) -> Config:
+    """`config` with a classifier of as many stages as Table 1 has."""
+    return dataclasses.replace(config, network=dataclasses.replace(config.network, stages=len(TABLE_1)))
+
+
+def decoder_weights(
+    config: Config, data: train.Data, place: Place, device: str = "", live: "Live | None" = None
+) -> Output:
     """Section 3.4: w_f and w_q of CED-EST and of CED-GT, and by how much more CED-EST ignores the classifier."""
-    classifier = train.run("classifier", config, data, place, device)
+    classifier = train.run("classifier", config, data, place, device, live)
     given = dataclasses.replace(data, classifier=classifier)
-    trained = {model: train.run(model, config, given, place, device) for model in ("ced-est", "ced-gt")}
+    trained = {model: train.run(model, config, given, place, device, live) for model in ("ced-est", "ced-gt")}
     inputs = {model: output.manifest.content for model, output in trained.items()}
     return make(place, "experiment-decoder-weights", {}, inputs, partial(_decoder_weights, trained))
 

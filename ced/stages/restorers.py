@@ -40,8 +40,12 @@ def given(method: str, folder: Path) -> Output:
 
 
 def finished(folder: Path) -> Output:
-    """The finished output in `folder`. Raises InputError where there is none."""
+    """The finished output in `folder`. Raises InputError where there is none, or one of its parts is gone."""
     manifest = read_manifest(folder)
     if manifest is None:
         raise InputError(f"{folder}: no finished output of `ced prepare -o` there; make it first")
+    gone = [name for name in manifest.parts if not (folder / name).is_file()]
+    if gone:
+        which = gone[0] if len(gone) == 1 else f"{gone[0]} and {len(gone) - 1} more"
+        raise InputError(f"{folder}: {which} missing; `ced data verify {folder}` says how to have it made again")
     return Output(folder.resolve(), manifest, reused=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ced.adapters import mlflow_live
-from ced.adapters.storage import Making, Output, Place, make, sha256
+from ced.adapters.storage import Making, Output, Place, make, sha256, write_text
 from ced.config import BASELINES, Config, TrainConfig, as_dict
 from ced.errors import InputError
 from ced.stages import edges, label
@@ -25,6 +25,7 @@ logger = logging.getLogger("ced")
 
 WEIGHTS = "model.safetensors"
 METRICS = "metrics.jsonl"
+JOB = ".job.json"  # what `python -m ced.training --job` takes, in the folder of a training
 _UNFINISHED = ("checkpoint.pt",)  # of no use once the weights are there
 
 
@@ -40,6 +41,11 @@ class Data:
     classes: Output
     classifier: Output | None = None
     start: Mapping[str, Path] = dataclasses.field(default_factory=dict)
+
+    @property
+    def class_count(self) -> int:
+        """n_cl of the classes that there are, whatever the configuration says of those it would make."""
+        return int(self.classes.manifest.config["count"])
 
 
 def run(model: str, config: Config, data: Data, place: Place, device: str = "", live: "Live | None" = None) -> Output:
@@ -64,6 +70,17 @@ def run(model: str, config: Config, data: Data, place: Place, device: str = "", 
     if live is not None and output.reused:
         mlflow_live.rest(_in_mlflow(model, config, described, live, output.path))
     return output
+
+
+def check_start(config: Config, data: Data) -> None:
+    """Find out at once what would only be found when a model's turn comes. Raises InputError where its weights to start
+    from are missing, FormatError where they are of another network."""
+    from ced.nets import models
+    from ced.training import prepared
+
+    for model, folder in data.start.items():
+        network = models.build(model, config.network, config.prepare.channels, data.class_count)
+        prepared.begin(network, str(weights_in(folder, model)))
 
 
 def weights_in(folder: Path, model: str) -> Path:
@@ -128,7 +145,10 @@ def _produce(
         channels=config.prepare.channels,
         start=str(weights_in(data.start[model], model)) if model in data.start else "",
     )
-    logger.info("%s: %s", model, size(model, config))
+    logger.info("%s: %s", model, size(model, config, data.class_count))
+    write_text(making.folder / JOB, job.to_json())
+    if (making.folder / _UNFINISHED[0]).exists():
+        logger.info("%s: goes on from its last checkpoint", model)
     if not (making.folder / WEIGHTS).exists():  # killed between the last step and the manifest
         with told(making.folder), _watching(model, making.folder / METRICS):
             _train(job, config, device)
@@ -137,11 +157,11 @@ def _produce(
     making.counts["steps"] = job.train.steps
 
 
-def size(model: str, config: Config) -> str:
+def size(model: str, config: Config, classes: int) -> str:
     """What the network of `model` costs, in words."""
     from ced.nets import models
 
-    found = models.size_of(model, config.network, config.prepare.channels, config.classes.count)
+    found = models.size_of(model, config.network, config.prepare.channels, classes)
     multiply_adds = found.multiply_adds_per_megapixel / 1e9
     return f"{found.parameters:,} parameters, {multiply_adds:,.1f} G multiply-adds a megapixel"
 

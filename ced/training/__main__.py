@@ -8,7 +8,7 @@ import torch
 
 from ced import config
 from ced.config import Config
-from ced.errors import CedError
+from ced.errors import CedError, ConfigError
 from ced.training import job as jobs
 from ced.training.context import PlainContext
 from ced.training.job import TrainJob
@@ -25,6 +25,7 @@ def main() -> int:
     arguments = parser.parse_args()
     path = arguments.job
     try:
+        _check(arguments.set, path)
         cluster = config.override(Config(), arguments.set).cluster
         job = TrainJob.from_json(jobs.read(path).decode("utf-8", "replace"), path)
         if cluster.threads_per_worker:
@@ -34,7 +35,17 @@ def main() -> int:
     except CedError as error:
         print(f"ced: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print("ced: stopped; the same command goes on where this one ended", file=sys.stderr)
+        return 130
     return 0
+
+
+def _check(settings: list[str], path: str) -> None:
+    """Raises ConfigError for a setting that would not count."""
+    for setting in settings:
+        if not setting.strip().startswith("cluster."):
+            raise ConfigError(f"setting {setting!r}: cluster.key=value alone counts here; the rest is in {path}")
 
 
 if __name__ == "__main__":

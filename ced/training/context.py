@@ -26,6 +26,8 @@ def usable(device: str | torch.device) -> torch.device:
     try:
         found = torch.device(device)
         torch.empty(1, device=found)
+        if found.type == "meta":
+            raise RuntimeError("it holds no values")
     except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts that it has it
         line = str(error).splitlines()[0]
         raise ConfigError(

@@ -1,5 +1,6 @@
 """The training loop: plain torch, on one device or many, stopped and resumed at any step with the same outcome."""
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator
@@ -22,11 +23,12 @@ from ced.training.tasks import Batch, Step
 from ced.training.validation import autocast, validate
 
 WEIGHTS = "model.safetensors"
-# Steps after which several workers agree on whether to stop. A GPU has to catch up with the program for it.
 _COMPILERS = ("torch._dynamo", "torch._inductor")  # whose errors are those of torch.compile
 _NOT_FINITE = "the loss or its gradient is no finite number"
 # Every loss here begins below 10. Adam brings weights that leapt away back to finite losses, and to nothing of use.
 _DIVERGED = 1e4
+_NO_MEMORY = "DefaultCPUAllocator: "  # torch has no exception for a CPU's memory; this is what it says
+# Steps after which several workers agree on whether to stop. A GPU has to catch up with the program for it.
 _MEET_EVERY = {"cpu": 10, "cuda": 100}
 
 
@@ -35,17 +37,34 @@ def train(job: TrainJob, context: WorkerContext) -> None:
 
     Goes on from the checkpoint there, if any, with the same losses as if it had never stopped. On SIGTERM or Ctrl-C
     it saves a checkpoint and leaves. Raises InputError, FormatError or ConfigError for inputs and settings that
-    cannot be used, OutputError where `job.out` cannot be written, TrainingError where the loss is no number.
+    cannot be used, OutputError where `job.out` cannot be written, TrainingError where the loss is no number or memory
+    does not suffice.
     """
     if job.train.batch_size < context.world:
         raise ConfigError(
             f"{job.section}.batch_size = {job.train.batch_size}: use at least 1 for each of the {context.world} workers"
         )
-    with torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False):
+    with _told_of_memory(job, context), torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False):
         trainer = Trainer(job, context)
         trainer.run()
     if context.rank == 0 and trainer.done:
         files.write(Path(job.out, WEIGHTS), weights.encode(trainer.state.average))
+
+
+@contextlib.contextmanager
+def _told_of_memory(job: TrainJob, context: WorkerContext) -> Iterator[None]:
+    """Raises TrainingError where torch, or Python, gets no memory."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        line = (str(error).splitlines() or [""])[0]
+        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and _NO_MEMORY not in line:
+            raise
+        raise TrainingError(
+            f"training {job.model}: too little memory on {context.device} ({line.partition(_NO_MEMORY)[2] or line}); "
+            f"lower {job.section}.batch_size (now {job.train.batch_size}), make the network smaller, "
+            "or set cluster.data=stream"
+        ) from error
 
 
 class Trainer:
@@ -133,6 +152,8 @@ class Trainer:
             **dict(zip(self.prepared.task.measures, measures, strict=True)),
             **validate(self.prepared, state.average, precision),
         }
+        if not all(map(math.isfinite, report.values())):
+            raise self._diverged("what it makes of held-out photographs is no finite number", state.step)
         if self.context.rank == 0:
             if strips.due(train, state.step):
                 strips.write(self.folder, state.step, self.prepared, state.average, precision)
@@ -155,12 +176,15 @@ class Trainer:
         bad = (~good).nonzero()
         if len(bad):
             step, loss = self.state.step - len(measured) + int(bad[0]) + 1, float(measured[int(bad[0]), 0])
-            told = f"the loss is {loss:.3g}" if math.isfinite(loss) and loss >= _DIVERGED else _NOT_FINITE
-            raise TrainingError(
-                f"training {self.job.model}: {told} at step {step}; "
-                f"lower {self.job.section}.learning_rate (now {self.job.train.learning_rate:g})"
-            )
+            leapt = math.isfinite(loss) and loss >= _DIVERGED
+            raise self._diverged(f"the loss is {loss:.3g}" if leapt else _NOT_FINITE, step)
         return measured
+
+    def _diverged(self, how: str, step: int) -> TrainingError:
+        return TrainingError(
+            f"training {self.job.model}: {how} at step {step}; "
+            f"lower {self.job.section}.learning_rate (now {self.job.train.learning_rate:g})"
+        )
 
     def _mean_over_workers(self, values: Tensor) -> Tensor:
         if self.context.world > 1:

@@ -75,7 +75,7 @@ def prepare(job: TrainJob, context: WorkerContext) -> Prepared:
     classes = None if job.model in WITHOUT_CLASSES else _classes(job.classes)
     network, task = _assemble(job, classes, context.device)
     if job.start:
-        _start(network, job.start)
+        begin(network, job.start)
     stored = [name for name in task.columns if name != "labels" or job.model != "ced-est"]
     examples = data.find(job.examples, job.labelled, stored, job.channels, classes.count if classes else 255)
     split = data.split(examples.sources, job.train.validation_fraction)
@@ -87,7 +87,9 @@ def prepare(job: TrainJob, context: WorkerContext) -> Prepared:
     return dataclasses.replace(unjudged, validation=held)
 
 
-def _start(network: Network, path: str) -> None:
+def begin(network: Network, path: str) -> None:
+    """Let `network` begin with the weights at `path`. Raises InputError where there are none, FormatError where they
+    are of another network."""
     try:
         growth.start(network, jobs.read(path))
     except FormatError as error:

@@ -182,3 +182,23 @@ def test_nothing_is_told_of_a_training_that_nobody_followed(server: Server, tmp_
     mlflow_live.rest(training(server, out))
     assert mlflow_tracking.connect(server.uri).get_experiment_by_name(f"live-{out.name}") is None
     assert mlflow_live.identity(out) == ""
+
+
+def test_other_settings_in_the_folder_of_a_training_that_never_began_are_another_run(
+    server: Server, stored: Path, tmp_path: Path
+) -> None:
+    """MLflow never lets a parameter change: under the former identity it would be told nothing for ever."""
+    with pytest.raises(RuntimeError), mlflow_live.followed(training(server, tmp_path)):
+        raise RuntimeError("it cannot begin")
+    before = mlflow_live.identity(tmp_path)
+    other = dataclasses.replace(training(server, tmp_path), params={"model": "ed", "train": {"steps": STEPS + 1}})
+    with mlflow_live.followed(other):
+        (tmp_path / "metrics.jsonl").write_text('{"step": 1, "steps": 9, "time": 1.0, "loss": 0.5}\n')
+    assert mlflow_live.identity(tmp_path) != before
+    client = mlflow_tracking.connect(server.uri)
+    experiment = client.get_experiment_by_name(f"live-{tmp_path.name}")
+    runs = [r for r in client.search_runs([experiment.experiment_id]) if r.data.tags[mlflow_runs.ROLE] == "ed"]
+    assert sorted((run.data.params["train.steps"], run.info.status) for run in runs) == [
+        (str(STEPS), "FAILED"),
+        (str(STEPS + 1), "FINISHED"),
+    ]

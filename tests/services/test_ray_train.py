@@ -185,6 +185,24 @@ def test_a_mistake_is_told_as_what_it_is_and_at_once(data: train.Data, tmp_path:
         ray_train.fit(job(data, tmp_path, batch_size=1), TWO)
 
 
+@pytest.mark.parametrize(
+    ("cluster", "told"),
+    [
+        (
+            ClusterConfig(train_workers=4096),
+            r"4096 of Ray Train's workers want 4096 cores, .*; lower cluster.train_workers",
+        ),
+        (ClusterConfig(train_workers=4096, train_workers_least=2048), "2048 of Ray Train's workers want 2048 cores"),
+        (ClusterConfig(gpus_per_worker=4096), "want 4096 GPUs, where there are 0; lower cluster.gpus_per_worker"),
+    ],
+)
+def test_workers_that_there_is_no_room_for_are_not_waited_for(
+    data: train.Data, tmp_path: Path, cluster: ClusterConfig, told: str
+) -> None:
+    with pytest.raises(ConfigError, match=told):
+        ray_train.fit(job(data, tmp_path), cluster)
+
+
 def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(data: train.Data, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no finite number at step \\d+; lower autoencoder.learning_rate"):
         ray_train.fit(job(data, tmp_path, learning_rate=1e30, warmup_steps=6, steps=40, checkpoint_every=1), ONE)

@@ -11,7 +11,7 @@ from ced.adapters.photographs.naming import Photograph, is_list, is_uri, kind, n
 from ced.core.images import MAX_BYTES
 from ced.errors import InputError
 
-_NONE = "no photographs given; name folders with --images, and --test-images for the test"
+_NONE = "no photographs given; name folders with --images"
 
 
 def find(sources: tuple[str, ...], pattern: str = "", cache: Path | None = None) -> list[Photograph]:

@@ -102,12 +102,26 @@ def test_a_folder_that_holds_something_else_is_left_as_it_is(tmp_path: Path, nam
 
 def test_an_unfinished_folder_refuses_another_configuration(tmp_path: Path) -> None:
     def fail(making: Making) -> None:
+        write_bytes(making.folder / "part", b"half of it")
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
         make(Folder(tmp_path), "stage", {"a": 1}, {}, fail)
-    with pytest.raises(OutputError, match="unfinished output of another configuration"):
+    with pytest.raises(OutputError, match="unfinished output of another configuration; remove it, or name another"):
         make(Folder(tmp_path), "stage", {"a": 2}, {}, refuse)
+
+
+def test_a_folder_where_nothing_came_of_a_configuration_is_free_for_another(tmp_path: Path) -> None:
+    def fail(making: Making) -> None:
+        write_bytes(making.folder / ".scratch", b"x")
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        make(Folder(tmp_path), "stage", {"a": 1}, {}, fail)
+    made = make(Folder(tmp_path), "stage", {"a": 2}, {}, writing("part"))
+    assert made.manifest.config == {"a": 2}
+    with pytest.raises(OutputError, match="output of another configuration"):
+        make(Folder(tmp_path), "stage", {"a": 1}, {}, refuse)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": "other"}', '{"format": "ced-manifest", "version": 1}'])

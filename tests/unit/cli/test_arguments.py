@@ -51,10 +51,16 @@ def test_a_pattern_is_a_setting() -> None:
 
 
 def test_weights_to_start_from_are_for_every_model_or_for_the_named() -> None:
-    assert stages.start([]) == {}
-    assert stages.start(["a=b"]) == dict.fromkeys(MODELS, Path("a=b").resolve())
-    each = stages.start(["classifier=released", "ed=models"])
+    assert stages.start([], MODELS) == {}
+    both = ("classifier", "ced-gt")
+    assert stages.start(["a=b"], both) == dict.fromkeys(both, Path("a=b").resolve())
+    each = stages.start(["classifier=released", "ed=models"], MODELS)
     assert each == {"classifier": restore.RELEASED, "ed": Path("models").resolve()}
     for twice in (["ed=a", "ed=b"], ["a", "b"], ["a", "ed=b"]):
         with pytest.raises(ConfigError, match="has a folder already"):
-            stages.start(twice)
+            stages.start(twice, MODELS)
+
+
+def test_weights_for_a_model_that_is_not_trained_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"--start-from ed=a: ed is not trained here, classifier and ced-gt alone"):
+        stages.start(["ed=a"], ("classifier", "ced-gt"))

@@ -37,6 +37,11 @@ def test_both_experiments_print_the_papers_figures_beside_ours(
     assert f"ratio of w_f - w_q: ours {found['ratio']:.2f}, the paper's 1.74" in told
 
 
+def test_another_number_of_stages_than_table_1_has_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["experiment", "stages", "--set", "network.stages=2"]) == 2
+    assert "network.stages=2: Table 1 is of 3; leave it out" in capsys.readouterr().err
+
+
 def test_a_device_without_the_plain_loop_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["experiment", "stages", "--device", "cpu"]) == 2
     assert "--device goes with --without-ray" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ced.cli.arguments import parser
+from ced.cli.main import main
 from ced.cli.stages import given
 from ced.errors import ConfigError, InputError
 from ced.recipes import configure
@@ -59,3 +60,64 @@ def test_a_pattern_or_photographs_beside_the_data_are_refused(pristine: Path) ->
 def test_a_folder_without_data_is_refused(pristine: Path) -> None:
     with pytest.raises(InputError, match=r"edges.label: no finished output of `ced prepare -o` there"):
         found(pristine / "edges")
+
+
+TINY = ["network.width=8", "network.width_half=4", "network.width_full=4", "network.blocks=1", "network.stage_blocks=1"]
+SHORT = [f"{section}.{key}" for section in ("classifier", "autoencoder") for key in ("steps=2", "batch_size=2")]
+
+
+def train(capsys: pytest.CaptureFixture[str], folder: Path, *line: str) -> tuple[int, str]:
+    """`ced train`, tiny and short: its exit code, and the last line of what it says on stderr."""
+    store = ["--store", str(folder / "store"), "--data", str(folder / "out")]
+    code = main(["train", *line, *store, *words(TINY), *words(SHORT)])
+    told = capsys.readouterr().err.splitlines()
+    return code, told[-1] if told else ""
+
+
+@pytest.mark.parametrize(
+    ("line", "clause"),
+    [
+        (["--without-ray", "--set", "cluster.train_workers=2"], "cluster.train_workers=2 beside --without-ray"),
+        (["--without-ray", "--set", "cluster.gpus_per_worker=1"], "beside --without-ray name the GPU: --device cuda"),
+        (["--without-ray", "--device", "meta"], "device 'meta' cannot be used here (it holds no values)"),
+        (["--without-ray", "--device", "cuda:77"], "device 'cuda:77' cannot be used here"),
+        (["--without-ray", "--start-from", "classifier=x"], "classifier is not trained here, ed alone"),
+    ],
+)
+def test_what_would_not_count_is_refused(
+    outputs: Path, capsys: pytest.CaptureFixture[str], line: list[str], clause: str
+) -> None:
+    code, told = train(capsys, outputs.parent, "ed", *line)
+    assert code == 2 and clause in told
+
+
+def test_weights_to_start_from_are_looked_at_before_the_classifier_is_trained(
+    outputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, models = ["--without-ray", "-o", str(tmp_path / "first")], ["--without-ray", "-o", str(tmp_path / "models")]
+    assert train(capsys, tmp_path, "classifier", *first)[0] == 0
+    assert train(capsys, tmp_path, "ced-gt", *models, "--start-from", str(tmp_path / "first")) == (
+        2,
+        f"ced: error: {tmp_path / 'first'}: no weights of ced-gt to start from; give what `ced train -o` wrote, "
+        "or a restorer",
+    )
+    code, told = train(capsys, tmp_path, "ced-gt", *models, "--start-from", "ced-gt=released")
+    assert code == 2 and "autoencoder.safetensors: weights of another network" in told
+    assert not (tmp_path / "models").exists(), "nothing was trained meanwhile"
+    wider = ["--set", "network.width=12", "--set", "network.stages=3"]
+    assert (
+        train(capsys, tmp_path, "ced-gt", *models, *wider, "--start-from", f"classifier={tmp_path / 'first'}")[0] == 0
+    )
+
+
+def test_training_on_nothing_says_what_there_is_to_be_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "ed", "--recipe", "small", "--without-ray", "--store", str(tmp_path)]) == 2
+    assert "name folders with --images, or what `ced prepare -o` wrote with --data" in capsys.readouterr().err
+
+
+def test_a_part_of_the_examples_that_is_gone_ends_it_before_anything_is_trained(
+    outputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (outputs / "prepare" / "examples" / "part-00001.parquet").unlink()
+    code, told = train(capsys, tmp_path, "classifier", "--without-ray")
+    assert code == 2 and "part-00001.parquet missing" in told

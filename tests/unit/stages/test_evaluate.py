@@ -34,7 +34,7 @@ def test_mistakes_are_found_before_training(tmp_path: Path) -> None:
         evaluate.check(dataclasses.replace(config, images=()))
     with pytest.raises(InputError, match="lost: no such folder"):
         evaluate.check(dataclasses.replace(config, images=("builtin:train", str(tmp_path / "lost"))))
-    with pytest.raises(InputError, match="--test-images"):
+    with pytest.raises(InputError, match="no test images given; name them with --test-images"):
         evaluate.check(dataclasses.replace(config, test_images=""))
     with pytest.raises(InputError, match="gone: no such folder"):
         evaluate.check(dataclasses.replace(config, test_images=str(tmp_path / "gone")))

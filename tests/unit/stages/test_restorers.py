@@ -48,6 +48,16 @@ def test_another_classifier_makes_another_restorer_of_ced_alone(outputs: Path, t
         assert (restorers.run(method, autoencoder, other, classes, store).path == first.path) is same
 
 
+def test_a_part_that_is_gone_is_told(outputs: Path) -> None:
+    (outputs / "prepare" / "examples" / "part-00001.parquet").unlink()
+    with pytest.raises(InputError, match=r"prepare: examples/part-00001.parquet missing; `ced data verify"):
+        restorers.finished(outputs / "prepare")
+    for part in (outputs / "label").glob("part-*.parquet"):
+        part.unlink()
+    with pytest.raises(InputError, match=r"label: part-00000.parquet and 1 more missing"):
+        restorers.finished(outputs / "label")
+
+
 def test_an_unfinished_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no finished output"):
         restorers.finished(tmp_path)

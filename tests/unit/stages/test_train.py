@@ -48,8 +48,15 @@ def test_lines_are_said_once_and_only_whole(tmp_path: Path, caplog: pytest.LogCa
 
 
 def test_the_size_in_words() -> None:
-    assert train.size("ed", Config()) == "1,034,513 parameters, 68.2 G multiply-adds a megapixel"
-    assert train.size("arcnn", Config()) == "106,561 parameters, 106.4 G multiply-adds a megapixel"
+    assert train.size("ed", Config(), 7) == "1,034,513 parameters, 68.2 G multiply-adds a megapixel"
+    assert train.size("arcnn", Config(), 7) == "106,561 parameters, 106.4 G multiply-adds a megapixel"
+
+
+def test_the_size_is_that_of_the_classes_there_are() -> None:
+    assert train.size("classifier", Config(), 7) != train.size("classifier", Config(), 5)
+    assert train.size("classifier", Config(), 5) == train.size("classifier", override(Config(), ["classes.count=5"]), 5)
+    classes = Output(Path("nowhere"), Manifest("edges", "f", {"count": 5}, {}, {}, {}), reused=True)
+    assert train.Data(output("a"), classes).class_count == 5
 
 
 def test_a_network_of_other_authors_is_not_trained_anew_for_another_shape_of_ours() -> None:

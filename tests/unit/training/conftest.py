@@ -145,9 +145,10 @@ def python_path() -> dict[str, str]:
 
 @pytest.fixture
 def start(tmp_path: Path, python_path: dict[str, str]) -> Callable[..., subprocess.Popen[str]]:
-    """Start `python -m ced.training` on a job in a process of its own, or in two under torchrun."""
+    """Start `python -m ced.training` on a job in a process of its own, or in two under torchrun; in the foreground it
+    knows Ctrl-C, whatever this process was started with."""
 
-    def run(job: TrainJob, workers: int = 1) -> subprocess.Popen[str]:
+    def run(job: TrainJob, workers: int = 1, foreground: bool = False) -> subprocess.Popen[str]:
         path = tmp_path / "job.json"
         path.write_text(job.to_json())
         launcher = ["-m", "torch.distributed.run", f"--nproc-per-node={workers}", "--standalone"] if workers > 1 else []
@@ -157,6 +158,7 @@ def start(tmp_path: Path, python_path: dict[str, str]) -> Callable[..., subproce
             stderr=subprocess.PIPE,
             text=True,
             env=python_path,
+            preexec_fn=(lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) if foreground else None,
         )
 
     return run

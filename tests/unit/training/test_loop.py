@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ced.config import ClusterConfig
+from ced.config import ClusterConfig, NetworkConfig
 from ced.errors import ConfigError, FormatError, OutputError, TrainingError
 from ced.nets import weights
 from ced.nets.autoencoder import AutoEncoder
@@ -239,6 +239,34 @@ def test_a_learning_rate_far_too_high_is_such_a_case(job_of: MakeJob) -> None:
     job = job_of("classifier", steps=200, learning_rate=1e30, clip_norm=1e30, warmup_steps=0)
     with pytest.raises(TrainingError, match=r"training classifier: .* lower classifier\.learning_rate \(now 1e\+30\)"):
         train(job, PlainContext("cpu"))
+
+
+def test_weights_beyond_all_numbers_at_the_last_step_are_no_result(job_of: MakeJob) -> None:
+    """The loss of the last step is one of weights that were still good."""
+    job = job_of(steps=1, learning_rate=1e39, clip_norm=1e30, warmup_steps=0)
+    with pytest.raises(TrainingError, match=r"held-out photographs is no finite number at step 1; lower autoencoder"):
+        train(job, PlainContext("cpu"))
+    assert os.listdir(job.out) == []
+
+
+def test_too_little_memory_names_the_cure(job_of: MakeJob) -> None:
+    """Filters of 324 TB, which no machine has addresses for."""
+    vast = NetworkConfig(width=8, width_half=3_000_000, width_full=4, blocks_half=1)
+    with pytest.raises(
+        TrainingError, match=r"training ed: too little memory on cpu \(can't allocate memory: "
+    ) as caught:
+        train(job_of(network=vast), PlainContext("cpu"))
+    assert "lower autoencoder.batch_size (now 4), make the network smaller" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_another_mistake_of_torch_stays_what_it_is(job_of: MakeJob) -> None:
+    class Failing(PlainContext):
+        def report(self, metrics: dict[str, float]) -> None:
+            raise RuntimeError("shapes do not match: [1] and [2]")
+
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        train(job_of(), Failing("cpu"))
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")

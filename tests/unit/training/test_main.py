@@ -1,8 +1,10 @@
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from ced.training.__main__ import main
 from ced.training.job import TrainJob
@@ -11,9 +13,9 @@ MakeJob = Callable[..., TrainJob]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], int]:
-    def call(path: Path) -> int:
-        monkeypatch.setattr("sys.argv", ["ced.training", "--job", str(path)])
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    def call(path: Path, *options: str) -> int:
+        monkeypatch.setattr("sys.argv", ["ced.training", "--job", str(path), *options])
         return main()
 
     return call
@@ -40,3 +42,22 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert run(path) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and error.startswith(f"ced: {path}: ")
+
+
+def test_a_setting_that_would_not_count_is_refused(
+    job_of: MakeJob, tmp_path: Path, run: Callable, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "job.json").write_text(job_of().to_json())
+    assert run(tmp_path / "job.json", "--set", "autoencoder.steps=5") == 2
+    assert "setting 'autoencoder.steps=5': cluster.key=value alone counts here" in capsys.readouterr().err
+
+
+def test_ctrl_c_is_no_traceback(job_of: MakeJob, start: Callable) -> None:
+    job = job_of(steps=100_000, report_every=1, checkpoint_every=100_000)
+    process = start(job, foreground=True)
+    assert process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert error == "ced: stopped; the same command goes on where this one ended\n"
+    assert torch.load(Path(job.out, "checkpoint.pt"), weights_only=True)["state"]["step"] >= 1

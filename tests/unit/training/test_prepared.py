@@ -175,7 +175,12 @@ def test_a_training_starts_from_weights(job_of: MakeJob, tmp_path: Path) -> None
     path.write_bytes(trained)
     torch.manual_seed(5)
     assert weights.encode(prepare(job_of("ed", start=str(path)), CONTEXT).network) == trained
-    with pytest.raises(FormatError, match="another network .conditioned False is not True"):
-        prepared(job_of("ced-gt", start=str(path)))
+    told = prepared(job_of("ced-gt", start=str(path))).network
+    assert torch.equal(
+        told.encoder.to_half.convolution.weight, weights.decode(trained).encoder.to_half.convolution.weight
+    )
+    path.write_bytes(weights.encode(told))
+    with pytest.raises(FormatError, match="another network .conditioned True is not False.; give weights of the same"):
+        prepared(job_of("ed", start=str(path)))
     with pytest.raises(InputError, match="gone.safetensors: cannot be read"):
         prepared(job_of("ed", start=str(tmp_path / "gone.safetensors")))
