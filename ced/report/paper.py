@@ -18,8 +18,6 @@ class Printed(NamedTuple):
     ssim: float
 
 
-# Which of the paper's lines a method of ours is set beside, where the names differ.
-
 # Names outside ced.config.METHODS are those of the paper; its asterisk: taken from the authors' own publication.
 TABLE_2: dict[tuple[str, int], tuple[Printed, ...]] = {
     ("LIVE1", 10): (
@@ -63,7 +61,6 @@ TABLE_2: dict[tuple[str, int], tuple[Printed, ...]] = {
         Printed("ced-gt", 0.009, 28.62, 28.58, 0.825),
     ),
 }
-
 
 _PRINTED_AS = {"arcnn": "*AR-CNN", "galteri-mse": "Galteri-MSE"}  # methods of ours that the paper names otherwise
 
