@@ -12,7 +12,7 @@ from pathlib import Path
 from ced import files
 
 MOST = 3  # ends of the process at the same step, before it is passed over; a node may be lost by chance
-_BEGUN = ""  # the line with which an attempt begins
+_BEGUN, _PAUSE = "", " "  # the lines with which an attempt begins, and between steps
 
 
 class Attempts:
@@ -32,6 +32,10 @@ class Attempts:
         if self._ended[step] >= MOST:
             raise refusal()
         self._note(step)
+
+    def pause(self) -> None:
+        """No step is under way: should the process end now, at another task, none of these was to blame."""
+        self._note(_PAUSE)
 
     def end(self) -> None:
         """The task is done."""

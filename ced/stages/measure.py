@@ -71,6 +71,7 @@ def evaluate_image(task: Task, row: ray_data.Row) -> ray_data.Later:
         answer |= {"reason": error.reason, "message": error.message}
         return lambda: answer
     found = _measure_all(task, row["name"], original, row["quality"], attempts)
+    attempts.pause()
     if row["number"] < task.pictures:
         for key, image in found.pictures.items():
             write_bytes(Path(task.folder, PICTURES, f"{row['number']:05d}-{key}.png"), _png(image))

@@ -46,6 +46,14 @@ def test_ends_at_other_steps_and_before_the_first_do_not_count(tmp_path: Path) -
     assert deadly(found, "a") and not deadly(found, "b") and not deadly(found, "original")
 
 
+def test_a_pause_is_to_blame_for_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "part.begun"
+    for _ in range(MOST):
+        attempt(path, "original", "mine").pause()
+    found = Attempts(path)
+    assert not deadly(found, "original") and not deadly(found, "mine")
+
+
 def test_what_is_done_is_forgotten(tmp_path: Path) -> None:
     path = tmp_path / "part.begun"
     for _ in range(MOST):

@@ -119,6 +119,16 @@ def test_what_ends_the_process_again_and_again_has_failed(tmp_path: Path) -> Non
     assert answer["reason"] == "" and not list((tmp_path / BEGUN).iterdir()), "what is done is forgotten"
 
 
+def test_another_image_that_ends_the_process_is_no_fault_of_this_one(tmp_path: Path) -> None:
+    """Parts are waited for while the next image is measured: what ends the process there must not count here."""
+    mine = task(tmp_path, "jpeg", "mine=command:cp {input} {output}")
+    measure(mine)
+    row = {"number": 3, "quality": 10, "name": "set/cat.png", "photograph": ("set/cat.png", f"{tmp_path}/cat.png", "")}
+    for _ in range(MOST):
+        evaluate_image(mine, row)  # and the process ends before it is waited for
+    assert [row["reason"] for row in measure(mine)[1]] == [""] * 4
+
+
 def test_an_image_whose_decoding_ends_the_process_is_set_aside(tmp_path: Path) -> None:
     mine = task(tmp_path)
     ended(mine, "original", MOST)
