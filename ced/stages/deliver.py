@@ -22,12 +22,13 @@ def check(folder: str | None) -> None:
     if folder is None:
         return
     path = Path(folder)
-    there = next(one for one in (path, *path.absolute().parents) if one.exists())
+    # os.path.exists is False where one may not look, Path.exists an error.
+    there = next(one for one in (path, *path.absolute().parents) if os.path.exists(one))
     if not there.is_dir():
         raise OutputError(f"{folder}: {there} is no folder; choose another one for the report")
     if not os.access(there, os.W_OK | os.X_OK):
         raise OutputError(f"{folder}: {there} cannot be written; choose another folder for the report")
-    if not _is_report(path):
+    if there == path and not _is_report(path):
         _refuse(path, _ours(path))
 
 
@@ -39,7 +40,7 @@ def deliver(reported: Output, folder: Path) -> None:
             if former.relative_to(folder).as_posix() not in parts:
                 former.unlink(missing_ok=True)
     else:
-        _refuse(folder, (folder / name for name in parts if (folder / name).exists()))
+        _refuse(folder, (folder / name for name in parts if os.path.exists(folder / name)))
     for name in sorted(parts, key=lambda name: name != _FIRST):
         write_bytes(folder / name, (reported.path / name).read_bytes())
 

@@ -20,7 +20,7 @@ from ced.errors import ConfigError, InputError
 from ced.methods import Prepared, check_apart, parse, prepare
 from ced.methods.open import restorer
 from ced.stages import pool, tell
-from ced.stages.measure import PARTS, PICTURES, SPECTRA, Task, evaluate_image, part_name, picture_name
+from ced.stages.measure import BEGUN, PARTS, PICTURES, SPECTRA, Task, evaluate_image, part_name, picture_name
 from ced.stages.progress import Progress
 
 logger = logging.getLogger("ced")
@@ -118,7 +118,7 @@ def _produce(task: Task, qualities: tuple[int, ...], found: list[Photograph], wo
         rows_of = [folder / PARTS / part_name(number, quality) for number in numbers for quality in qualities]
         write_table(folder / FILE, pa.concat_tables([pq.read_table(part) for part in rows_of]))
     making.counts.update(_counts(folder))
-    for scratch in (PARTS, SPECTRA):
+    for scratch in (PARTS, SPECTRA, BEGUN):
         shutil.rmtree(folder / scratch, ignore_errors=True)
 
 
@@ -147,6 +147,7 @@ def _measure(
                 facts = {"number": number, "quality": quality}
                 rows.append({**facts, "name": photograph.name, "photograph": tuple(photograph)})
     set_aside = {}
+    shutil.rmtree(Path(task.folder, BEGUN), ignore_errors=True)  # of tasks that were stopped with an earlier job
     for row in ray_data.run_tasks(partial(evaluate_image, task), rows, workers):
         progress.advance()
         if row["reason"]:

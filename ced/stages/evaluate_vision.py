@@ -2,8 +2,10 @@
 
 import functools
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,11 +25,12 @@ from ced.errors import InputError
 from ced.methods import Damaged, Failed, Prepared, checked, open_method
 from ced.report import overlays
 from ced.stages import tell, vision_methods
+from ced.stages.attempts import MOST, Attempts
 from ced.stages.prepare import part_name
 from ced.stages.progress import Progress
 
 FILE, PICTURES = "per_image.parquet", "pictures"
-_PARTS = ".parts"  # one an image, scratch
+_PARTS, _BEGUN = ".parts", ".begun"  # one an image, scratch
 _FORM = 2  # of what is found out; another number looks again
 _TOLD = ["image_id", "method", "quality", "colour", "reason", "message"]
 
@@ -110,7 +113,8 @@ def _produce(task: Task, scenes: list[voc.Scene], workers: int, making: Making) 
         else:
             rows.append({"number": number, "scene": json.dumps(scene)})
     rejected = []
-    for row in ray_data.run_tasks(functools.partial(evaluate_image, task), rows, workers):
+    shutil.rmtree(making.folder / _BEGUN, ignore_errors=True)  # of tasks that were stopped with an earlier job
+    for row in ray_data.run_tasks(partial(evaluate_image, task), rows, workers):
         progress.advance()
         if row["reason"]:
             rejected.append(f"{row['name']} ({row['reason']}: {row['message']})")
@@ -125,31 +129,51 @@ def _produce(task: Task, scenes: list[voc.Scene], workers: int, making: Making) 
 
 
 def evaluate_image(task: Task, row: ray_data.Row) -> ray_data.Row:
-    """Detect and segment in all versions of one image: one part. The row says why where it cannot be done."""
+    """Detect and segment in all versions of one image: one part. The row says why where it cannot be done, also where
+    it has ended this process again and again."""
     scene = voc.Scene(*json.loads(row["scene"]))
+    attempts = Attempts(Path(task.folder, _BEGUN, part_name(row["number"])))
     answer = {"name": scene.name, "reason": "", "message": ""}
     try:
-        rgb, mask = voc.read(scene)
+        write_table(
+            Path(task.folder, _PARTS, part_name(row["number"])), _looked_at(task, row["number"], scene, attempts)
+        )
     except Rejected as error:
-        return answer | {"reason": error.reason, "message": error.message}
+        answer |= {"reason": error.reason, "message": error.message}
+    attempts.end()
+    return answer
+
+
+def _looked_at(task: Task, number: int, scene: voc.Scene, attempts: Attempts) -> pa.Table:
+    """The rows of an image. Raises Rejected."""
+    attempts.take("image", partial(_crashed, "decoded it"))
+    rgb, mask = voc.read(scene)
     rows = []
-    for version in _versions(task, scene, rgb):
+    for version in _versions(task, scene, rgb, attempts):
         if isinstance(version.image, Failed):
             rows.append(_facts(task, scene, version, rgb.shape) | _nothing(version.image))
             continue
+        attempts.take(f"models at {_step(version)}", partial(_crashed, f"showed {_step(version)} to the models"))
         shown = _three_channels(version.image)
         found = _detector(task.sources.detector).detect(shown)
         labels = _segmenter(task.sources.segmenter, task.config.fit).segment(shown)
         facts = _facts(task, scene, version, shown.shape)
         rows.append(facts | _found(found, segmentation.confusion(mask, labels)))
-        if row["number"] < task.config.pictures:
-            name = picture_name(row["number"], version.colour, version.quality, version.method)
+        if number < task.config.pictures:
+            name = picture_name(number, version.colour, version.quality, version.method)
             write_bytes(Path(task.folder, PICTURES, name), overlays.png(shown, found, scene.objects, labels))
-    write_table(Path(task.folder, _PARTS, part_name(row["number"])), pa.Table.from_pylist(rows, schema.VISION))
-    return answer
+    return pa.Table.from_pylist(rows, schema.VISION)
 
 
-def _versions(task: Task, scene: voc.Scene, rgb: np.ndarray) -> Iterator[Version]:
+def _crashed(what: str) -> Rejected:
+    return Rejected("crashed", f"{MOST} times the process ended that {what}")
+
+
+def _deadly() -> Failed:
+    return Failed("crashed", f"{MOST} times the process ended in which it restored this image")
+
+
+def _versions(task: Task, scene: voc.Scene, rgb: np.ndarray, attempts: Attempts) -> Iterator[Version]:
     """The original once, and each other method at each quality factor, in each colour."""
     for colour in task.config.colours:
         original = rgb if colour == "rgb" else luminance(rgb)
@@ -158,11 +182,17 @@ def _versions(task: Task, scene: voc.Scene, rgb: np.ndarray) -> Iterator[Version
         for quality in task.config.qualities:
             damaged = Damaged.of(f"{scene.name}.jpg", quality, original)
             for prepared in task.methods:
-                yield Version(prepared.name, quality, colour, _restored(prepared, damaged))
+                step = f"{prepared.name} {quality} {colour}"
+                yield Version(prepared.name, quality, colour, _restored(prepared, damaged, step, attempts))
 
 
-def _restored(prepared: Prepared, damaged: Damaged) -> np.ndarray | Failed:
+def _step(version: Version) -> str:
+    return f"{version.method} {version.quality} {version.colour}"
+
+
+def _restored(prepared: Prepared, damaged: Damaged, step: str, attempts: Attempts) -> np.ndarray | Failed:
     try:
+        attempts.take(step, _deadly)
         return checked(open_method(prepared), damaged)
     except Failed as failed:
         return failed

@@ -20,8 +20,9 @@ from ced.core.colour import luminance
 from ced.core.images import Rejected, decode_rgb
 from ced.core.spectrum import Spectrum
 from ced.methods import Damaged, Failed, Method, Prepared, checked, open_method
+from ced.stages.attempts import MOST, Attempts
 
-PARTS, SPECTRA = ".parts/rows", ".parts/spectra"  # scratch: of each image and quality factor
+PARTS, SPECTRA, BEGUN = ".parts/rows", ".parts/spectra", ".parts/begun"  # scratch: of each image and quality factor
 PICTURES = "pictures"
 ORIGINAL = "original"
 
@@ -58,18 +59,22 @@ class _Found:
 
 def evaluate_image(task: Task, row: ray_data.Row) -> ray_data.Later:
     """Measure all methods on one image at one quality factor, and wait for the disk. The answer says why where that
-    cannot be done."""
+    cannot be done. What has ended this process again and again has failed."""
+    name = part_name(row["number"], row["quality"])
+    attempts = Attempts(Path(task.folder, BEGUN, name))
     answer = {name: row[name] for name in ("name", "number", "quality")} | {"reason": "", "message": ""}
     try:
+        attempts.take(ORIGINAL, _crashed)
         original = _opened(Photograph(*row["photograph"]), task.colour)
     except Rejected as error:
+        attempts.end()
         answer |= {"reason": error.reason, "message": error.message}
         return lambda: answer
-    found = _measure_all(task, row["name"], original, row["quality"])
+    found = _measure_all(task, row["name"], original, row["quality"], attempts)
+    attempts.pause()
     if row["number"] < task.pictures:
         for key, image in found.pictures.items():
             write_bytes(Path(task.folder, PICTURES, f"{row['number']:05d}-{key}.png"), _png(image))
-    name = part_name(row["number"], row["quality"])
     spectra = pa.table({key: [data] for key, data in found.spectra.items()})
     rows = pa.Table.from_pylist(found.rows, schema.PER_IMAGE)
     written = [write_table_later(Path(task.folder, SPECTRA, name), spectra, packed=False)]
@@ -78,6 +83,7 @@ def evaluate_image(task: Task, row: ray_data.Row) -> ray_data.Later:
     def told() -> ray_data.Row:
         for one in written:
             one.result()
+        attempts.end()
         return answer
 
     return told
@@ -109,16 +115,25 @@ def _opened(photograph: Photograph, colour: str) -> _Original:
     return _Original(luma if colour == "y" else rgb, metrics.Reference.of(luma), Spectrum.bytes_of(luma))
 
 
-def _measure_all(task: Task, name: str, original: _Original, quality: int) -> _Found:
+def _crashed() -> Rejected:
+    return Rejected("crashed", f"{MOST} times the process ended that decoded it")
+
+
+def _deadly() -> Failed:
+    return Failed("crashed", f"{MOST} times the process ended in which it restored this image")
+
+
+def _measure_all(task: Task, name: str, original: _Original, quality: int, attempts: Attempts) -> _Found:
     found = _Found([], {ORIGINAL: original.spectrum}, {ORIGINAL: original.image})
     height, width = original.image.shape[:2]
     facts = {"dataset": task.dataset, "image_id": name, "colour": task.colour, "quality": quality}
     facts |= {"height": height, "width": width, "reason": "", "message": ""}
     damaged = Damaged.of(name, quality, original.image)
     for prepared in task.methods:
-        method = open_method(prepared)  # loading is not restoring
-        told = {**facts, "method": method.name}
+        told = {**facts, "method": prepared.name}
         try:
+            attempts.take(prepared.name, _deadly)
+            method = open_method(prepared)  # loading is not restoring
             seconds, restored = _timed(method, damaged)
         except Failed as error:
             found.rows.append(told | {"reason": error.reason, "message": error.message})
@@ -128,7 +143,7 @@ def _measure_all(task: Task, name: str, original: _Original, quality: int) -> _F
         if task.lpips:
             measured["lpips"] = _perceptual().distance(original.reference.plane, plane)
         found.rows.append({**told, **measured, "seconds": seconds})
-        key = version(quality, method.name)
+        key = version(quality, prepared.name)
         found.spectra[key], found.pictures[key] = Spectrum.bytes_of(plane), restored
     return found
 

@@ -10,10 +10,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
+from mlflow.models import ModelSignature
+from mlflow.types.schema import Schema, TensorSpec
 from PIL import Image
 from skimage import data
 
@@ -157,6 +160,45 @@ def test_kill_and_restart(config: EvaluateConfig, images: Path, expected: Output
     wanted = [before[0][name] for name in ("image_id", "quality")]
     kept = [row for row in evaluate.per_image(output) if [row["image_id"], row["quality"]] == wanted]
     assert kept == before, "seconds and all: a finished image was measured again"
+
+
+# A model that ends the process which asks it where an image is as wide as the last one.
+DEADLY = """
+import os, signal
+import mlflow
+
+
+class Deadly(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        if model_input.shape[-1] == 99:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return 255 - model_input
+
+
+mlflow.models.set_model(Deadly())
+"""
+
+
+def test_a_model_that_ends_its_process_has_failed_there_and_the_job_ends(
+    ray_session: None, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_tracking.local_uri(tmp_path / "store"))
+    (tmp_path / "store").mkdir()
+    (tmp_path / "deadly.py").write_text(DEADLY)
+    signature = ModelSignature(inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, -1))]))
+    artifacts = (tmp_path / "artifacts").as_uri()
+    with mlflow.start_run(experiment_id=mlflow.create_experiment("others", artifact_location=artifacts)):
+        options = {"signature": signature, "pip_requirements": ["mlflow"]}
+        logged = mlflow.pyfunc.log_model(name="deadly", python_model=str(tmp_path / "deadly.py"), **options)
+    (tmp_path / "two").mkdir()
+    for number in (0, COUNT - 1):
+        (tmp_path / "two" / f"{number}.png").write_bytes((images / f"{number}.png").read_bytes())
+    config = EvaluateConfig(methods=("jpeg", f"deadly=models:/{logged.model_id}"), pictures=0)
+    output = run(config, tmp_path / "two", tmp_path / "store", 1)
+    rows = {(row["image_id"], row["method"]): row for row in evaluate.per_image(output)}
+    assert {key for key, row in rows.items() if row["reason"]} == {(f"two/{COUNT - 1}.png", "deadly")}
+    assert rows[f"two/{COUNT - 1}.png", "deadly"]["reason"] == "crashed"
+    assert rows["two/0.png", "deadly"]["psnr"] < 15 < rows["two/0.png", "jpeg"]["psnr"]
 
 
 def test_the_command_line_from_images_to_every_form_of_the_table(

@@ -4,6 +4,7 @@ import base64
 import io
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -331,7 +332,7 @@ def test_the_charts_follow_the_page_from_light_to_dark(tab, full_address: str) -
 
 
 def test_a_table_too_wide_for_a_phone_is_scrolled_by_keyboard_and_its_names_stay(tab, full_address: str) -> None:
-    tab.size(360, 740, phone=True)
+    tab.size(320, 568, phone=True)
     tab.open(full_address)
     wide = "[...document.querySelectorAll('section > .scroll')].find(e => e.scrollWidth > e.clientWidth)"
     name = f"{wide}.querySelector('tbody th[scope=row]')"
@@ -345,6 +346,27 @@ def test_a_table_too_wide_for_a_phone_is_scrolled_by_keyboard_and_its_names_stay
         time.sleep(0.05)
     assert tab.run(f"{wide}.scrollLeft") > 20
     assert tab.run(f"{name}.getBoundingClientRect().left") == pytest.approx(before, abs=1)
+
+
+def test_long_names_leave_room_for_figures_on_a_phone(tab, report: Report, tmp_path: Path) -> None:
+    name = "a-restorer-whose-name-has-forty-letters-"
+    first = report.pictures[0]
+    renamed = tuple((f"{name}{label}"[-40:] if label in ("ed", "ced-gt") else label, p) for label, p in first.versions)
+    rows = tuple(replace(row, method=name) if row.method == "ed" else row for row in report.rows)
+    path = tmp_path / "long.html"
+    path.write_text(page(replace(report, rows=rows, pictures=(replace(first, versions=renamed),))), encoding="utf-8")
+    tab.size(360, 740, phone=True)
+    tab.open(path.as_uri())
+    row = f"[...document.querySelectorAll('.results tbody th')].find(e => e.textContent === {name!r})"
+    assert tab.run(f"{row}.getBoundingClientRect().width") < 360 / 3
+    right = tab.run("document.querySelector('.results').closest('.scroll').getBoundingClientRect().right")
+    assert tab.run(f"{row}.nextElementSibling.nextElementSibling.getBoundingClientRect().right") < right
+    left = "document.querySelector('#left-1')"
+    tab.run(f"{left}.selectedIndex = 2; {left}.dispatchEvent(new Event('change'))")
+    tags = tab.run(
+        "[...document.querySelectorAll('.stage .tag')].map(t => t.getBoundingClientRect()).map(b => [b.left, b.right])"
+    )
+    assert tags[0][1] <= tags[1][0], "the labels lie over each other"
 
 
 @pytest.mark.parametrize(("window", "phone"), [((1280, 900), False), ((360, 740), True)])

@@ -88,6 +88,13 @@ def test_beside_files_of_other_names_there_is_room(tmp_path: Path) -> None:
     assert (tmp_path / "copy" / "figures" / "overview.png").read_text() == "kept"
 
 
+def test_a_place_that_cannot_be_looked_at_is_no_traceback(tmp_path: Path) -> None:
+    name = "x" * 300  # longer than names are; without permission it is the same error
+    check(str(tmp_path / name))
+    with pytest.raises(OutputError, match="cannot be written"):
+        deliver(report(tmp_path / "made"), tmp_path / name)
+
+
 def test_what_is_no_folder_is_said_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for place in ("file", "file/below", "file/a/b"):

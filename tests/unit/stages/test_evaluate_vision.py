@@ -15,6 +15,7 @@ from ced.config import VisionConfig
 from ced.core import jpeg, segmentation
 from ced.core.colour import luminance
 from ced.stages import evaluate_vision, vision_methods
+from ced.stages.attempts import MOST, Attempts
 from ced.stages.evaluate_vision import Sources, Task
 
 BOTH = VisionConfig(methods=("original", "jpeg"), qualities=(10, 20), colours=("rgb", "y"), pictures=1)
@@ -134,3 +135,35 @@ def test_a_bad_image_says_why(sources: Sources, tmp_path: Path) -> None:
 def test_data_sets_are_named_after_their_folder_and_split(sources: Sources) -> None:
     assert evaluate_vision.dataset_name(sources) == "voc"
     assert evaluate_vision.dataset_name(sources._replace(split="val")) == "voc val"
+
+
+def ended(folder: Path, step: str) -> None:
+    """What processes leave that end at a step of the first image, often enough."""
+    for _ in range(MOST):
+        Attempts(folder / ".begun" / "part-00000.parquet").take(step, AssertionError)
+
+
+def test_a_method_that_ends_the_process_again_and_again_has_failed_there(sources: Sources, tmp_path: Path) -> None:
+    ended(tmp_path, "jpeg 20 y")
+    rows = evaluate(sources, tmp_path)
+    failed = [(row["method"], row["quality"], row["colour"]) for row in rows if row["reason"]]
+    assert failed == [("jpeg", 20, "y")] and rows[-1]["reason"] == "crashed"
+    assert not list((tmp_path / ".begun").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ("image", "3 times the process ended that decoded it"),
+        ("models at jpeg 10 rgb", "3 times the process ended that showed jpeg 10 rgb to the models"),
+    ],
+)
+def test_an_image_at_which_decoder_or_models_end_the_process_is_told(
+    sources: Sources, tmp_path: Path, step: str, message: str
+) -> None:
+    ended(tmp_path, step)
+    scene = voc.find(sources.voc)[0]
+    task = Task(BOTH, sources, str(tmp_path), vision_methods.prepared(BOTH, tmp_path))
+    answer = evaluate_vision.evaluate_image(task, {"number": 0, "scene": json.dumps(scene)})
+    assert answer == {"name": scene.name, "reason": "crashed", "message": message}
+    assert not (tmp_path / ".parts").exists() and not list((tmp_path / ".begun").iterdir())

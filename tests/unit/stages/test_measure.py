@@ -14,7 +14,8 @@ from ced.core import jpeg, metrics
 from ced.core.colour import luminance
 from ced.core.spectrum import Spectrum
 from ced.methods import parse, prepare
-from ced.stages.measure import PARTS, SPECTRA, Task, evaluate_image, part_name, picture_name
+from ced.stages.attempts import MOST, Attempts
+from ced.stages.measure import BEGUN, PARTS, SPECTRA, Task, evaluate_image, part_name, picture_name
 
 CAT = data.chelsea()[:75, :101]
 
@@ -96,6 +97,44 @@ def test_a_failure_is_a_row_with_a_reason_and_stops_nothing(tmp_path: Path) -> N
     assert columns(tmp_path, 20) == ["original", "q020-mine", "q020-jpeg"]
     assert not (tmp_path / "pictures" / picture_name(3, 10, "mine")).exists()
     assert (tmp_path / "pictures" / picture_name(3, 20, "mine")).exists()
+
+
+def ended(task: Task, step: str, times: int) -> None:
+    """What processes leave that end at a step, at both quality factors."""
+    for quality in (10, 20):
+        path = Path(task.folder, BEGUN, part_name(3, quality))
+        path.unlink(missing_ok=True)
+        for _ in range(times):
+            Attempts(path).take(step, AssertionError)
+
+
+def test_what_ends_the_process_again_and_again_has_failed(tmp_path: Path) -> None:
+    mine = task(tmp_path, "jpeg", "mine=command:cp {input} {output}")
+    ended(mine, "mine", MOST - 1)
+    assert [row["reason"] for row in measure(mine)[1]] == [""] * 4
+    ended(mine, "mine", MOST)
+    answer, rows = measure(mine)
+    assert [(row["method"], row["reason"]) for row in rows] == [("jpeg", ""), ("mine", "crashed")] * 2
+    assert rows[1]["message"] == "3 times the process ended in which it restored this image"
+    assert answer["reason"] == "" and not list((tmp_path / BEGUN).iterdir()), "what is done is forgotten"
+
+
+def test_another_image_that_ends_the_process_is_no_fault_of_this_one(tmp_path: Path) -> None:
+    """Parts are waited for while the next image is measured: what ends the process there must not count here."""
+    mine = task(tmp_path, "jpeg", "mine=command:cp {input} {output}")
+    measure(mine)
+    row = {"number": 3, "quality": 10, "name": "set/cat.png", "photograph": ("set/cat.png", f"{tmp_path}/cat.png", "")}
+    for _ in range(MOST):
+        evaluate_image(mine, row)  # and the process ends before it is waited for
+    assert [row["reason"] for row in measure(mine)[1]] == [""] * 4
+
+
+def test_an_image_whose_decoding_ends_the_process_is_set_aside(tmp_path: Path) -> None:
+    mine = task(tmp_path)
+    ended(mine, "original", MOST)
+    answer, rows = measure(mine)
+    assert answer["reason"] == "crashed" and answer["message"] == "3 times the process ended that decoded it"
+    assert rows == [] and not list((tmp_path / BEGUN).iterdir())
 
 
 def test_colour_is_coded_and_restored_in_colour_and_measured_on_its_luminance(tmp_path: Path) -> None:
