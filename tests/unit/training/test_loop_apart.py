@@ -122,3 +122,6 @@ def test_so_does_ced_train_without_ray(pristine: Path, tmp_path: Path, python_pa
     done = subprocess.run(line, capture_output=True, text=True, env=python_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "models" / "restorer-ced-gt" / "restorer.json").exists()
+    told = [line for line in done.stderr.splitlines() if "MLflow" in line]
+    about = "MLflow is not installed, and told nothing; the curves are in metrics.jsonl"
+    assert told == [f"classifier: {about}", f"ced-gt: {about}"], "nothing that it will never be told is promised"
