@@ -46,8 +46,12 @@ def followed(training: Training) -> Iterator[None]:
     """Tell MLflow what the block writes into the training's folder, as it is written. MLflow's failures are logged,
     never raised; how the block ends is the run's status."""
     mlflow_tracking.settle()
-    with contextlib.suppress(ImportError):
+    try:
         import mlflow  # noqa: F401 - here, so that two threads do not import at the same time
+    except ImportError:
+        logger.info("%s: MLflow is not installed, and told nothing; the curves are in metrics.jsonl", training.name)
+        yield
+        return
     teller = _Teller(training)
     thread = threading.Thread(target=teller.follow, daemon=True)
     thread.start()

@@ -125,7 +125,8 @@ def _check_room(job: TrainJob, cluster: ClusterConfig) -> None:
     for resource, (name, count) in wanted.items():
         if count <= there.get(resource, 0):
             continue
-        told = f"{least} of Ray Train's workers want {count:g} {name}, where there are {there.get(resource, 0):g}"
+        has = f"where Ray has {there.get(resource, 0):g}"
+        told = f"workers of Ray Train want {name}: {count:g} for {least} of them, {has}"
         if ray_cluster.private():
             raise ConfigError(f"{told}; lower cluster.{_WHERE[resource]}, or name a cluster with --ray-address")
         logger.warning("%s: %s; waiting for the cluster to grow", job.model, told)

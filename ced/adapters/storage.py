@@ -218,10 +218,21 @@ def _finished(folder: Path, wanted: str, config: dict[str, Any], inputs: dict[st
 
 def _unlike(manifest: Manifest, config: dict[str, Any], inputs: dict[str, str]) -> str:
     """In brackets, what a finished output was made with or from that is asked for otherwise now."""
-    there = manifest.config
-    unlike = [f"{key}={there[key]}, not {config[key]}" for key in config if key in there and there[key] != config[key]]
+    unlike = _differences("", manifest.config, config)
     unlike += [f"other {name}" for name in inputs if manifest.inputs.get(name) != inputs[name]]
     return f" ({'; '.join(unlike)})" if unlike else ""
+
+
+def _differences(prefix: str, there: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """Each setting that both have otherwise, under its dotted name."""
+    found: list[str] = []
+    for key in wanted:
+        mine, theirs = wanted[key], there.get(key, wanted[key])
+        if isinstance(mine, dict) and isinstance(theirs, dict):
+            found += _differences(f"{prefix}{key}.", theirs, mine)
+        elif mine != theirs:
+            found.append(f"{prefix}{key}={theirs}, not {mine}")
+    return found
 
 
 def _claim(folder: Path, wanted: str) -> None:

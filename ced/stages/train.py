@@ -147,9 +147,9 @@ def _produce(
     )
     logger.info("%s: %s", model, size(model, config, data.class_count))
     write_text(making.folder / JOB, job.to_json())
-    if (making.folder / _UNFINISHED[0]).exists():
-        logger.info("%s: goes on from its last checkpoint", model)
     if not (making.folder / WEIGHTS).exists():  # killed between the last step and the manifest
+        if (making.folder / _UNFINISHED[0]).exists():
+            logger.info("%s: goes on from its last checkpoint", model)
         with told(making.folder), _watching(model, making.folder / METRICS):
             _train(job, config, device)
     for name in _UNFINISHED:

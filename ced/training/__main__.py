@@ -4,15 +4,9 @@ import argparse
 import json
 import sys
 
-import torch
-
-from ced import config
+from ced import config, settings
 from ced.config import Config
 from ced.errors import CedError, ConfigError
-from ced.training import job as jobs
-from ced.training.context import PlainContext
-from ced.training.job import TrainJob
-from ced.training.loop import train
 
 
 def main() -> int:
@@ -23,15 +17,9 @@ def main() -> int:
         "--set", action="append", default=[], metavar="cluster.key=value", help="how much of the machine to use"
     )
     arguments = parser.parse_args()
-    path = arguments.job
+    settings.quiet()
     try:
-        _check(arguments.set, path)
-        cluster = config.override(Config(), arguments.set).cluster
-        job = TrainJob.from_json(jobs.read(path).decode("utf-8", "replace"), path)
-        if cluster.threads_per_worker:
-            torch.set_num_threads(cluster.threads_per_worker)
-        with PlainContext.launched(lambda report: print(json.dumps(report), flush=True), cluster) as context:
-            train(job, context)
+        _train(arguments.job, arguments.set)
     except CedError as error:
         print(f"ced: {error}", file=sys.stderr)
         return error.exit_code
@@ -41,9 +29,26 @@ def main() -> int:
     return 0
 
 
-def _check(settings: list[str], path: str) -> None:
+def _train(path: str, wanted: list[str]) -> None:
+    import torch  # which reads the environment that `quiet` has set
+
+    from ced.training import job as jobs
+    from ced.training.context import PlainContext
+    from ced.training.job import TrainJob
+    from ced.training.loop import train
+
+    _check(wanted, path)
+    cluster = config.override(Config(), wanted).cluster
+    job = TrainJob.from_json(jobs.read(path).decode("utf-8", "replace"), path)
+    if cluster.threads_per_worker:
+        torch.set_num_threads(cluster.threads_per_worker)
+    with PlainContext.launched(lambda report: print(json.dumps(report), flush=True), cluster) as context:
+        train(job, context)
+
+
+def _check(wanted: list[str], path: str) -> None:
     """Raises ConfigError for a setting that would not count."""
-    for setting in settings:
+    for setting in wanted:
         if not setting.strip().startswith("cluster."):
             raise ConfigError(f"setting {setting!r}: cluster.key=value alone counts here; the rest is in {path}")
 

@@ -106,10 +106,13 @@ class Trainer:
 
     def _run(self, batches: Iterator[Batch], interrupt: Interrupt) -> None:
         train, state = self.job.train, self.state
+        begun = state.step
         while not self.done:
             self._step(next(batches))
             if self.done or state.step % train.report_every == 0:
                 self._report()
+            elif state.step == begun + 1:  # in which memory is taken and code made ready: it says nothing of the others
+                self._since = time.perf_counter(), state.step
             stopped = self._agreed(interrupt)
             if self.done or stopped or state.step % train.checkpoint_every == 0:
                 self._save()

@@ -190,10 +190,13 @@ def test_a_mistake_is_told_as_what_it_is_and_at_once(data: train.Data, tmp_path:
     [
         (
             ClusterConfig(train_workers=4096),
-            r"4096 of Ray Train's workers want 4096 cores, .*; lower cluster.train_workers",
+            "want cores: 4096 for 4096 of them, .*; lower cluster.train_workers",
         ),
-        (ClusterConfig(train_workers=4096, train_workers_least=2048), "2048 of Ray Train's workers want 2048 cores"),
-        (ClusterConfig(gpus_per_worker=4096), "want 4096 GPUs, where there are 0; lower cluster.gpus_per_worker"),
+        (ClusterConfig(train_workers=4096, train_workers_least=2048), "cores: 2048 for 2048 of them"),
+        (
+            ClusterConfig(gpus_per_worker=4096),
+            "4096 for 1 of them, where Ray has 0; lower cluster.gpus_per_worker",
+        ),
     ],
 )
 def test_workers_that_there_is_no_room_for_are_not_waited_for(

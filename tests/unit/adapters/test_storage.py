@@ -100,6 +100,13 @@ def test_a_folder_that_holds_something_else_is_left_as_it_is(tmp_path: Path, nam
     assert left == {Path(name).name, ".draft.tmp", ".lock"}
 
 
+def test_what_differs_inside_a_section_is_told_by_its_dotted_name(tmp_path: Path) -> None:
+    config = {"model": "ed", "network": {"width": 32, "stages": 2}}
+    make(Folder(tmp_path), "stage", config, {}, writing("part"))
+    with pytest.raises(OutputError, match=r"another configuration \(network.stages=2, not 3\); choose another folder"):
+        make(Folder(tmp_path), "stage", {"model": "ed", "network": {"width": 32, "stages": 3}}, {}, refuse)
+
+
 def test_an_unfinished_folder_refuses_another_configuration(tmp_path: Path) -> None:
     def fail(making: Making) -> None:
         write_bytes(making.folder / "part", b"half of it")

@@ -1,9 +1,12 @@
+import contextlib
 import dataclasses
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,6 +84,27 @@ def test_training_lowers_the_loss(job_of: MakeJob, reports: Callable) -> None:
     first, *_, last = reports(job)
     assert last["loss"] < first["loss"] - 0.02
     assert last["accuracy_stage_2"] > first["accuracy_stage_2"] + 0.01
+
+
+@pytest.mark.usefixtures("default_signals")
+def test_the_rate_of_a_first_report_is_that_of_the_steps_after_the_first(job_of: MakeJob) -> None:
+    """After a start as after a restart: the time left is told from it."""
+    job = job_of(steps=8, report_every=4)
+    for last in (4, 8):
+        trainer = Trainer(job, StopAt(4, signal.SIGTERM))
+        first, step = trainer.state.step + 1, trainer._step
+
+        def slow(batch: Batch, trainer: Trainer = trainer, first: int = first, step: Callable = step) -> None:
+            step(batch)
+            if trainer.state.step == first:
+                time.sleep(2)
+
+        trainer._step = slow
+        with contextlib.suppress(SystemExit):
+            trainer.run()
+        line = json.loads(Path(job.out, "metrics.jsonl").read_text().splitlines()[-1])
+        assert line["step"] == last
+        assert line["images_per_second"] > 12, "four steps of four images, had the two seconds counted: below 8"
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(job_of: MakeJob, reports: Callable) -> None:

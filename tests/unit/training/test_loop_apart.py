@@ -105,3 +105,23 @@ def test_the_loop_runs_where_nothing_but_torch_numpy_pyarrow_and_pillow_is_insta
     )
     assert done.returncode == 0, done.stderr
     assert isinstance(weights.decode(output(job)), AutoEncoder)
+
+
+COMMAND = """
+from ced.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_so_does_ced_train_without_ray(pristine: Path, tmp_path: Path, python_path: dict[str, str]) -> None:
+    tiny = [f"network.{name}" for name in ("width=8", "width_half=4", "width_full=4", "blocks=1", "stage_blocks=1")]
+    short = [f"{section}.{key}" for section in ("classifier", "autoencoder") for key in ("steps=2", "batch_size=2")]
+    settings = [word for setting in tiny + short for word in ("--set", setting)]
+    folders = ["--data", str(pristine), "--store", str(tmp_path / "store"), "-o", str(tmp_path / "models")]
+    line = [sys.executable, "-c", BARE + COMMAND, "train", "ced-gt", "--without-ray", *folders, *settings]
+    done = subprocess.run(line, capture_output=True, text=True, env=python_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "models" / "restorer-ced-gt" / "restorer.json").exists()
+    told = [line for line in done.stderr.splitlines() if "MLflow" in line]
+    about = "MLflow is not installed, and told nothing; the curves are in metrics.jsonl"
+    assert told == [f"classifier: {about}", f"ced-gt: {about}"], "nothing that it will never be told is promised"

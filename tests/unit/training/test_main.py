@@ -1,5 +1,7 @@
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,3 +63,22 @@ def test_ctrl_c_is_no_traceback(job_of: MakeJob, start: Callable) -> None:
     assert process.returncode == 130
     assert error == "ced: stopped; the same command goes on where this one ended\n"
     assert torch.load(Path(job.out, "checkpoint.pt"), weights_only=True)["state"]["step"] >= 1
+
+
+WAITING = """
+import os, sys
+from ced.training.__main__ import main
+assert "torch" not in sys.modules, "it reads the environment when it is imported"
+sys.argv = ["ced.training", "--job", sys.argv[1]]
+assert main() == 0
+print(os.environ["OMP_WAIT_POLICY"])
+"""
+
+
+def test_threads_that_wait_sleep(job_of: MakeJob, tmp_path: Path, python_path: dict[str, str]) -> None:
+    """Those that spin are several times slower on cores that others use too."""
+    (tmp_path / "job.json").write_text(job_of(steps=1).to_json())
+    unset = {name: value for name, value in python_path.items() if name != "OMP_WAIT_POLICY"}
+    line = [sys.executable, "-c", WAITING, str(tmp_path / "job.json")]
+    done = subprocess.run(line, env=unset, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "PASSIVE", done.stderr
