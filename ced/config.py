@@ -133,10 +133,11 @@ class NetworkConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One training job: Adam, cosine schedule with warm-up, averaged weights."""
+    """One training job: cosine schedule with warm-up, averaged weights."""
 
     steps: int = 1000
     batch_size: int = 16  # over all workers together
+    optimizer: str = "adam"  # or "muon": fewer steps to the same loss (docs/training.md)
     learning_rate: float = 1e-3
     warmup_steps: int = 50
     clip_norm: float = 1.0  # of the gradient
@@ -154,6 +155,7 @@ class TrainConfig:
         for name in ("learning_rate", "clip_norm"):
             value = getattr(self, name)
             _require(value > 0, name, value, "use more than 0")
+        _require(self.optimizer in ("adam", "muon"), "optimizer", self.optimizer, "use adam or muon")
         _require(self.warmup_steps >= 0, "warmup_steps", self.warmup_steps, "use 0 or more")
         _require(abs(self.seed) < 1 << 63, "seed", self.seed, "use less than 2^63")
         _require(0 <= self.average_decay < 1, "average_decay", self.average_decay, "use 0 up to 1")

@@ -1,4 +1,4 @@
-"""What changes while training: the weights, their average, Adam's moments and the step."""
+"""What changes while training: the weights, their average, the optimizer's moments and the step."""
 
 import copy
 from typing import Any
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ced.config import TrainConfig
 from ced.nets.blocks import to_channels_last
 from ced.nets.weights import Network
-from ced.training import schedule
+from ced.training import optimizers, schedule
 
 
 class State:
@@ -21,7 +21,7 @@ class State:
         to_channels_last(self.module)
         # Validation and export see the average: a network that jitters less.
         self.average: Network = copy.deepcopy(self.module).eval().requires_grad_(False)
-        self.optimizer = torch.optim.Adam(self.module.parameters(), lr=train.learning_rate, fused=True)
+        self.optimizer: optimizers.Optimizer = optimizers.build(self.module, train)
         self.step = 0
         # Of each step since the last report: first this worker's, (M,) each, on the device, so that a step waits for
         # nothing; then, once the workers have met, the mean over all of them, (steps, M) float64 on CPU.
@@ -69,7 +69,7 @@ class State:
         self.agreed = stored["agreed"]
 
     def _arrange_moments(self) -> None:
-        """Adam's moments in the weights' own order in memory: a checkpoint from another kind of device has another, and
+        """The moments in the weights' own order in memory: a checkpoint from another kind of device has another, and
         the fused update walks through both as they lie."""
         for weights, moments in self.optimizer.state.items():
             for name, values in moments.items():

@@ -1,0 +1,83 @@
+"""The optimizers a training can use: Adam, or Muon for the convolutions between features and Adam for the rest."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ced.config import TrainConfig
+
+# With fewer inputs or outputs a convolution reads or makes the image itself, and leaves little to be orthogonalized.
+_SMALLEST = 16
+
+
+class Muon:
+    """Muon (Jordan et al. 2024): the momentum of a convolution's weights, seen as a matrix (outputs, 9 x inputs), is
+    replaced by the nearest one with orthonormal rows or columns, so that all directions are learned at one pace. Adam
+    for biases and for convolutions that read or make the image.
+
+    Its steps are scaled to the size of Adam's (Liu et al. 2025): one learning rate does for both.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], learning_rate: float) -> None:
+        parameters = list(parameters)
+        self._convolutions = [weights for weights in parameters if _between_features(weights)]
+        rest = [weights for weights in parameters if not _between_features(weights)]
+        # The same numbers as matrices: torch's Muon takes no others.
+        self._matrices = [_matrix(weights.detach()) for weights in self._convolutions]
+        self._muon = torch.optim.Muon(
+            self._matrices, lr=learning_rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
+        )
+        self._adam = torch.optim.Adam(rest, lr=learning_rate, fused=True)
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """As torch's: the learning rate is set in them."""
+        return self._muon.param_groups + self._adam.param_groups
+
+    @property
+    def state(self) -> dict[Tensor, dict[str, Any]]:
+        """The moments of each tensor that is trained."""
+        return {**self._muon.state, **self._adam.state}
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for weights in self._convolutions:
+            weights.grad = None
+        self._adam.zero_grad()
+
+    def step(self) -> None:
+        """Change the weights by their gradients."""
+        for matrix, weights in zip(self._matrices, self._convolutions, strict=True):
+            matrix.grad = None if weights.grad is None else _matrix(weights.grad)
+        self._muon.step()  # type: ignore[no-untyped-call]
+        self._adam.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"muon": self._muon.state_dict(), "adam": self._adam.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict`."""
+        self._muon.load_state_dict(state["muon"])
+        self._adam.load_state_dict(state["adam"])
+
+
+Optimizer = torch.optim.Adam | Muon
+
+
+def build(module: nn.Module, train: TrainConfig) -> Optimizer:
+    """`train.optimizer` of the weights of `module`, which lie channels last."""
+    if train.optimizer == "muon":
+        return Muon(module.parameters(), train.learning_rate)
+    return torch.optim.Adam(module.parameters(), lr=train.learning_rate, fused=True)
+
+
+def _between_features(weights: Tensor) -> bool:
+    return weights.dim() == 4 and min(len(weights), weights[0].numel()) >= _SMALLEST
+
+
+def _matrix(weights: Tensor) -> Tensor:
+    """Weights that lie channels last, without a copy. Shape: (outputs, inputs, h, w) -> (outputs, h * w * inputs)."""
+    return weights.permute(0, 2, 3, 1).flatten(1)
