@@ -49,6 +49,7 @@ def test_a_setting_takes_its_place(setting: str, section: str, key: str, value: 
         ("network.slope=nan", "'nan' is not a number"),
         ("classifier.learning_rate=inf", "'inf' is not a number"),
         ("classifier.steps=0", "^classifier.steps = 0: use 1 or more"),
+        ("classifier.optimizer=sgd", "^classifier.optimizer = 'sgd': use adam or muon"),
         ("autoencoder.learning_rate=0", "^autoencoder.learning_rate = 0.0: use more than 0"),
         ("autoencoder.seed=-9223372036854775808", "^autoencoder.seed = -9223372036854775808: use less than 2\\^63"),
         ("cluster.threads_per_worker=-1", "^cluster.threads_per_worker = -1: use 0 or more"),
