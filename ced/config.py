@@ -23,6 +23,8 @@ BASELINES = ("arcnn", "galteri-mse")  # networks of other authors, of a shape of
 WITHOUT_CLASSES = (*BASELINES, "ed")  # what needs no classifier, neither in training nor after
 METHODS = ("jpeg", *BASELINES, *AUTOENCODERS)  # in the order of Table 2
 RELEASED = "released"  # the method that comes trained with the package
+FAITHFUL = "faithful"  # and the one that is nearest to the pixels
+WITH_CED = (RELEASED, FAITHFUL)
 MODELS = ("classifier", *AUTOENCODERS, *BASELINES)
 METHOD_NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}"  # it becomes part of file names
 
@@ -177,8 +179,8 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         for method, name in zip(self.methods, self.names, strict=True):
-            if "=" not in method and method not in (*METHODS, RELEASED):
-                raise ConfigError(f"evaluate.methods: {unknown('method', method, (*METHODS, RELEASED))}")
+            if "=" not in method and method not in (*METHODS, *WITH_CED):
+                raise ConfigError(f"evaluate.methods: {unknown('method', method, (*METHODS, *WITH_CED))}")
             _require(
                 bool(re.fullmatch(METHOD_NAME, name)), "evaluate.methods", method, "name it with letters and digits"
             )

@@ -36,7 +36,8 @@ CLASSES = "classes.json"
 FILES = (DESCRIPTION, AUTOENCODER, CLASSIFIER, CLASSES)
 
 RELEASED = Path(__file__).parent / "released" / "y"  # comes with ced, for every quality factor (docs/model-card.md)
-GOOD = 70  # quality factors above are better left alone by what comes with ced (docs/model-card.md)
+FAITHFUL = RELEASED.with_name("faithful")  # so does this one, which leaves out what it is not sure of: ED
+GOOD, GOOD_FAITHFUL = 70, 90  # quality factors above are better left alone by these (docs/model-card.md)
 _FOR_QUALITY = ((12, "-q10"), (24, "-q20"))  # and those for one alone, with the highest that they are used for
 
 TILE_PIXELS = 1 << 21  # larger images are restored in bands of about this many pixels
@@ -99,7 +100,7 @@ class Restorer:
         return np.concatenate(bands, axis=1)[:, :height, :width]
 
     def restore_image(self, image: Image.Image) -> Image.Image:
-        """Restore a decoded image, colour kept.
+        """Restore a decoded image, colour kept; gray stays gray.
 
         A luminance model restores the full-range luma of a colour image, the plane its JPEG stream coded, and
         leaves the chroma as it is.
@@ -109,10 +110,11 @@ class Restorer:
         rgb = image.convert("RGB")
         if self.channels == 3:
             planes = np.ascontiguousarray(np.asarray(rgb).transpose(2, 0, 1))
-            return Image.fromarray(np.ascontiguousarray(self.restore_planes(planes).transpose(1, 2, 0)))
+            restored = Image.fromarray(np.ascontiguousarray(self.restore_planes(planes).transpose(1, 2, 0)))
+            return restored.convert("L") if image.mode == "L" else restored
         luma, blue, red = rgb.convert("YCbCr").split()
-        restored = Image.fromarray(self.restore_planes(np.asarray(luma)[None])[0])
-        return Image.merge("YCbCr", (restored, blue, red)).convert("RGB")
+        luma = Image.fromarray(self.restore_planes(np.asarray(luma)[None])[0])
+        return Image.merge("YCbCr", (luma, blue, red)).convert("RGB")
 
     def restore_bytes(self, data: bytes) -> bytes:
         """Image file in, restored PNG out, upright and with its colour profile. Raises Rejected."""

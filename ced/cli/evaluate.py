@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from ced.cli import heeded
-from ced.config import METHODS, RELEASED, Config, EvaluateConfig, override, unknown
+from ced.config import METHODS, WITH_CED, Config, EvaluateConfig, override, unknown
 from ced.errors import ConfigError
 from ced.methods.spec import JPEG, SELF_ENSEMBLE, TRAINED, parse, split
 from ced.stages import deliver, record, report
@@ -67,7 +67,7 @@ def placed(text: str, models: str | None) -> str:
         return text
     model = asked.name.removesuffix("+")
     if model not in METHODS or asked.name == f"{JPEG}+":
-        raise ConfigError(f"--methods: {unknown('method', asked.name, (*METHODS, RELEASED))}")
+        raise ConfigError(f"--methods: {unknown('method', asked.name, (*METHODS, *WITH_CED))}")
     if not models:
         raise ConfigError(f"--methods {asked.name}: say where it is, as {asked.name}=DIR or with --models DIR")
     ensemble = f"{SELF_ENSEMBLE}:" if asked.name != model else ""

@@ -24,15 +24,18 @@ logger = logging.getLogger("ced")
 def restore(arguments: argparse.Namespace) -> None:
     """Restore each image; what cannot be read is named and left out, and then the exit code is 2."""
     temperature = _temperature(arguments.read_off)
+    if arguments.faithful:
+        _check_faithful(arguments, temperature)
     work = _plan(arguments.inputs, Path(arguments.out))
     whole = arguments.model == RELEASED
-    restorers = _Restorers(None if whole else _model(arguments), temperature, arguments.self_ensemble, whole)
+    folder = None if whole else _model(arguments)
+    restorers = _Restorers(folder, temperature, arguments.self_ensemble, whole, arguments.faithful)
     given = restorers.load(restorers.folder) if restorers.folder else None
     if temperature and given and given.classifier is None:
         raise ConfigError(
             f"--read-off {arguments.read_off}: {given.method} has no classifier to read off; leave it out"
         )
-    from ced.restore import GOOD, decoded_bytes  # and with it torch, once what was asked for is found right
+    from ced.restore import decoded_bytes  # and with it torch, once what was asked for is found right
 
     progress = Progress("restore", len(work), "images")
     failed = kept = 0
@@ -51,7 +54,7 @@ def restore(arguments: argparse.Namespace) -> None:
         logger.info(
             "%d are good as they are (quality factor above %d): written unchanged; --model released restores them too",
             kept,
-            GOOD,
+            restorers.good,
         )
     if failed:
         raise InputError(f"{failed} of {len(work)} images could not be restored; see the lines above")
@@ -60,23 +63,31 @@ def restore(arguments: argparse.Namespace) -> None:
 class _Restorers:
     """One restorer for all images or, without a `folder`, those that come with ced: by quality factor and colour.
 
-    `whole`: also for images that are good as they are.
+    `whole`: also for images that are good as they are. `faithful`: the one nearest to the pixels for all.
     """
 
-    def __init__(self, folder: Path | None, temperature: float, self_ensemble: bool, whole: bool):
-        self.folder, self._temperature, self._self_ensemble, self._whole = folder, temperature, self_ensemble, whole
+    def __init__(self, folder: Path | None, temperature: float, self_ensemble: bool, whole: bool, faithful: bool):
+        self.folder, self._temperature, self._self_ensemble = folder, temperature, self_ensemble
+        self._whole, self._faithful = whole, faithful
         self._loaded: dict[Path, Restorer] = {}
 
     def of(self, data: bytes) -> "Restorer | None":
         """The restorer for an image file; None where those that come with ced would make it worse."""
-        from ced.restore import GOOD, released
+        from ced.restore import FAITHFUL, released
 
         if self.folder:
             return self.load(self.folder)
         quality = jpeg.quality_of(data)
-        if quality is not None and quality > GOOD and not self._whole:
+        if quality is not None and quality > self.good and not self._whole:
             return None
-        return self.load(released(quality, images.in_colour(data)))
+        return self.load(FAITHFUL if self._faithful else released(quality, images.in_colour(data)))
+
+    @property
+    def good(self) -> int:
+        """The quality factor above which what comes with ced leaves files alone."""
+        from ced.restore import GOOD, GOOD_FAITHFUL
+
+        return GOOD_FAITHFUL if self._faithful else GOOD
 
     def load(self, folder: Path) -> "Restorer":
         """The restorer in a folder, loaded once. Raises FormatError."""
@@ -97,6 +108,16 @@ def _temperature(text: str) -> float:
         if 0 <= temperature <= 1:
             return temperature
     raise ConfigError(f"--read-off {text}: use argmax, mean, or a temperature from 0 to 1")
+
+
+def _check_faithful(arguments: argparse.Namespace, temperature: float) -> None:
+    """Raises ConfigError where another argument says something else."""
+    if temperature:
+        raise ConfigError(f"--read-off {arguments.read_off}: --faithful has no classifier to read off; leave one out")
+    for name in ("model", "store"):
+        value = getattr(arguments, name)
+        if value and value != RELEASED:
+            raise ConfigError(f"--{name} {value}: --faithful is a model that comes with ced; leave one out")
 
 
 def _plan(inputs: list[str], out: Path) -> list[tuple[photographs.Photograph, Path]]:

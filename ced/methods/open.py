@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ced import settings
 from ced.adapters import mlflow_pyfunc, photographs
 from ced.adapters.storage import sha256, write_bytes
-from ced.config import RELEASED, EvaluateConfig, VisionConfig, fingerprint
+from ced.config import FAITHFUL, RELEASED, EvaluateConfig, VisionConfig, fingerprint
 from ced.errors import ConfigError, InputError
 from ced.methods import command, spec
 from ced.methods.given import Folder, has_qualities, of_colour
@@ -56,6 +56,10 @@ def _found(asked: Spec, config: Wanted, store: Path) -> Prepared:
         return Prepared(asked.name, spec.JPEG, "", "")
     if asked.kind == RELEASED or (asked.kind == spec.RESTORER and _QUALITY in asked.target):
         return _of_each_quality(asked, config)
+    if asked.kind == FAITHFUL:
+        from ced import restore
+
+        return restorer(asked.name, restore.FAITHFUL, config.colours)
     if asked.kind == spec.FOLDER:
         return _folder(asked, config)
     if asked.kind == spec.COMMAND:

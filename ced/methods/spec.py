@@ -4,7 +4,7 @@ images or a command."""
 import re
 from typing import NamedTuple
 
-from ced.config import METHOD_NAME, RELEASED
+from ced.config import METHOD_NAME, RELEASED, WITH_CED
 from ced.errors import ConfigError
 
 SELF_ENSEMBLE = "self-ensemble"
@@ -24,8 +24,8 @@ class Spec(NamedTuple):
 
 
 def parse(text: str) -> Spec:
-    """`jpeg`, `released`, `ced-gt`, `mine=DIR`, `mine=released`, `mine=models:/ced@champion`, `mine=folder:DIR` or
-    `mine=command:PROGRAM ...`.
+    """`jpeg`, `released`, `faithful`, `ced-gt`, `mine=DIR`, `mine=released`, `mine=models:/ced@champion`,
+    `mine=folder:DIR` or `mine=command:PROGRAM ...`.
 
     A restorer, a model or `released` may be `mine=self-ensemble:...`. Raises ConfigError.
     """
@@ -36,7 +36,7 @@ def parse(text: str) -> Spec:
             raise ConfigError(f"method {text!r}: write it as NAME=WHERE, and name it {how}")
         raise ConfigError(f"method {text!r}: name it {how}")
     if not given:
-        return Spec(name, name if name in (JPEG, RELEASED) else TRAINED)
+        return Spec(name, name if name in (JPEG, *WITH_CED) else TRAINED)
     if name.lower() == JPEG:
         raise ConfigError(f"method {text!r}: jpeg is the damaged image itself; give yours another name")
     if target.startswith(f"{SELF_ENSEMBLE}:"):
@@ -44,10 +44,10 @@ def parse(text: str) -> Spec:
         if inner.kind in (FOLDER, COMMAND) or inner.self_ensemble:
             raise ConfigError(f"method {text!r}: {SELF_ENSEMBLE} is for a restorer, a model or {RELEASED}")
         return inner._replace(self_ensemble=True)
-    if target == RELEASED:
-        return Spec(name, RELEASED)
-    if name == RELEASED:
-        raise ConfigError(f"method {text!r}: released is the restorer that comes with ced; give yours another name")
+    if target in WITH_CED:
+        return Spec(name, target)
+    if name in WITH_CED:
+        raise ConfigError(f"method {text!r}: {name} is a restorer that comes with ced; give yours another name")
     if target.startswith(_MODELS):
         return Spec(name, MODEL, target)
     kind, colon, rest = target.partition(":")

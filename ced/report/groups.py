@@ -17,6 +17,7 @@ _NAMES = {
     "arcnn": "AR-CNN",
     "galteri-mse": "Galteri-MSE",
     "released": "CED-GT (released)",
+    "faithful": "ED (released)",
     "classifier": "Classifier",
 }
 _COLOURS = {"y": "luminance", "rgb": "RGB"}

@@ -3,7 +3,7 @@
 import argparse
 
 from ced.cli.arguments.common import shared
-from ced.config import METHODS, RELEASED
+from ced.config import METHODS, WITH_CED
 
 
 def evaluate(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +23,7 @@ def evaluate(parser: argparse.ArgumentParser) -> None:
         "--methods",
         action="append",
         metavar="A,B,...",
-        help=f"{', '.join((*METHODS, RELEASED))}, or NAME=WHERE: a restorer's folder, models:/NAME@ALIAS, folder:DIR "
+        help=f"{', '.join((*METHODS, *WITH_CED))}, or NAME=WHERE: a restorer's folder, models:/NAME@ALIAS, folder:DIR "
         "of restored images, command:PROGRAM {input} {output}; repeatable, and a command takes the whole of its own",
     )
     parser.add_argument("--models", metavar="DIR", help="a folder that `ced train -o` wrote, for bare method names")

@@ -13,9 +13,14 @@ def restore(parser: argparse.ArgumentParser) -> None:
         "--model",
         metavar="MODEL",
         help="a restorer's folder, an MLflow URI, or released: what comes with ced, for "
-        "good images too; default: what comes with ced, for JPEGs of quality factor 70 or less",
+        "good images too; default: what comes with ced, for JPEGs of quality factor 70 or less (90 with --faithful)",
     )
     parser.add_argument("--store", metavar="DIR", help="restore with the champion of this store")
+    parser.add_argument(
+        "--faithful",
+        action="store_true",
+        help="what comes with ced for those who want nothing invented: smooth and nearest to the pixels (ED)",
+    )
     parser.add_argument(
         "--read-off",
         default="argmax",

@@ -211,24 +211,53 @@ def test_the_released_one_is_chosen_by_the_images_own_quality_factor_and_colour(
         assert single.read_bytes() == (tmp_path / "out" / name).with_suffix(".png").read_bytes()
 
 
-def test_good_images_stay_as_they_are(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("how, good", [((), restore.GOOD), (("--faithful",), restore.GOOD_FAITHFUL)])
+def test_good_images_stay_as_they_are(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, how: tuple[str, ...], good: int
+) -> None:
     """What comes with ced makes them worse; whoever names a model has it for all."""
     (tmp_path / "in").mkdir()
-    for quality in (restore.GOOD, restore.GOOD + 1, 95):
+    for quality in (good, good + 1, 95):
         Image.fromarray(data.coffee()[:64, :96]).save(tmp_path / "in" / f"{quality}.jpg", quality=quality)
-    assert run(tmp_path / "in", "-o", tmp_path / "out") == 0
-    assert run(tmp_path / "in", "-o", tmp_path / "all", "--model", "released") == 0
+    assert run(tmp_path / "in", "-o", tmp_path / "out", *how) == 0
+    assert run(tmp_path / "in", "-o", tmp_path / "all", "--model", "released", *how) == 0
     for path in (tmp_path / "in").iterdir():
         with Image.open(path) as before, Image.open(tmp_path / "out" / f"{path.stem}.png") as after:
-            assert np.array_equal(before, after) == (int(path.stem) > restore.GOOD)
+            assert np.array_equal(before, after) == (int(path.stem) > good)
         with Image.open(path) as before, Image.open(tmp_path / "all" / f"{path.stem}.png") as after:
             assert not np.array_equal(before, after)
     (tmp_path / "in" / "torn.jpg").write_bytes((tmp_path / "in" / "95.jpg").read_bytes()[:-1000])
-    assert run(tmp_path / "in", "-o", tmp_path / "again") == 2
+    assert run(tmp_path / "in", "-o", tmp_path / "again", *how) == 2
     assert "restored 1 of 4 images" in caplog.text, "what cannot be decoded is not counted among the good ones"
     told = [record.message for record in caplog.records if record.message.startswith(("restored", "2 are"))]
     assert len(told) == 5 and told[0].startswith("restored 1 of 3") and told[2].startswith("restored 3 of 3")
-    assert told[1].startswith("2 are good as they are (quality factor above 70): written unchanged; --model released")
+    assert told[1].startswith(f"2 are good as they are (quality factor above {good}): written unchanged; --model rel")
+
+
+@pytest.mark.parametrize("quality", [10, 20, 30, 50])
+@pytest.mark.parametrize("photograph", ["coffee", "camera"])
+def test_the_faithful_one_is_nearer_to_the_pixels(tmp_path: Path, photograph: str, quality: int) -> None:
+    """Than the JPEG, and far nearer than the sharp ones; gray stays gray, though the network is for colour."""
+    original = getattr(data, photograph)()[:200, :304]
+    Image.fromarray(original).save(tmp_path / "in.jpg", quality=quality)
+    assert run(tmp_path / "in.jpg", "-o", tmp_path / "sharp.png") == 0
+    assert run(tmp_path / "in.jpg", "-o", tmp_path / "near.png", "--faithful") == 0
+    before, sharp, near = (np.asarray(Image.open(tmp_path / name)) for name in ("in.jpg", "sharp.png", "near.png"))
+    assert near.shape == original.shape
+    errors = [float(np.mean((image.astype(float) - original) ** 2)) for image in (before, sharp, near)]
+    assert errors[2] < 0.85 * errors[0] and errors[2] < 0.85 * errors[1]
+    planes = [plane if plane.ndim == 2 else luminance(plane) for plane in (before, near)]
+    assert metrics.blocking_effect_factor(planes[1]) < metrics.blocking_effect_factor(planes[0]) / 3
+
+
+@pytest.mark.parametrize("other", [("--model", "DIR"), ("--store", "DIR"), ("--read-off", "mean")])
+def test_the_faithful_one_is_a_model(
+    cat: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], other: tuple[str, str]
+) -> None:
+    assert run(cat, "-o", tmp_path / "cat.png", "--faithful", *other) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert " ".join(other) in line and "leave one out" in line
+    assert run(cat, "-o", tmp_path / "cat.png", "--faithful", "--model", "released") == 0
 
 
 def test_a_store_that_is_not_there_is_named(cat: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

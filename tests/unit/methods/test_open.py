@@ -12,10 +12,10 @@ from PIL import Image
 
 from ced.config import EvaluateConfig, VisionConfig
 from ced.core.metrics import blocking_effect_factor
-from ced.errors import CedError
+from ced.errors import CedError, ConfigError
 from ced.methods import Damaged, Failed, checked, open_method, parse, prepare
 from ced.methods.open import restorer
-from ced.restore import Restorer, released
+from ced.restore import FAITHFUL, Restorer, released
 
 TWO = EvaluateConfig(qualities=(10, 20))
 
@@ -72,6 +72,17 @@ def test_what_comes_with_ced_takes_colour_by_networks_of_its_own(
     assert Restorer.load(released(10, in_colour=True)).channels == 3
     with pytest.raises(Failed, match="none is for rgb at quality factor 20"):
         checked(open_method(prepare(parse("ours=released"), TWO, tmp_path)), colour)
+
+
+def test_the_faithful_one_takes_colour(colour: Damaged, tmp_path: Path) -> None:
+    rgb = VisionConfig(methods=("jpeg",), colours=("rgb",), qualities=(10, 20))
+    method = open_method(prepare(parse("faithful"), rgb, tmp_path))
+    single = Restorer.load(FAITHFUL)
+    expected = np.asarray(single.restore_image(Image.fromarray(colour.image)))
+    assert (method.name, method.colour) == ("faithful", "rgb")
+    assert np.array_equal(checked(method, colour), expected)
+    with pytest.raises(ConfigError, match="restores colour images alone; use --colour rgb"):
+        prepare(parse("faithful"), TWO, tmp_path)
 
 
 def test_a_restorer_opens_with_the_way_that_colour_takes(gray_model: Path, colour: Damaged, tmp_path: Path) -> None:

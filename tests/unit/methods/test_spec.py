@@ -11,6 +11,8 @@ from ced.methods.spec import COMMAND, FOLDER, JPEG, MODEL, RESTORER, TRAINED, Sp
     [
         ("jpeg", Spec("jpeg", JPEG)),
         ("released", Spec("released", "released")),
+        ("faithful", Spec("faithful", "faithful")),
+        ("ours=faithful", Spec("ours", "faithful")),
         (" ced-gt ", Spec("ced-gt", TRAINED)),
         ("ced-gt=models/restorer-ced-gt", Spec("ced-gt", RESTORER, "models/restorer-ced-gt")),
         ("mine=C:/odd=name", Spec("mine", RESTORER, "C:/odd=name")),
@@ -43,6 +45,7 @@ def test_what_a_text_means(text: str, spec: Spec) -> None:
         ("jpeg=DIR", "the damaged image itself"),
         ("JPEG=DIR", "the damaged image itself"),
         ("released=DIR", "comes with ced"),
+        ("faithful=DIR", "comes with ced"),
         ("mine=", "say where it is"),
         ("mine=folder:", "say where it is"),
         ("mine=command: ", "say where it is"),

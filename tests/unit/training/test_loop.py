@@ -150,10 +150,12 @@ def test_a_signal_at_the_last_step_finds_the_work_done(job_of: MakeJob) -> None:
     assert output(job)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
 def test_killed_at_any_moment_and_started_again_is_as_never_stopped(
-    job_of: MakeJob, reports: Callable, start: Callable
+    job_of: MakeJob, reports: Callable, start: Callable, optimizer: str
 ) -> None:
-    settings = {"steps": 60, "report_every": 3, "checkpoint_every": 7}
+    settings = {"steps": 60, "report_every": 3, "checkpoint_every": 7, "optimizer": optimizer}
+    settings["network"] = NetworkConfig(width=16, width_half=16, width_full=4, blocks=1)  # enough for Muon
     through, killed = job_of(out="through", **settings), job_of(out="killed", **settings)
     process = start(killed)
     for _ in range(5):  # the fifth report, of step 15: one step after a checkpoint
