@@ -51,7 +51,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, gray_model: Path) -> Path:
     """A store whose registry has three models of others, one of them without a signature, and one with a restorer."""
     root = tmp_path_factory.mktemp("store")
     tracking = mlflow_tracking.local_uri(root)
-    before, environment = mlflow.get_tracking_uri(), dict(os.environ)
+    environment = dict(os.environ)
     mlflow.set_tracking_uri(tracking)
     mlflow.set_registry_uri(tracking)
     try:
@@ -69,7 +69,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, gray_model: Path) -> Path:
         options["registered_model_name"] = "ours"
         mlflow.pyfunc.log_model(name="ours", python_model=Doubler(), artifacts={"restorer": str(folder)}, **options)
     finally:
-        mlflow.set_tracking_uri(before)
+        mlflow.set_tracking_uri(None)  # what is set goes before the environment of later tests
         mlflow.set_registry_uri(None)
         os.environ.clear()  # MLflow tells later processes of what it was set to
         os.environ.update(environment)
