@@ -4,13 +4,11 @@ A run is described by one `Config`. Each stage is handed its own section alone, 
 fingerprint changes only with what it depends on.
 """
 
-import contextlib
 import dataclasses
 import difflib
 import functools
 import hashlib
 import json
-import math
 import re
 import typing
 from collections.abc import Iterable
@@ -345,51 +343,6 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
     return f"unknown {what} {name!r}; {hint}"
-
-
-def override(config: Config, settings: Iterable[str]) -> Config:
-    """`config` with each `section.key=value` of `settings` put in its place.
-
-    Raises ConfigError for an unknown section or key (with the nearest name) or a value of another type.
-    """
-    for setting in settings:
-        path, separator, text = setting.partition("=")
-        section, dot, key = path.strip().partition(".")
-        if not separator or not dot:
-            raise ConfigError(f"setting {setting!r}: write it as section.key=value")
-        if section not in SECTIONS:
-            raise ConfigError(f"setting {setting!r}: {unknown('section', section, SECTIONS)}")
-        part = getattr(config, section)
-        types = typing.get_type_hints(type(part))
-        if key not in types:
-            raise ConfigError(f"setting {setting!r}: {unknown('key', key, types)}")
-        value = _parse(setting, text.strip(), types[key])
-        try:
-            config = dataclasses.replace(config, **{section: dataclasses.replace(part, **{key: value})})
-        except ConfigError as error:  # a TrainConfig does not know which of the two sections it is
-            raise ConfigError(f"{section}.{error}" if isinstance(part, TrainConfig) else str(error)) from None
-    return config
-
-
-def _parse(setting: str, text: str, kind: object) -> object:
-    items = typing.get_args(kind)
-    if items:
-        return tuple(_parse(setting, item.strip(), items[0]) for item in text.split(",") if item.strip())
-    if kind is bool:
-        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-        if text.lower() in words:
-            return words[text.lower()]
-    elif kind is str:
-        return text
-    elif kind in (int, float):
-        with contextlib.suppress(ValueError, OverflowError):
-            number: float = kind(text)
-            if math.isfinite(number):
-                return number
-    raise ConfigError(f"setting {setting!r}: {text!r} is not {_KINDS[kind]}")
-
-
-_KINDS: dict[object, str] = {bool: "true or false", int: "a whole number", float: "a number"}
 
 
 def as_dict(section: object) -> dict[str, typing.Any]:

@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 from ced.cli import heeded
-from ced.config import METHODS, WITH_CED, Config, EvaluateConfig, override, unknown
+from ced.config import METHODS, WITH_CED, Config, EvaluateConfig, unknown
 from ced.errors import ConfigError
 from ced.methods.spec import JPEG, SELF_ENSEMBLE, TRAINED, parse, split
+from ced.overrides import override
 from ced.stages import deliver, record, report
 from ced.stages import evaluate as evaluation
 from ced.stages.session import session

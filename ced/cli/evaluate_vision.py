@@ -5,9 +5,10 @@ from pathlib import Path
 
 from ced.cli import heeded
 from ced.cli.evaluate import placed
-from ced.config import Config, VisionConfig, override
+from ced.config import Config, VisionConfig
 from ced.errors import ConfigError
 from ced.methods import split
+from ced.overrides import override
 from ced.report import table3
 from ced.stages import deliver, record, report_vision
 from ced.stages import evaluate_vision as evaluation

@@ -8,8 +8,9 @@ from typing import Any
 
 from ced.adapters.storage import Folder, Output, Place, write_bytes
 from ced.cli import stages as single
-from ced.config import Config, NetworkConfig, override
+from ced.config import Config, NetworkConfig
 from ced.errors import ConfigError
+from ced.overrides import override
 from ced.recipes import configure
 from ced.stages import experiments
 from ced.stages import train as training

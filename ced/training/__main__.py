@@ -4,9 +4,10 @@ import argparse
 import json
 import sys
 
-from ced import config, settings
+from ced import settings
 from ced.config import Config
 from ced.errors import CedError, ConfigError
+from ced.overrides import override
 
 
 def main() -> int:
@@ -38,7 +39,7 @@ def _train(path: str, wanted: list[str]) -> None:
     from ced.training.loop import train
 
     _check(wanted, path)
-    cluster = config.override(Config(), wanted).cluster
+    cluster = override(Config(), wanted).cluster
     job = TrainJob.from_json(jobs.read(path).decode("utf-8", "replace"), path)
     if cluster.threads_per_worker:
         torch.set_num_threads(cluster.threads_per_worker)

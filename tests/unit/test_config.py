@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ced import config as configuration
-from ced.config import Config, FiguresConfig, PrepareConfig, TrainConfig, as_dict, fingerprint, override
+from ced.config import Config, FiguresConfig, PrepareConfig, TrainConfig, as_dict, fingerprint
 from ced.errors import ConfigError
+from ced.overrides import override
 from ced.recipes import RECIPES, configure
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from ced.cli.main import main
-from ced.config import MODELS, Config, override
+from ced.config import MODELS, Config
+from ced.overrides import override
 from ced.recipes import RECIPES
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from ced.adapters.storage import Manifest, Output, Store
-from ced.config import Config, override
+from ced.config import Config
 from ced.errors import InputError
+from ced.overrides import override
 from ced.restore import RELEASED
 from ced.stages import train
 
