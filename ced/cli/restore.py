@@ -114,10 +114,10 @@ def _check_faithful(arguments: argparse.Namespace, temperature: float) -> None:
     """Raises ConfigError where another argument says something else."""
     if temperature:
         raise ConfigError(f"--read-off {arguments.read_off}: --faithful has no classifier to read off; leave one out")
-    for name in ("model", "store"):
-        value = getattr(arguments, name)
-        if value and value != RELEASED:
-            raise ConfigError(f"--{name} {value}: --faithful is a model that comes with ced; leave one out")
+    named = {"--store": arguments.store, "--model": "" if arguments.model == RELEASED else arguments.model}
+    for name, value in named.items():
+        if value:
+            raise ConfigError(f"{name} {value}: --faithful is a model that comes with ced; leave one out")
 
 
 def _plan(inputs: list[str], out: Path) -> list[tuple[photographs.Photograph, Path]]:

@@ -41,17 +41,12 @@ class Muon:
         """The moments of each tensor that is trained."""
         return {**self._muon.state, **self._adam.state}
 
-    def zero_grad(self) -> None:
-        """Forget the gradients."""
-        for weights in self._convolutions:
-            weights.grad = None
-        self._adam.zero_grad()
-
     def step(self) -> None:
         """Change the weights by their gradients."""
         for matrix, weights in zip(self._matrices, self._convolutions, strict=True):
             matrix.grad = None if weights.grad is None else _matrix(weights.grad)
         self._muon.step()  # type: ignore[no-untyped-call]
+        self._muon.zero_grad()  # or the gradients would outlive the next step's forward pass
         self._adam.step()
 
     def state_dict(self) -> dict[str, Any]:

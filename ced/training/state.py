@@ -30,7 +30,7 @@ class State:
 
     def update(self, loss: Tensor) -> Tensor:
         """One step down the gradient of `loss`. Returns the gradient's norm before clipping, a scalar."""
-        self.optimizer.zero_grad()
+        self.module.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), self.train.clip_norm)
         for group in self.optimizer.param_groups:

@@ -250,7 +250,9 @@ def test_the_faithful_one_is_nearer_to_the_pixels(tmp_path: Path, photograph: st
     assert metrics.blocking_effect_factor(planes[1]) < metrics.blocking_effect_factor(planes[0]) / 3
 
 
-@pytest.mark.parametrize("other", [("--model", "DIR"), ("--store", "DIR"), ("--read-off", "mean")])
+@pytest.mark.parametrize(
+    "other", [("--model", "DIR"), ("--store", "DIR"), ("--store", "released"), ("--read-off", "mean")]
+)
 def test_the_faithful_one_is_a_model(
     cat: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], other: tuple[str, str]
 ) -> None:
