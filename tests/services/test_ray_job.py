@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -37,19 +38,21 @@ def ray(*arguments: str, timeout: int = 420) -> subprocess.CompletedProcess[str]
 def job_server(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[str]:
     """A head of our own, which ends with its process: `ray stop` would end every Ray on the machine."""
     ports = {name: free_port() for name in PORTS}
-    options = [f"--{name}={port}" for name, port in ports.items()]
-    command = [str(RAY), "start", "--head", "--block", "--node-ip-address=127.0.0.1", *options, "--num-cpus=2"]
     log = tmp_path_factory.mktemp("head") / "log"
-    with log.open("wb") as output:
+    # A job is sent to the cluster that its head's folder names as the latest: in Ray's own, another test's. The path is
+    # short, as its sockets' must be.
+    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder, log.open("wb") as output:
+        options = [f"--{name}={value}" for name, value in {**ports, "temp-dir": folder}.items()]
+        command = [str(RAY), "start", "--head", "--block", "--node-ip-address=127.0.0.1", *options, "--num-cpus=2"]
         head = subprocess.Popen(command, env=ENVIRONMENT, stdout=output, stderr=subprocess.STDOUT)
-    try:
-        address = f"http://127.0.0.1:{ports['dashboard-port']}"
-        wait_until(lambda: accepts(address) and all(map(listened, ports.values())), head, log)
-        yield address
-        assert head.poll() is None, f"the head has ended: {log.read_text()[-4000:]}"
-    finally:
-        head.terminate()
-        head.wait(60)
+        try:
+            address = f"http://127.0.0.1:{ports['dashboard-port']}"
+            wait_until(lambda: accepts(address) and all(map(listened, ports.values())), head, log)
+            yield address
+            assert head.poll() is None, f"the head has ended: {log.read_text()[-4000:]}"
+        finally:
+            head.terminate()
+            head.wait(60)
 
 
 def wait_until(ready: Callable[[], bool], head: subprocess.Popen[bytes], log: Path) -> None:
