@@ -142,6 +142,7 @@ class TrainConfig:
     warmup_steps: int = 50
     clip_norm: float = 1.0  # of the gradient
     average_decay: float = 0.995  # of the exponential moving average of the weights
+    block_effect: float = 0.0  # its weight beside the squared error, what PSNR-B adds: 1; the paper's: 0
     validation_fraction: float = 0.05  # of the photographs, never trained on
     report_every: int = 50  # steps
     checkpoint_every: int = 100  # steps
@@ -156,7 +157,9 @@ class TrainConfig:
             value = getattr(self, name)
             _require(value > 0, name, value, "use more than 0")
         _require(self.optimizer in ("adam", "muon"), "optimizer", self.optimizer, "use adam or muon")
-        _require(self.warmup_steps >= 0, "warmup_steps", self.warmup_steps, "use 0 or more")
+        for name in ("warmup_steps", "block_effect"):
+            value = getattr(self, name)
+            _require(value >= 0, name, value, "use 0 or more")
         _require(abs(self.seed) < 1 << 63, "seed", self.seed, "use less than 2^63")
         _require(0 <= self.average_decay < 1, "average_decay", self.average_decay, "use 0 up to 1")
         fraction = self.validation_fraction
@@ -332,6 +335,10 @@ class Config:
     figures: FiguresConfig = field(default_factory=FiguresConfig)
     publish: PublishConfig = field(default_factory=PublishConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
+
+    def __post_init__(self) -> None:
+        effect = self.classifier.block_effect
+        _require(effect == 0, "classifier.block_effect", effect, "C makes no image; set autoencoder.block_effect")
 
 
 SECTIONS = tuple(f.name for f in dataclasses.fields(Config) if f.name not in ("images", "test_images"))

@@ -28,9 +28,10 @@ def override(config: Config, settings: Iterable[str]) -> Config:
             raise ConfigError(f"setting {setting!r}: {unknown('key', key, types)}")
         value = _parse(setting, text.strip(), types[key])
         try:
-            config = dataclasses.replace(config, **{section: dataclasses.replace(part, **{key: value})})
+            changed = dataclasses.replace(part, **{key: value})
         except ConfigError as error:  # a TrainConfig does not know which of the two sections it is
             raise ConfigError(f"{section}.{error}" if isinstance(part, TrainConfig) else str(error)) from None
+        config = dataclasses.replace(config, **{section: changed})
     return config
 
 

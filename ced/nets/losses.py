@@ -1,5 +1,6 @@
-"""The losses that the paper trains with (equations 5 and 6), and the accuracy of Table 1."""
+"""The losses that the paper trains with (equations 5 and 6), the block effect (7), and the accuracy of Table 1."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -31,6 +32,22 @@ def reconstruction_loss(restored: Tensor, target: Tensor) -> Tensor:
     one and three channels train alike. restored, target: (B, C, H, W). Returns a scalar.
     """
     return F.mse_loss(restored, target)
+
+
+def block_effect(restored: Tensor) -> Tensor:
+    """BEF of a batch (equation 7, ced.core.metrics.blocking_effect_factor), in the units of `reconstruction_loss`.
+
+    Zero where borders of 8x8 blocks do not stand out, over all images together: among few pixels they may by chance,
+    and an image's own clamp would have them smoothed. restored: (B, C, H, W), at least 9x9. Returns a scalar.
+    """
+    horizontal, vertical = restored.diff(dim=3).square(), restored.diff(dim=2).square()
+    across, down = horizontal[..., 7::8], vertical[..., 7::8, :]
+    at_borders = across.sum() + down.sum()
+    elsewhere = horizontal.sum() + vertical.sum() - at_borders
+    pairs = across.numel() + down.numel()
+    others = horizontal.numel() + vertical.numel() - pairs
+    eta = 3 / math.log2(min(restored.shape[2:]))
+    return eta * (at_borders / pairs - elsewhere / others).clamp_min(0)
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> Tensor:

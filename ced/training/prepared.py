@@ -100,10 +100,11 @@ def _assemble(job: TrainJob, classes: Classes | None, device: torch.device) -> t
     """The network to be trained and what it is trained on; C and CED alone know of classes."""
     network = models.build(job.model, job.network, job.channels, classes.count if classes else 0)
     if classes is None:
-        return network, Reconstruction(None)
+        return network, Reconstruction(None, job.train.block_effect)
     if job.model == "classifier":
         return network, Classification(job.network.stages)
-    return network, Reconstruction(Mapping(classes.representatives, classes.deviations).to(device))
+    mapping = Mapping(classes.representatives, classes.deviations).to(device)
+    return network, Reconstruction(mapping, job.train.block_effect)
 
 
 def _classes(path: str) -> Classes:

@@ -1,4 +1,4 @@
-"""What each of the four models is trained on, and how it is judged: C by equation 5, the others by equation 6."""
+"""What each model is trained on, and how it is judged: C by equation 5, the others by equation 6."""
 
 from typing import NamedTuple, Protocol
 
@@ -62,14 +62,18 @@ class Reconstruction:
 
     measures: tuple[str, ...] = ("psnr",)
 
-    def __init__(self, mapping: Mapping | None) -> None:
-        self.mapping = mapping
+    def __init__(self, mapping: Mapping | None, block_effect: float = 0.0) -> None:
+        self.mapping, self.block_effect = mapping, block_effect
         self.columns: tuple[str, ...] = ("input", "target") if mapping is None else ("input", "target", "labels")
 
     def step(self, network: nn.Module, batch: Batch) -> Step:
-        """Mean squared error (equation 6), and what that is in dB."""
-        loss = losses.reconstruction_loss(self.restore(network, batch), unit(batch["target"]))
-        return Step(loss, -10 * loss.detach().clamp_min(1e-15).log10().reshape(1))
+        """Mean squared error (equation 6), and what that is in dB; the share of the block effect is not the paper's."""
+        restored = self.restore(network, batch)
+        loss = losses.reconstruction_loss(restored, unit(batch["target"]))
+        decibels = -10 * loss.detach().clamp_min(1e-15).log10().reshape(1)
+        if self.block_effect:
+            loss = loss + self.block_effect * losses.block_effect(restored)
+        return Step(loss, decibels)
 
     def validate(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The PSNR of each example, rounded and clipped to 8 bits, and that of the JPEG image itself, in dB."""

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from ced.nets.losses import accuracy, classification_loss, reconstruction_loss
+from ced.core.metrics import blocking_effect_factor
+from ced.nets.losses import accuracy, block_effect, classification_loss, reconstruction_loss
 
 
 def slow_cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -51,6 +52,41 @@ def test_one_and_three_equal_channels_have_the_same_loss() -> None:
     gray = reconstruction_loss(restored, target)
     colour = reconstruction_loss(restored.repeat(1, 3, 1, 1), target.repeat(1, 3, 1, 1))
     assert gray.item() == pytest.approx(colour.item())
+
+
+def images(height: int, width: int, steps: float, seed: int = 0) -> np.ndarray:
+    """Noise, whose 8x8 blocks have levels of their own: as many gray levels apart as `steps`."""
+    numbers = np.random.default_rng(seed)
+    levels = numbers.normal(120, steps, (-(-height // 8), -(-width // 8))).repeat(8, 0).repeat(8, 1)
+    return np.clip(levels[:height, :width] + numbers.normal(0, 4, (height, width)), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (96, 96), (24, 80)])
+def test_the_block_effect_of_an_image_is_what_psnr_b_takes(height: int, width: int) -> None:
+    plane = images(height, width, steps=20)
+    expected = blocking_effect_factor(plane)
+    assert expected > 50
+    assert block_effect(torch.from_numpy(plane)[None, None] / 255).item() * 255**2 == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_block_effect_of_a_batch_counts_all_its_pairs_alike() -> None:
+    """In one image borders stand out, in the other they are smoother than the rest: together they do neither."""
+    blocks = torch.from_numpy(images(32, 32, steps=3))[None, None] / 255
+    smooth = blocks.roll((4, 4), (2, 3))  # the borders of its blocks lie amid those of BEF
+    alone = [block_effect(image).item() for image in (blocks, smooth)]
+    assert alone[0] > 0 and alone[1] == 0
+    assert block_effect(torch.cat([blocks, smooth])).item() < alone[0] / 2
+    assert block_effect(torch.cat([blocks, blocks])).item() == pytest.approx(alone[0])
+
+
+def test_the_gradient_of_the_block_effect_lowers_it_and_none_is_left_where_there_is_no_block() -> None:
+    image = (torch.from_numpy(images(32, 32, steps=20))[None, None] / 255).requires_grad_()
+    effect = block_effect(image)
+    (gradient,) = torch.autograd.grad(effect, image)
+    assert block_effect(image - 0.1 * effect * gradient / gradient.square().sum()) < effect
+    ramp = (torch.arange(32.0).repeat(32, 1)[None, None] / 32).requires_grad_()
+    (gradient,) = torch.autograd.grad(block_effect(ramp * ramp * 0), ramp)
+    assert gradient.abs().sum() == 0
 
 
 def test_accuracy_matches_a_loop() -> None:

@@ -6,7 +6,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from ced.config import NetworkConfig
 from ced.nets.autoencoder import AutoEncoder
 from ced.nets.classifier import Classifier
-from ced.nets.losses import classification_loss
+from ced.nets.losses import block_effect, classification_loss
 from ced.nets.mapping import Mapping
 from ced.training.tasks import Batch, Classification, Reconstruction, psnr, unit
 
@@ -69,6 +69,17 @@ def test_ced_is_trained_with_the_coefficients_of_its_classes(batch: Batch, mappi
     assert step.measures.tolist() == pytest.approx([10 * np.log10(1 / expected)])
     batch["labels"] = 6 - batch["labels"]
     assert task.step(network, batch).loss != step.loss
+
+
+def test_the_block_effect_is_weighed_and_the_measure_stays_that_of_the_error_alone(batch: Batch) -> None:
+    batch["input"] = batch["input"][..., :8, :8].repeat_interleave(8, 2).repeat_interleave(8, 3)  # flat blocks
+    batch["target"] = batch["input"].flip(0)
+    network = autoencoder(conditioned=False)
+    paper, half = (Reconstruction(None, weight).step(network, batch) for weight in (0.0, 0.5))
+    effect = block_effect(network(batch["input"] / 255))
+    assert effect > 0.01
+    assert (half.loss - paper.loss).item() == pytest.approx(0.5 * effect.item(), rel=1e-4)
+    assert torch.equal(half.measures, paper.measures)
 
 
 def test_the_reconstruction_loss_never_reaches_the_classifier(batch: Batch, mapping: Mapping) -> None:
