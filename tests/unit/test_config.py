@@ -21,6 +21,7 @@ from ced.recipes import RECIPES, configure
         ("prepare.flip=no", "prepare", "flip", False),
         ("prepare.quality=10-40", "prepare", "quality", "10-40"),
         ("network.slope=0.2", "network", "slope", 0.2),
+        ("autoencoder.block_effect=0.3", "autoencoder", "block_effect", 0.3),
         ("evaluate.qualities=10, 20", "evaluate", "qualities", (10, 20)),
         ("evaluate.methods=jpeg,ced-gt", "evaluate", "methods", ("jpeg", "ced-gt")),
         ("publish.model=mine", "publish", "model", "mine"),
@@ -77,6 +78,8 @@ def test_a_setting_takes_its_place(setting: str, section: str, key: str, value: 
         ("classifier.clip_norm=0", "use more than 0"),
         ("classifier.warmup_steps=-1", "use 0 or more"),
         ("autoencoder.average_decay=1", "use 0 up to 1"),
+        ("autoencoder.block_effect=-1", "^autoencoder.block_effect = -1.0: use 0 or more"),
+        ("classifier.block_effect=1", "^classifier.block_effect = 1.0: C makes no image; set autoencoder.block_effect"),
     ],
 )
 def test_a_mistake_is_one_clear_line(setting: str, clause: str) -> None:

@@ -11,6 +11,7 @@ from ced.errors import FormatError, InputError
 from ced.nets import weights
 from ced.nets.autoencoder import AutoEncoder
 from ced.nets.classifier import Classifier
+from ced.nets.losses import block_effect
 from ced.training import data as stored
 from ced.training.context import PlainContext
 from ced.training.job import TrainJob
@@ -45,6 +46,16 @@ def all_of(data: Path, column: str) -> torch.Tensor:
     """A column of all examples as it is stored."""
     examples = stored.find(str(data / "examples"), str(data / "labelled"), [column], 1)
     return examples.read(np.arange(len(examples.sources)))[column]
+
+
+@pytest.mark.parametrize("model", ["ed", "ced-gt", "arcnn"])
+def test_what_makes_images_is_trained_on_the_block_effect_as_set(job_of: MakeJob, model: str) -> None:
+    paper, weighed = (prepared(job_of(model, block_effect=weight)) for weight in (0.0, 0.3))
+    batch = {name: plane[:4] for name, plane in planes(paper).items()}
+    restored = paper.task.restore(paper.network, batch)
+    difference = weighed.task.step(weighed.network, batch).loss - paper.task.step(paper.network, batch).loss
+    assert difference.item() == pytest.approx(0.3 * block_effect(restored).item(), rel=1e-3)
+    assert difference > 0
 
 
 def test_each_model_has_its_network_and_its_columns(job_of: MakeJob, classifier: Path) -> None:
