@@ -50,7 +50,8 @@ class Restorer:
     """A trained method. `classifier` and `mapping` are there for CED alone.
 
     `temperature` says how q-hat is read off p-hat: 0, the paper's way, is the most probable class; up to 1, the mean
-    under p-hat, restorations become more faithful to the pixels and less sharp (`Mapping.read`).
+    under p-hat, restorations become more faithful to the pixels and less sharp (`Mapping.read`). A folder may name the
+    one that its networks were trained for.
     `self_ensemble`: the mean of what becomes of the image and of its three flips, in four times the time; nearer to the
     pixels, and with CED-GT less sharp.
     """
@@ -64,9 +65,12 @@ class Restorer:
 
     @classmethod
     def load(
-        cls, folder: str | Path, device: str = "cpu", temperature: float = 0.0, self_ensemble: bool = False
+        cls, folder: str | Path, device: str = "cpu", temperature: float | None = None, self_ensemble: bool = False
     ) -> Self:
-        """The restorer in `folder` (restorer.json and its weights). Raises FormatError."""
+        """The restorer in `folder` (restorer.json and its weights), at its own temperature unless one is given.
+
+        Raises FormatError.
+        """
         folder = Path(folder)
         described = _description(folder / DESCRIPTION)
         path = folder / AUTOENCODER
@@ -80,6 +84,7 @@ class Restorer:
         if not isinstance(classifier, Classifier):
             raise FormatError(f"{folder / CLASSIFIER}: holds no classifier; train it again")
         mapping = Mapping(table.representatives, table.deviations).to(device)
+        temperature = described.get("temperature", 0.0) if temperature is None else temperature
         return cls(described["method"], autoencoder, classifier, mapping, temperature, self_ensemble)
 
     @property
@@ -170,9 +175,13 @@ def decoded_bytes(data: bytes) -> bytes:
     return _png(image, image.info.get("icc_profile"))
 
 
-def files(method: str, autoencoder: bytes, classifier: bytes = b"", classes: str = "") -> dict[str, bytes]:
+def files(
+    method: str, autoencoder: bytes, classifier: bytes = b"", classes: str = "", temperature: float = 0.0
+) -> dict[str, bytes]:
     """The files of a restorer's folder, by name; `autoencoder` holds the weights of the network that restores."""
-    described = {"format": FORMAT, "version": VERSION, "method": method}
+    described: dict[str, Any] = {"format": FORMAT, "version": VERSION, "method": method}
+    if temperature:
+        described["temperature"] = temperature
     contents = {DESCRIPTION: (json.dumps(described) + "\n").encode(), AUTOENCODER: autoencoder}
     if classifier:
         contents |= {CLASSIFIER: classifier, CLASSES: classes.encode()}
@@ -203,6 +212,9 @@ def _description(path: Path) -> dict[str, Any]:
         raise FormatError(
             f"{path}: a restorer of version {version!r}, this ced reads version {VERSION}; train it again"
         )
+    temperature = described.get("temperature", 0.0)
+    if not isinstance(temperature, int | float) or not 0 <= temperature <= 1:
+        raise FormatError(f"{path}: temperature {temperature!r} is not from 0 to 1; train it again")
     return described
 
 

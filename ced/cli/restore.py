@@ -66,7 +66,9 @@ class _Restorers:
     `whole`: also for images that are good as they are. `faithful`: the one nearest to the pixels for all.
     """
 
-    def __init__(self, folder: Path | None, temperature: float, self_ensemble: bool, whole: bool, faithful: bool):
+    def __init__(
+        self, folder: Path | None, temperature: float | None, self_ensemble: bool, whole: bool, faithful: bool
+    ):
         self.folder, self._temperature, self._self_ensemble = folder, temperature, self_ensemble
         self._whole, self._faithful = whole, faithful
         self._loaded: dict[Path, Restorer] = {}
@@ -100,8 +102,10 @@ class _Restorers:
         return self._loaded[folder]
 
 
-def _temperature(text: str) -> float:
-    """Of `--read-off`. Raises ConfigError."""
+def _temperature(text: str | None) -> float | None:
+    """Of `--read-off`, None where the restorer's own is wanted. Raises ConfigError."""
+    if text is None:
+        return None
     named = {"argmax": 0.0, "mean": 1.0}
     with contextlib.suppress(ValueError):
         temperature = named[text] if text in named else float(text)
@@ -110,7 +114,7 @@ def _temperature(text: str) -> float:
     raise ConfigError(f"--read-off {text}: use argmax, mean, or a temperature from 0 to 1")
 
 
-def _check_faithful(arguments: argparse.Namespace, temperature: float) -> None:
+def _check_faithful(arguments: argparse.Namespace, temperature: float | None) -> None:
     """Raises ConfigError where another argument says something else."""
     if temperature:
         raise ConfigError(f"--read-off {arguments.read_off}: --faithful has no classifier to read off; leave one out")

@@ -18,13 +18,18 @@ def run(method: str, autoencoder: Output, classifier: Output, classes: Output, p
         parts |= {"classifier": classifier, "classes": classes}
     inputs = {name: part.manifest.content for name, part in parts.items()}
     described = {"method": method, "version": restore.VERSION}
-    return make(place, f"restorer-{method}", described, inputs, partial(_produce, method, parts))
+    # Of CED-GT alone: CED-EST is trained with the most probable classes.
+    trained_with = autoencoder.manifest.config.get("train", {}) if method == "ced-gt" else {}
+    temperature = trained_with.get("temperature", 0.0)
+    if temperature:
+        described["temperature"] = temperature
+    return make(place, f"restorer-{method}", described, inputs, partial(_produce, method, parts, temperature))
 
 
-def _produce(method: str, parts: dict[str, Output], making: Making) -> None:
+def _produce(method: str, parts: dict[str, Output], temperature: float, making: Making) -> None:
     weights = {name: (part.path / WEIGHTS).read_bytes() for name, part in parts.items() if name != "classes"}
     table = (parts["classes"].path / edges.FILE).read_text() if "classes" in parts else ""
-    contents = restore.files(method, weights["autoencoder"], weights.get("classifier", b""), table)
+    contents = restore.files(method, weights["autoencoder"], weights.get("classifier", b""), table, temperature)
     for name, data in contents.items():
         write_bytes(making.folder / name, data)
 

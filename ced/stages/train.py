@@ -16,7 +16,7 @@ from ced.config import BASELINES, Config, TrainConfig, as_dict
 from ced.errors import InputError
 from ced.stages import edges, label
 from ced.stages.progress import clock
-from ced.training.job import TrainJob
+from ced.training.job import TrainJob, uses_classifier
 
 if TYPE_CHECKING:
     from ced.stages.live import Live
@@ -31,7 +31,7 @@ _UNFINISHED = ("checkpoint.pt",)  # of no use once the weights are there
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """What training reads: labelled examples, their classes and, for CED-EST, a trained classifier.
+    """What training reads: labelled examples, their classes and, where it takes its estimates, a trained classifier.
 
     `start` has, for each model that does not begin at random, the folder with weights to begin with: what
     `ced train -o` wrote, or a restorer.
@@ -58,9 +58,9 @@ def run(model: str, config: Config, data: Data, place: Place, device: str = "", 
     inputs = {"labelled": data.labelled.manifest.content, "classes": data.classes.manifest.content}
     # Labels tell of the targets alone: those of other quality factors are the same.
     inputs["examples"] = data.labelled.manifest.inputs.get("examples", "")
-    if model == "ced-est":
+    if uses_classifier(model, train):
         if data.classifier is None:
-            raise ValueError("ced-est is trained with the estimates of a classifier")
+            raise ValueError(f"{model} is trained with the estimates of a classifier")
         inputs["classifier"] = data.classifier.manifest.content
     if model in data.start:
         inputs["start"] = sha256(weights_in(data.start[model], model))[:16]
@@ -132,7 +132,8 @@ def _produce(
     told: Callable[[Path], contextlib.AbstractContextManager[None]],
     making: Making,
 ) -> None:
-    classifier = model == "ced-est" and data.classifier
+    train = config.classifier if model == "classifier" else config.autoencoder
+    classifier = data.classifier if uses_classifier(model, train) else None
     job = TrainJob(
         model=model,
         examples=str(label.examples_of(data.labelled)),
@@ -141,7 +142,7 @@ def _produce(
         classifier=str(classifier.path / WEIGHTS) if classifier else "",
         out=str(making.folder),
         network=config.network,
-        train=config.classifier if model == "classifier" else config.autoencoder,
+        train=train,
         channels=config.prepare.channels,
         start=str(weights_in(data.start[model], model)) if model in data.start else "",
     )

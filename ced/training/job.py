@@ -23,7 +23,7 @@ class TrainJob:
     examples: str  # folder of part-*.parquet of examples
     labelled: str  # folder of their labels
     classes: str  # path of classes.json; not read by what needs no classes
-    classifier: str  # path of C's model.safetensors; ced-est only, else ""
+    classifier: str  # path of C's model.safetensors where `uses_classifier`, else ""
     out: str  # output folder
     network: NetworkConfig  # of C, E and D
     train: TrainConfig
@@ -33,8 +33,8 @@ class TrainJob:
     def __post_init__(self) -> None:
         if self.model not in MODELS:
             raise ConfigError(config.unknown("model", self.model, MODELS))
-        if self.model == "ced-est" and not self.classifier:
-            raise ConfigError("ced-est is trained with a classifier's estimates; name its model.safetensors")
+        if uses_classifier(self.model, self.train) and not self.classifier:
+            raise ConfigError(f"{self.model} is trained with a classifier's estimates; name its model.safetensors")
 
     @property
     def section(self) -> str:
@@ -57,6 +57,11 @@ class TrainJob:
             raise FormatError(f"{name}: not a training job ({error}); write it with TrainJob.to_json") from None
 
 
+def uses_classifier(model: str, train: TrainConfig) -> bool:
+    """Whether a training takes a trained C's estimates: CED-EST, and CED-GT for the block effect that they leave."""
+    return model == "ced-est" or (model == "ced-gt" and train.block_effect > 0)
+
+
 def fingerprint(job: TrainJob) -> str:
     """16 hex digits of everything that decides the outcome: settings and contents of inputs, never paths.
 
@@ -69,7 +74,7 @@ def fingerprint(job: TrainJob) -> str:
         "channels": job.channels,
         "data": _digest(manifest) if manifest.exists() else "",
         "classes": "" if job.model in WITHOUT_CLASSES else _digest(Path(job.classes)),
-        "classifier": _digest(Path(job.classifier)) if job.model == "ced-est" else "",
+        "classifier": _digest(Path(job.classifier)) if uses_classifier(job.model, job.train) else "",
     }
     if job.start:
         parts["start"] = _digest(Path(job.start))

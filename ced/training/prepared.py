@@ -104,7 +104,23 @@ def _assemble(job: TrainJob, classes: Classes | None, device: torch.device) -> t
     if job.model == "classifier":
         return network, Classification(job.network.stages)
     mapping = Mapping(classes.representatives, classes.deviations).to(device)
-    return network, Reconstruction(mapping, job.train.block_effect)
+    estimate = None
+    if job.model == "ced-gt" and jobs.uses_classifier(job.model, job.train):
+        estimate = _Reader(_classifier(job, classes).to(device), mapping, job.train.temperature)
+    return network, Reconstruction(mapping, job.train.block_effect, estimate)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """x -> q-hat, as a restorer reads it."""
+
+    classifier: Classifier
+    mapping: Mapping
+    temperature: float
+
+    @torch.no_grad()
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.mapping.read(self.classifier(x)[-1].float(), self.temperature)
 
 
 def _classes(path: str) -> Classes:
@@ -112,7 +128,7 @@ def _classes(path: str) -> Classes:
 
 
 def _classifier(job: TrainJob, classes: Classes) -> Classifier:
-    """The trained C of CED-EST, frozen."""
+    """A trained C, frozen."""
     network = weights.decode(jobs.read(job.classifier))
     if not isinstance(network, Classifier):
         raise FormatError(f"{job.classifier}: no weights of a classifier; name those that `ced train classifier` made")

@@ -1,5 +1,6 @@
 """What each model is trained on, and how it is judged: C by equation 5, the others by equation 6."""
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import torch
@@ -58,21 +59,26 @@ class Reconstruction:
     """E and D (section 3.4): with q = M(classes) where there is a mapping (CED), without any q where not (ED).
 
     The column labels holds the target's classes for CED-GT, and C's estimates in their place for CED-EST.
+
+    `block_effect` is the weight of BEF in the loss. CED-GT's is that of what it restores with C's estimates, as at test
+    time, which `estimate` (x -> q-hat) is there for: with true coefficients there is hardly any.
     """
 
     measures: tuple[str, ...] = ("psnr",)
 
-    def __init__(self, mapping: Mapping | None, block_effect: float = 0.0) -> None:
-        self.mapping, self.block_effect = mapping, block_effect
+    def __init__(
+        self, mapping: Mapping | None, block_effect: float = 0.0, estimate: Callable[[Tensor], Tensor] | None = None
+    ) -> None:
+        self.mapping, self.block_effect, self.estimate = mapping, block_effect, estimate
         self.columns: tuple[str, ...] = ("input", "target") if mapping is None else ("input", "target", "labels")
 
     def step(self, network: nn.Module, batch: Batch) -> Step:
         """Mean squared error (equation 6), and what that is in dB; the share of the block effect is not the paper's."""
-        restored = self.restore(network, batch)
+        restored, as_tested = self._restored(network, batch)
         loss = losses.reconstruction_loss(restored, unit(batch["target"]))
         decibels = -10 * loss.detach().clamp_min(1e-15).log10().reshape(1)
         if self.block_effect:
-            loss = loss + self.block_effect * losses.block_effect(restored)
+            loss = loss + self.block_effect * losses.block_effect(as_tested)
         return Step(loss, decibels)
 
     def validate(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -85,6 +91,18 @@ class Reconstruction:
         x = unit(batch["input"])
         restored: Tensor = network(x) if self.mapping is None else network(x, self.mapping(batch["labels"]))
         return restored.float()
+
+    def _restored(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """I^R with the q of training, and with that of test time: they differ in CED-GT alone."""
+        if not self.block_effect or self.estimate is None or self.mapping is None:
+            restored = self.restore(network, batch)
+            return restored, restored
+        x = unit(batch["input"])
+        q = torch.cat([self.mapping(batch["labels"]), self.estimate(x)])
+        # In one pass: data-parallel training takes one a step.
+        both = network(torch.cat([x, x]), q).float()
+        with_q, with_q_hat = both.chunk(2)
+        return with_q, with_q_hat
 
 
 def unit(planes: Tensor) -> Tensor:

@@ -153,6 +153,20 @@ def test_the_temperature_decides_how_q_is_read_off(tmp_path: Path, plane: np.nda
     assert not np.array_equal(restored, cold.restore_planes(plane[None])[0])
 
 
+def test_a_restorer_is_read_off_at_its_own_temperature_unless_one_is_given(tmp_path: Path) -> None:
+    path = folder(tmp_path, "ced-gt")
+    weights, table = (path / restore.AUTOENCODER).read_bytes(), (path / restore.CLASSES).read_text()
+    assert b"temperature" not in restore.files("ced-gt", weights, b"c", table)[restore.DESCRIPTION]
+    described = restore.files("ced-gt", weights, b"c", table, 0.04)[restore.DESCRIPTION]
+    (path / restore.DESCRIPTION).write_bytes(described)
+    assert Restorer.load(path).temperature == 0.04
+    assert Restorer.load(path, temperature=0.0).temperature == 0
+    for wrong in ('"warm"', "2", "-0.1", "NaN", "null"):
+        (path / restore.DESCRIPTION).write_bytes(described.replace(b"0.04", wrong.encode()))
+        with pytest.raises(FormatError, match=r"restorer\.json: temperature .* is not from 0 to 1"):
+            Restorer.load(path)
+
+
 @pytest.mark.parametrize("shape", [(120, 88), (117, 83), (1, 1)])
 @pytest.mark.parametrize("method", ["ed", "ced-gt"])
 def test_self_ensemble_is_the_mean_over_the_flips_of_whole_blocks(

@@ -23,10 +23,9 @@ def restore(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--read-off",
-        default="argmax",
         metavar="HOW",
-        help="how CED chooses among the frequencies that its classifier thinks possible: argmax (the paper's, sharp; "
-        "default), mean (faithful), or a temperature from 0 (argmax) to 1 (mean)",
+        help="how CED chooses among the frequencies that its classifier thinks possible: argmax (the paper's, sharp), "
+        "mean (faithful), or a temperature from 0 (argmax) to 1 (mean); default: the one it was trained for, or argmax",
     )
     parser.add_argument(
         "--self-ensemble",

@@ -1,5 +1,7 @@
 """`ced restore`: where outputs go is decided, and mistakes are found, before anything is written."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -157,6 +159,21 @@ def test_from_sharp_to_faithful(cat: Path, conditioned: Path, tmp_path: Path) ->
         files[how] = (tmp_path / f"{how}.png").read_bytes()
     assert files["argmax"] == files["0"] and files["1"] == files["mean"]
     assert len(set(files.values())) == 3
+
+
+def test_the_paper_s_way_where_a_restorer_was_trained_for_another(cat: Path, conditioned: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(conditioned, own)
+    described = json.loads((own / "restorer.json").read_text())
+    (own / "restorer.json").write_text(json.dumps(described | {"temperature": 0.5}))
+    files = {}
+    for name, model, how in (("own", own, ()), ("half", conditioned, ("0.5",)), ("argmax", own, ("argmax",))):
+        more = ("--read-off", *how) if how else ()
+        assert run(cat, "-o", tmp_path / f"{name}.png", "--model", model, *more) == 0
+        files[name] = (tmp_path / f"{name}.png").read_bytes()
+    assert files["own"] == files["half"] != files["argmax"]
+    assert run(cat, "-o", tmp_path / "paper.png", "--model", conditioned) == 0
+    assert files["argmax"] == (tmp_path / "paper.png").read_bytes()
 
 
 @pytest.mark.parametrize("spoil", ["description", "weights", "nothing there"])

@@ -1,9 +1,11 @@
 """`ced train --data`: what was prepared counts, and whatever would not count is told."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from ced.adapters.storage import read_manifest
 from ced.cli.arguments import parser
 from ced.cli.main import main
 from ced.cli.stages import given
@@ -108,6 +110,23 @@ def test_weights_to_start_from_are_looked_at_before_the_classifier_is_trained(
     assert (
         train(capsys, tmp_path, "ced-gt", *models, *wider, "--start-from", f"classifier={tmp_path / 'first'}")[0] == 0
     )
+
+
+def test_ced_gt_with_a_block_effect_takes_the_classifier_and_its_restorer_the_temperature(
+    outputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = words(["autoencoder.block_effect=0.3", "autoencoder.temperature=0.05"])
+    for model in ("ced-gt", "ced-est"):
+        line = [model, "--without-ray", "-o", str(tmp_path / "models"), *settings]
+        assert train(capsys, tmp_path, *line)[0] == 0
+    described = {
+        model: json.loads((tmp_path / "models" / f"restorer-{model}" / "restorer.json").read_text())
+        for model in ("ced-gt", "ced-est")
+    }
+    assert described["ced-gt"]["temperature"] == 0.05 and "temperature" not in described["ced-est"]
+    inputs = json.loads((tmp_path / "models" / "train-ced-gt" / "manifest.json").read_text())["inputs"]
+    classifier = read_manifest(tmp_path / "models" / "train-classifier")
+    assert classifier is not None and inputs["classifier"] == classifier.content
 
 
 def test_training_on_nothing_says_what_there_is_to_be_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

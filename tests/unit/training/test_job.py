@@ -37,9 +37,15 @@ def test_an_unknown_model_is_refused_with_the_nearest(job_of: MakeJob) -> None:
         job_of("ced-tg")
 
 
-def test_ced_est_takes_a_classifier(job_of: MakeJob) -> None:
-    with pytest.raises(ConfigError, match=r"name its model\.safetensors"):
-        job_of("ced-est")
+@pytest.mark.parametrize(("model", "block_effect"), [("ced-est", 0.0), ("ced-est", 1.0), ("ced-gt", 1.0)])
+def test_what_takes_a_classifiers_estimates_asks_for_it(job_of: MakeJob, model: str, block_effect: float) -> None:
+    with pytest.raises(ConfigError, match=rf"{model} .* name its model\.safetensors"):
+        job_of(model, block_effect=block_effect)
+
+
+@pytest.mark.parametrize(("model", "block_effect"), [("ed", 1.0), ("ced-gt", 0.0), ("classifier", 0.0)])
+def test_what_takes_none_does_not(job_of: MakeJob, model: str, block_effect: float) -> None:
+    assert job_of(model, block_effect=block_effect).classifier == ""
 
 
 def test_the_section_is_where_the_settings_come_from(job_of: MakeJob) -> None:
@@ -81,13 +87,18 @@ def test_the_fingerprint_knows_the_data(job_of: MakeJob, tmp_path: Path, changed
     assert fingerprint(job) != before
 
 
-def test_the_fingerprint_of_ced_est_knows_the_classifier(job_of: MakeJob, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("model", "block_effect", "known"), [("ced-est", 0.0, True), ("ced-gt", 1.0, True), ("ced-gt", 0.0, False)]
+)
+def test_the_fingerprint_knows_a_classifier_that_is_used(
+    job_of: MakeJob, tmp_path: Path, model: str, block_effect: float, known: bool
+) -> None:
     weights = tmp_path / "c.safetensors"
     weights.write_bytes(b"one")
-    job = job_of("ced-est", classifier=str(weights))
+    job = job_of(model, classifier=str(weights), block_effect=block_effect)
     before = fingerprint(job)
     weights.write_bytes(b"two")
-    assert fingerprint(job) != before
+    assert (fingerprint(job) != before) is known
 
 
 def test_ed_needs_no_classes(job_of: MakeJob) -> None:

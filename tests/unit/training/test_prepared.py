@@ -12,11 +12,13 @@ from ced.nets import weights
 from ced.nets.autoencoder import AutoEncoder
 from ced.nets.classifier import Classifier
 from ced.nets.losses import block_effect
+from ced.nets.mapping import Mapping
 from ced.training import data as stored
 from ced.training.context import PlainContext
 from ced.training.job import TrainJob
 from ced.training.order import Order
 from ced.training.prepared import Prepared, prepare
+from ced.training.tasks import Reconstruction
 
 MakeJob = Callable[..., TrainJob]
 CPU = torch.device("cpu")
@@ -48,14 +50,30 @@ def all_of(data: Path, column: str) -> torch.Tensor:
     return examples.read(np.arange(len(examples.sources)))[column]
 
 
-@pytest.mark.parametrize("model", ["ed", "ced-gt", "arcnn"])
-def test_what_makes_images_is_trained_on_the_block_effect_as_set(job_of: MakeJob, model: str) -> None:
-    paper, weighed = (prepared(job_of(model, block_effect=weight)) for weight in (0.0, 0.3))
+@pytest.mark.parametrize("model", ["ed", "ced-est", "ced-gt", "arcnn"])
+def test_what_makes_images_is_trained_on_the_block_effect_as_set(job_of: MakeJob, classifier: Path, model: str) -> None:
+    paper, weighed = (prepared(job_of(model, classifier=str(classifier), block_effect=weight)) for weight in (0.0, 0.3))
     batch = {name: plane[:4] for name, plane in planes(paper).items()}
     restored = paper.task.restore(paper.network, batch)
     difference = weighed.task.step(weighed.network, batch).loss - paper.task.step(paper.network, batch).loss
     assert difference.item() == pytest.approx(0.3 * block_effect(restored).item(), rel=1e-3)
     assert difference > 0
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.2])
+def test_ced_gt_meets_in_training_the_estimates_of_its_restorer(
+    job_of: MakeJob, classifier: Path, temperature: float
+) -> None:
+    job = job_of("ced-gt", classifier=str(classifier), block_effect=1.0, temperature=temperature)
+    ready = prepared(job)
+    assert isinstance(ready.task, Reconstruction) and ready.task.estimate is not None
+    x = planes(ready)["input"][:3] / 255
+    c = weights.decode(classifier.read_bytes())
+    table = Classes.from_json(Path(job.classes).read_text())
+    expected = Mapping(table.representatives, table.deviations).read(c(x)[-1], temperature)
+    assert torch.allclose(ready.task.estimate(x), expected, atol=1e-5)
+    assert not ready.task.estimate(x).requires_grad and ready.estimator is None
+    assert torch.equal(planes(ready)["labels"], all_of(Path(job.examples).parent, "labels"))  # still the true ones
 
 
 def test_each_model_has_its_network_and_its_columns(job_of: MakeJob, classifier: Path) -> None:

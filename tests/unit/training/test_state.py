@@ -147,13 +147,14 @@ def test_a_checkpoint_goes_on_where_weights_lie_in_another_order(tmp_path: Path,
         assert moments["exp_avg"].stride() == parameter.stride()
 
 
+@pytest.mark.parametrize("block_effect", [0.0, 1.0])
 @pytest.mark.parametrize("model", MODELS)
-def test_no_step_reads_a_value(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_step_reads_a_value(model: str, block_effect: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """On fake tensors, which have shapes and no values, a step runs, in bfloat16 too: a GPU is never waited for."""
     monkeypatch.setattr(Galteri, "BLOCKS", 1)
     network = NetworkConfig(width=4, width_half=4, width_full=4, blocks=1, stage_blocks=1)
     mapping = Mapping(np.ones((16, 7), np.float32), np.ones(16, np.float32)) if model.startswith("ced") else None
-    task = Classification(network.stages) if model == "classifier" else Reconstruction(mapping)
+    task = Classification(network.stages) if model == "classifier" else Reconstruction(mapping, block_effect)
     trained = State(models.build(model, network, 1, 7), TRAIN, torch.device("cpu"))
     with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.autocast("cpu", dtype=torch.bfloat16):
         for module in (*trained.module.modules(), *trained.average.modules()):

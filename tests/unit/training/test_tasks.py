@@ -71,15 +71,40 @@ def test_ced_is_trained_with_the_coefficients_of_its_classes(batch: Batch, mappi
     assert task.step(network, batch).loss != step.loss
 
 
+def of_flat_blocks(batch: Batch) -> Batch:
+    """The batch with an input of blocks of 8x8 alike pixels: what is restored of it has a block effect."""
+    levels = batch["input"][..., ::8, ::8]
+    return batch | {"input": levels.repeat_interleave(8, 2).repeat_interleave(8, 3)}
+
+
 def test_the_block_effect_is_weighed_and_the_measure_stays_that_of_the_error_alone(batch: Batch) -> None:
-    batch["input"] = batch["input"][..., :8, :8].repeat_interleave(8, 2).repeat_interleave(8, 3)  # flat blocks
-    batch["target"] = batch["input"].flip(0)
+    batch = of_flat_blocks(batch)
     network = autoencoder(conditioned=False)
     paper, half = (Reconstruction(None, weight).step(network, batch) for weight in (0.0, 0.5))
     effect = block_effect(network(batch["input"] / 255))
     assert effect > 0.01
     assert (half.loss - paper.loss).item() == pytest.approx(0.5 * effect.item(), rel=1e-4)
     assert torch.equal(half.measures, paper.measures)
+
+
+def test_the_block_effect_of_ced_is_that_of_what_it_restores_with_the_estimates(batch: Batch, mapping: Mapping) -> None:
+    network = autoencoder(conditioned=True)
+    batch = of_flat_blocks(batch)
+    q_hat = torch.randn(3, 16, 4, 4, generator=torch.Generator().manual_seed(2)) * 5
+    asked: list[torch.Tensor] = []
+
+    def estimate(x: torch.Tensor) -> torch.Tensor:
+        asked.append(x)
+        return q_hat
+
+    step = Reconstruction(mapping, 2.0, estimate).step(network, batch)
+    x = batch["input"] / 255
+    error = (network(x, mapping(batch["labels"])) - batch["target"] / 255).square().mean().item()
+    effect = block_effect(network(x, q_hat)).item()
+    assert effect > 1e-3
+    assert step.loss.item() == pytest.approx(error + 2 * effect, rel=1e-4)
+    assert step.measures.item() == pytest.approx(-10 * np.log10(error), rel=1e-4)
+    assert torch.equal(asked[0], unit(batch["input"]))
 
 
 def test_the_reconstruction_loss_never_reaches_the_classifier(batch: Batch, mapping: Mapping) -> None:
