@@ -143,7 +143,6 @@ class TrainConfig:
     clip_norm: float = 1.0  # of the gradient
     average_decay: float = 0.995  # of the exponential moving average of the weights
     block_effect: float = 0.0  # its weight beside the squared error, what PSNR-B adds: 1; the paper's: 0
-    temperature: float = 0.0  # at which CED-GT reads q-hat off p-hat; 0 = the most probable class, the paper's way
     validation_fraction: float = 0.05  # of the photographs, never trained on
     report_every: int = 50  # steps
     checkpoint_every: int = 100  # steps
@@ -163,9 +162,18 @@ class TrainConfig:
             _require(value >= 0, name, value, "use 0 or more")
         _require(abs(self.seed) < 1 << 63, "seed", self.seed, "use less than 2^63")
         _require(0 <= self.average_decay < 1, "average_decay", self.average_decay, "use 0 up to 1")
-        _require(0 <= self.temperature <= 1, "temperature", self.temperature, "use 0 (the most probable class) to 1")
         fraction = self.validation_fraction
         _require(0 <= fraction < 1, "validation_fraction", fraction, "use 0 up to 1")
+
+
+@dataclass(frozen=True)
+class RestoreConfig:
+    """How what is trained restores; training does not know of it."""
+
+    temperature: float = 0.0  # at which CED-GT reads q-hat off p-hat; 0 = the most probable class, the paper's way
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.temperature <= 1, "restore.temperature", self.temperature, "use 0 (argmax) to 1 (the mean)")
 
 
 @dataclass(frozen=True)
@@ -333,15 +341,15 @@ class Config:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     classifier: TrainConfig = field(default_factory=TrainConfig)
     autoencoder: TrainConfig = field(default_factory=TrainConfig)
+    restore: RestoreConfig = field(default_factory=RestoreConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     figures: FiguresConfig = field(default_factory=FiguresConfig)
     publish: PublishConfig = field(default_factory=PublishConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
 
     def __post_init__(self) -> None:
-        for name in ("block_effect", "temperature"):
-            value = getattr(self.classifier, name)
-            _require(value == 0, f"classifier.{name}", value, f"C makes no image; set autoencoder.{name}")
+        effect = self.classifier.block_effect
+        _require(effect == 0, "classifier.block_effect", effect, "C makes no image; set autoencoder.block_effect")
 
 
 SECTIONS = tuple(f.name for f in dataclasses.fields(Config) if f.name not in ("images", "test_images"))

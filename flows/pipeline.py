@@ -79,7 +79,7 @@ def make_all(config: Config, running: Session) -> publish.Made:
     data = train.Data(labelled, classes, classifier)
     trained = {method: train_task(method, config, data, place, live=followed) for method in config.evaluate.trained}
     complete = {
-        method: restorer_task(method, autoencoder, classifier, classes, place)
+        method: restorer_task(method, autoencoder, classifier, classes, place, config.restore.temperature)
         for method, autoencoder in trained.items()
     }
 

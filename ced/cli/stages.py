@@ -46,7 +46,7 @@ def train(arguments: argparse.Namespace) -> None:
         if arguments.model == "classifier":
             print(f"weights: {output.path / training.WEIGHTS}")
         else:
-            _print_model(arguments.model, output, data, place)
+            _print_model(arguments.model, output, data, place, config.restore.temperature)
 
 
 def prepared(arguments: argparse.Namespace, config: Config, store: Place) -> training.Data:
@@ -126,8 +126,8 @@ def given(arguments: argparse.Namespace, config: Config) -> training.Data:
     return data
 
 
-def _print_model(method: str, autoencoder: Output, data: training.Data, place: Place) -> None:
+def _print_model(method: str, autoencoder: Output, data: training.Data, place: Place, temperature: float) -> None:
     classifier = data.classifier or autoencoder  # without classes there is none, and the restorer takes none
-    output = restorers.run(method, autoencoder, classifier, data.classes, place)
+    output = restorers.run(method, autoencoder, classifier, data.classes, place, temperature)
     print(f"restorer: {output.path}")
     print(f"try it:   ced restore photo.jpg -o photo.png --model {shlex.quote(str(output.path))}")

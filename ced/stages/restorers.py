@@ -11,16 +11,19 @@ from ced.stages import edges
 from ced.stages.train import WEIGHTS
 
 
-def run(method: str, autoencoder: Output, classifier: Output, classes: Output, place: Place) -> Output:
-    """The restorer of `method`: CED with C and M beside its encoder and decoder, the others by themselves."""
+def run(
+    method: str, autoencoder: Output, classifier: Output, classes: Output, place: Place, temperature: float = 0.0
+) -> Output:
+    """The restorer of `method`: CED with C and M beside its encoder and decoder, the others by themselves.
+
+    `temperature` is CED-GT's: CED-EST is trained with the most probable classes.
+    """
     parts = {"autoencoder": autoencoder}
     if method not in WITHOUT_CLASSES:
         parts |= {"classifier": classifier, "classes": classes}
     inputs = {name: part.manifest.content for name, part in parts.items()}
     described = {"method": method, "version": restore.VERSION}
-    # Of CED-GT alone: CED-EST is trained with the most probable classes.
-    trained_with = autoencoder.manifest.config.get("train", {}) if method == "ced-gt" else {}
-    temperature = trained_with.get("temperature", 0.0)
+    temperature = temperature if method == "ced-gt" else 0.0
     if temperature:
         described["temperature"] = temperature
     return make(place, f"restorer-{method}", described, inputs, partial(_produce, method, parts, temperature))

@@ -106,21 +106,21 @@ def _assemble(job: TrainJob, classes: Classes | None, device: torch.device) -> t
     mapping = Mapping(classes.representatives, classes.deviations).to(device)
     estimate = None
     if job.model == "ced-gt" and jobs.uses_classifier(job.model, job.train):
-        estimate = _Reader(_classifier(job, classes).to(device), mapping, job.train.temperature)
+        estimate = _Estimate(_classifier(job, classes).to(device), mapping)
     return network, Reconstruction(mapping, job.train.block_effect, estimate)
 
 
 @dataclass(frozen=True)
-class _Reader:
-    """x -> q-hat, as a restorer reads it."""
+class _Estimate:
+    """x -> q-hat = M(argmax C(x)), equation 4 and M."""
 
     classifier: Classifier
     mapping: Mapping
-    temperature: float
 
     @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor:
-        return self.mapping.read(self.classifier(x)[-1].float(), self.temperature)
+        q: Tensor = self.mapping(self.classifier.classify(x))
+        return q
 
 
 def _classes(path: str) -> Classes:

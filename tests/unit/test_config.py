@@ -80,8 +80,7 @@ def test_a_setting_takes_its_place(setting: str, section: str, key: str, value: 
         ("autoencoder.average_decay=1", "use 0 up to 1"),
         ("autoencoder.block_effect=-1", "^autoencoder.block_effect = -1.0: use 0 or more"),
         ("classifier.block_effect=1", "^classifier.block_effect = 1.0: C makes no image; set autoencoder.block_effect"),
-        ("autoencoder.temperature=1.5", "^autoencoder.temperature = 1.5: use 0 .* to 1"),
-        ("classifier.temperature=0.1", "^classifier.temperature = 0.1: C makes no image; set autoencoder.temperature"),
+        ("restore.temperature=1.5", "^restore.temperature = 1.5: use 0 .* to 1"),
     ],
 )
 def test_a_mistake_is_one_clear_line(setting: str, clause: str) -> None:

@@ -115,7 +115,7 @@ def test_weights_to_start_from_are_looked_at_before_the_classifier_is_trained(
 def test_ced_gt_with_a_block_effect_takes_the_classifier_and_its_restorer_the_temperature(
     outputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = words(["autoencoder.block_effect=0.3", "autoencoder.temperature=0.05"])
+    settings = words(["autoencoder.block_effect=0.3", "restore.temperature=0.05"])
     for model in ("ced-gt", "ced-est"):
         line = [model, "--without-ray", "-o", str(tmp_path / "models"), *settings]
         assert train(capsys, tmp_path, *line)[0] == 0
