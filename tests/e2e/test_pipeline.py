@@ -25,6 +25,8 @@ SMALL = (
     "autoencoder.steps=12",
     "classifier.checkpoint_every=4",
     "autoencoder.checkpoint_every=4",
+    "autoencoder.block_effect=0.3",
+    "restore.temperature=0.05",
 )
 
 
@@ -55,6 +57,12 @@ def results(store: Path) -> list[dict[str, object]]:
     (path,) = store.glob("report/*/results.json")
     rows: list[dict[str, object]] = json.loads(path.read_text())["rows"]
     return [{key: value for key, value in row.items() if key != "seconds_per_megapixel"} for row in rows]
+
+
+def temperature(store: Path, method: str) -> float:
+    """At which the restorer of a method reads q-hat off."""
+    path = next(store.glob(f"restorer-{method}/*/restorer.json"))
+    return float(json.loads(path.read_text()).get("temperature", 0.0))
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +136,12 @@ def test_results_json_has_the_promised_shape(undisturbed: Path) -> None:
     for row in stored["rows"]:
         mean = sum(one["psnr"] for one in rows if one["method"] == row["method"]) / 2
         assert row["psnr"] == pytest.approx(mean)
+
+
+def test_the_block_effect_asks_for_the_classifier_and_the_temperature_reaches_the_restorer(undisturbed: Path) -> None:
+    inputs = [json.loads(path.read_text())["inputs"] for path in undisturbed.glob("train-ced-gt/*/manifest.json")]
+    assert all("classifier" in given for given in inputs) and inputs
+    assert (temperature(undisturbed, "ced-gt"), temperature(undisturbed, "ced-est")) == (0.05, 0.0)
 
 
 def test_the_report_is_one_self_contained_page(undisturbed: Path) -> None:

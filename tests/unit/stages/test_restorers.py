@@ -39,6 +39,15 @@ def test_each_method_can_be_loaded_from_what_was_trained(
     assert restorers.run(method, autoencoder, classifier, classes, store).reused
 
 
+def test_a_temperature_makes_another_restorer_of_ced_gt_alone(outputs: Path, tmp_path: Path) -> None:
+    classes, classifier = restorers.finished(outputs / "edges"), trained(tmp_path, "classifier")
+    for method, same in (("ced-gt", False), ("ced-est", True), ("ed", True)):
+        autoencoder, store = trained(tmp_path, method), Store(tmp_path / "store")
+        paper, warmer = (restorers.run(method, autoencoder, classifier, classes, store, t) for t in (0.0, 0.05))
+        assert (warmer.path == paper.path) is same
+        assert Restorer.load(warmer.path).temperature == (0.0 if same else 0.05)
+
+
 def test_another_classifier_makes_another_restorer_of_ced_alone(outputs: Path, tmp_path: Path) -> None:
     classes, classifier = restorers.finished(outputs / "edges"), trained(tmp_path, "classifier")
     other = dataclasses.replace(classifier, manifest=dataclasses.replace(classifier.manifest, parts={"x": "y"}))
