@@ -50,8 +50,8 @@ class Restorer:
     """A trained method. `classifier` and `mapping` are there for CED alone.
 
     `temperature` says how q-hat is read off p-hat: 0, the paper's way, is the most probable class; up to 1, the mean
-    under p-hat, restorations become more faithful to the pixels and less sharp (`Mapping.read`). A folder may name the
-    one that its networks were trained for.
+    under p-hat, restorations become more faithful to the pixels and less sharp (`Mapping.read`). A folder may name its
+    own.
     `self_ensemble`: the mean of what becomes of the image and of its three flips, in four times the time; nearer to the
     pixels, and with CED-GT less sharp.
     """
@@ -214,7 +214,7 @@ def _description(path: Path) -> dict[str, Any]:
         )
     temperature = described.get("temperature", 0.0)
     if not isinstance(temperature, int | float) or not 0 <= temperature <= 1:
-        raise FormatError(f"{path}: temperature {temperature!r} is not from 0 to 1; train it again")
+        raise FormatError(f"{path}: temperature {temperature!r} is not from 0 to 1; mend it, or train it again")
     return described
 
 

@@ -54,7 +54,7 @@ def run(model: str, config: Config, data: Data, place: Place, device: str = "", 
     With `device` the plain loop runs in this process on that device; without, Ray Train's workers run it. MLflow is
     told of it while it runs where `live` says so.
     """
-    train = config.classifier if model == "classifier" else config.autoencoder
+    train = _settings(model, config)
     inputs = {"labelled": data.labelled.manifest.content, "classes": data.classes.manifest.content}
     # Labels tell of the targets alone: those of other quality factors are the same.
     inputs["examples"] = data.labelled.manifest.inputs.get("examples", "")
@@ -100,6 +100,10 @@ def curve(output: Output) -> list[dict[str, float]]:
     return [json.loads(line) for line in lines]
 
 
+def _settings(model: str, config: Config) -> TrainConfig:
+    return config.classifier if model == "classifier" else config.autoencoder
+
+
 def _described(model: str, config: Config, train: TrainConfig) -> dict[str, Any]:
     """The networks of other authors do not depend on the section `network`."""
     return {"network": {} if model in BASELINES else as_dict(config.network), "train": as_dict(train)}
@@ -132,7 +136,7 @@ def _produce(
     told: Callable[[Path], contextlib.AbstractContextManager[None]],
     making: Making,
 ) -> None:
-    train = config.classifier if model == "classifier" else config.autoencoder
+    train = _settings(model, config)
     classifier = data.classifier if uses_classifier(model, train) else None
     job = TrainJob(
         model=model,

@@ -25,7 +25,7 @@ def restore(parser: argparse.ArgumentParser) -> None:
         "--read-off",
         metavar="HOW",
         help="how CED chooses among the frequencies that its classifier thinks possible: argmax (the paper's, sharp), "
-        "mean (faithful), or a temperature from 0 (argmax) to 1 (mean); default: the one it was trained for, or argmax",
+        "mean (faithful), or a temperature from 0 (argmax) to 1 (mean); default: the restorer's own, or argmax",
     )
     parser.add_argument(
         "--self-ensemble",

@@ -161,7 +161,7 @@ def test_from_sharp_to_faithful(cat: Path, conditioned: Path, tmp_path: Path) ->
     assert len(set(files.values())) == 3
 
 
-def test_the_paper_s_way_where_a_restorer_was_trained_for_another(cat: Path, conditioned: Path, tmp_path: Path) -> None:
+def test_the_paper_s_way_where_a_restorer_has_another_of_its_own(cat: Path, conditioned: Path, tmp_path: Path) -> None:
     own = tmp_path / "own"
     shutil.copytree(conditioned, own)
     described = json.loads((own / "restorer.json").read_text())
