@@ -32,12 +32,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ced.adapters import photographs
 from ced.core import classes
 from ced.core.colour import luminance
 from ced.core.frequency import CHANNELS, MIRROR, by_channel, coefficients
 from ced.core.images import decode
 from ced.core.quantiles import Coarse, Fine
+from ced.data import sources
 
 CORES = len(os.sched_getaffinity(0))
 SIZE, EVENLY = 96, np.arange(1, 7) / 7
@@ -63,7 +63,7 @@ def main() -> None:
 
 def write(images: str, count: int, folder: Path) -> None:
     """The coefficients of `count` photographs and their flips, as raw columns and as Parquet."""
-    found = photographs.find((images,))
+    found = sources.find((images,))
     planes = np.stack([_plane(photograph) for photograph in found[:count]])
     columns = [open(folder / f"{channel:02d}.f32", "wb") for channel in range(CHANNELS)]  # noqa: SIM115
     schema = pa.schema([(f"c{channel}", pa.float32()) for channel in range(CHANNELS)])
@@ -80,8 +80,8 @@ def write(images: str, count: int, folder: Path) -> None:
     os.sync()  # or the first to be timed shares the machine with the writing
 
 
-def _plane(photograph: photographs.Photograph) -> np.ndarray:
-    image = decode(photographs.read(photograph))
+def _plane(photograph: sources.Photograph) -> np.ndarray:
+    image = decode(sources.read(photograph))
     return luminance(np.asarray(image.resize((SIZE, SIZE), 3)))
 
 

@@ -19,16 +19,17 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import torch
 
-from ced import restore
-from ced.adapters import photographs, ray_cluster, ray_data
-from ced.adapters.storage import Store
+from ced.cluster import connection, ray_data
 from ced.config import Config, EvaluateConfig
 from ced.core.classes import Classes
-from ced.nets import weights
-from ced.nets.autoencoder import AutoEncoder
-from ced.nets.classifier import Classifier
+from ced.data import sources
+from ced.evaluation import evaluate
+from ced.models import weights
+from ced.models.autoencoder import AutoEncoder
+from ced.models.classifier import Classifier
 from ced.recipes import RECIPES
-from ced.stages import evaluate
+from ced.restoration import restorer
+from ced.store.outputs import Store
 
 CORES = len(os.sched_getaffinity(0))
 ALL = ("jpeg", "ed", "ced-est", "ced-gt")
@@ -44,8 +45,8 @@ def main() -> None:
     arguments = parser.parse_args()
     qualities = tuple(arguments.quality or (10, 20))
     config = RECIPES[arguments.recipe]()
-    count = len(photographs.find((arguments.images,)))
-    with tempfile.TemporaryDirectory(prefix="ced-benchmark-") as scratch, ray_cluster.session(ray_cluster.LOCAL):
+    count = len(sources.find((arguments.images,)))
+    with tempfile.TemporaryDirectory(prefix="ced-benchmark-") as scratch, connection.session(connection.LOCAL):
         folders = {method: write(method, config, Path(scratch, method)) for method in ALL if method != "jpeg"}
         list(ray_data.run_tasks(_nothing, [{"number": number} for number in range(4 * CORES)]))
         print(f"{count} images, quality {qualities}, networks of {arguments.recipe}, {CORES} cores\n")
@@ -65,7 +66,7 @@ def write(method: str, config: Config, folder: Path) -> Path:
         classifier = weights.encode(Classifier(config.network, 1, CLASSES))
         table = _classes()
     folder.mkdir(parents=True)
-    for name, content in restore.files(method, autoencoder, classifier, table).items():
+    for name, content in restorer.files(method, autoencoder, classifier, table).items():
         (folder / name).write_bytes(content)
     return folder
 
@@ -99,7 +100,7 @@ def _row(config: EvaluateConfig, images: str, scratch: Path, count: int, workers
 def _nothing(row: ray_data.Row) -> ray_data.Row:
     import torch  # noqa: F401
 
-    import ced.stages.measure  # noqa: F401 - what a worker imports once
+    import ced.evaluation.measure  # noqa: F401 - what a worker imports once
 
     time.sleep(0.2)
     return row

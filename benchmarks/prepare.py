@@ -32,14 +32,14 @@ import numpy as np
 from PIL import Image
 from scipy.fft import dctn
 
-from ced.adapters import photographs, ray_cluster
-from ced.adapters.storage import Store
+from ced.cluster import connection
 from ced.core import jpeg
 from ced.core.colour import luminance
 from ced.core.frequency import laplacian
+from ced.data import edges, label, prepare, sources
+from ced.pipeline.session import session
 from ced.recipes import configure
-from ced.stages import edges, label, prepare
-from ced.stages.session import session
+from ced.store.outputs import Store
 
 SIZE, QUALITY = 96, 10
 CORES = len(os.sched_getaffinity(0))
@@ -60,7 +60,7 @@ def main() -> None:
 
 def repeated(images: str, count: int, folder: Path) -> Path:
     """A folder of `count` links to the photographs of `images`."""
-    found = [photograph.path for photograph in photographs.find((images,))]
+    found = [photograph.path for photograph in sources.find((images,))]
     for number in range(count):
         path = Path(found[number % len(found)])
         place = folder / f"{number // len(found):04d}"
@@ -155,7 +155,7 @@ def inside(source: Path, store: Path, workers: int) -> float:
 @contextmanager
 def _ray(store: Path, few: Path, workers: int) -> Iterator[None]:
     with session(str(store)):
-        ray_cluster.ensure()
+        connection.ensure()
         _stages(str(few), store, workers)
         yield
 

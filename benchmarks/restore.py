@@ -30,12 +30,12 @@ import torch
 from torch import Tensor, nn
 
 from ced.config import NetworkConfig
-from ced.nets import models, size
-from ced.nets.blocks import to_channels_last
-from ced.nets.classifier import Classifier
-from ced.nets.mapping import Mapping
+from ced.models import complexity, registry
+from ced.models.blocks import to_channels_last
+from ced.models.classifier import Classifier
+from ced.models.mapping import Mapping
 from ced.recipes import RECIPES
-from ced.restore import Restorer
+from ced.restoration.restorer import Restorer
 
 Restore = Callable[[np.ndarray], np.ndarray]
 PEERS = ("AR-CNN", "DnCNN", "Galteri-MSE")
@@ -122,16 +122,16 @@ def _parts(name: str) -> list[nn.Module]:
     if name == "DnCNN":
         return [DnCNN()]
     if name in PEERS:
-        return [models.build({"AR-CNN": "arcnn"}.get(name, "galteri-mse"), NetworkConfig(), 1, 7)]
+        return [registry.build({"AR-CNN": "arcnn"}.get(name, "galteri-mse"), NetworkConfig(), 1, 7)]
     recipe, method = name.split()
     config = RECIPES[recipe]()
     wanted = [method.lower()] + ["classifier"] * (method != "ED")
-    return [models.build(model, config.network, 1, config.classes.count) for model in wanted]
+    return [registry.build(model, config.network, 1, config.classes.count) for model in wanted]
 
 
 def _cost(name: str) -> Cost:
     with torch.device("meta"):
-        sizes = [size.describe(part) for part in _parts(name)]  # type: ignore[arg-type]
+        sizes = [complexity.describe(part) for part in _parts(name)]  # type: ignore[arg-type]
     return Cost(sum(one.parameters for one in sizes), sum(one.multiply_adds_per_megapixel for one in sizes))
 
 

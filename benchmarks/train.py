@@ -30,16 +30,17 @@ os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # as `ced` sets it
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ced.adapters import ray_cluster, ray_train
-from ced.adapters.storage import Store
+from ced.cluster import connection
 from ced.config import ClusterConfig, Config
+from ced.data import edges, label, prepare
+from ced.pipeline.session import session
 from ced.recipes import configure
-from ced.stages import edges, label, prepare
-from ced.stages.session import session
+from ced.store.outputs import Store
+from ced.training import ray_train
 from ced.training.context import PlainContext
-from ced.training.interrupt import Interrupt
 from ced.training.job import TrainJob
 from ced.training.loop import Trainer
+from ced.training.signals import Interrupt
 from ced.training.tasks import Batch
 from ced.training.validation import autocast
 
@@ -62,7 +63,7 @@ def main() -> None:
     config = configure(arguments.recipe, [arguments.images], None, arguments.set)
     with tempfile.TemporaryDirectory(prefix="ced-benchmark-") as scratch, session(scratch):
         job = made(config, arguments.model, Path(scratch))
-        ray_cluster.disconnect()
+        connection.disconnect()
         compare(job, arguments, Path(scratch))
         if arguments.ray:
             compare_workers(job, arguments, Path(scratch))
@@ -199,7 +200,7 @@ def compare_workers(job: TrainJob, arguments: argparse.Namespace, scratch: Path)
             rate, start = reported(job, cluster, arguments.steps, scratch)
             rates[name].append(rate)
             starts[name].append(start)
-    ray_cluster.disconnect()
+    connection.disconnect()
     median = {name: statistics.median(values) for name, values in rates.items()}
     one, several = median.values()
     print(f"\nRay Train, {CORES} cores, median of {arguments.rounds}")

@@ -80,7 +80,7 @@ POOLED = pa.schema(
 )
 
 _BOXES = pa.list_(pa.list_(pa.float32(), 4))  # x1, y1, x2, y2: 0-based and half open, in pixels
-_CLASSES = pa.list_(pa.string())  # one of ced.core.voc.CLASSES for each box
+_CLASSES = pa.list_(pa.string())  # one of ced.vision.objects.CLASSES for each box
 
 VISION = pa.schema(
     [

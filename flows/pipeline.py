@@ -17,10 +17,15 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from ced.config import Config
+from ced.data import edges, label, prepare
+from ced.evaluation import evaluate
+from ced.pipeline import publish, restorers, summary
+from ced.pipeline.session import Output, Session, session
 from ced.recipes import configure
-from ced.stages import deliver, edges, evaluate, label, live, prepare, publish, restorers, summary, train
-from ced.stages import report as reporting
-from ced.stages.session import Output, Session, session
+from ced.report import deliver
+from ced.report import stage as reporting
+from ced.tracking import live
+from ced.training import stage
 
 P = ParamSpec("P")
 
@@ -32,7 +37,7 @@ def _stage(run: Callable[P, Output], name: str, run_name: str | None = None) -> 
 prepare_task = _stage(prepare.run, "prepare")
 edges_task = _stage(edges.run, "edges")
 label_task = _stage(label.run, "label")
-train_task = _stage(train.run, "train", "train-{model}")
+train_task = _stage(stage.run, "train", "train-{model}")
 restorer_task = _stage(restorers.run, "restorer", "restorer-{method}")
 evaluate_task = _stage(evaluate.run, "evaluate")
 report_task = _stage(reporting.run, "report")
@@ -75,8 +80,8 @@ def make_all(config: Config, running: Session) -> publish.Made:
     create_markdown_artifact(summary.data(prepared, classes), key="data", description="Photographs and classes")
 
     followed = live.of_pipeline(config, place, running.tracking_uri)  # in MLflow, while they train
-    classifier = train_task("classifier", config, train.Data(labelled, classes), place, live=followed)
-    data = train.Data(labelled, classes, classifier)
+    classifier = train_task("classifier", config, stage.Data(labelled, classes), place, live=followed)
+    data = stage.Data(labelled, classes, classifier)
     trained = {method: train_task(method, config, data, place, live=followed) for method in config.evaluate.trained}
     complete = {
         method: restorer_task(method, autoencoder, classifier, classes, place, config.restore.temperature)

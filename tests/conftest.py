@@ -18,7 +18,7 @@ settings.load_profile("ced")
 for name in ("CED_STORE", "RAY_ADDRESS", "MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_HOME"):
     os.environ.pop(name, None)
 
-PERSON, DOG = 14, 11  # places in ced.core.voc.CLASSES; a mask has them one higher, COCO at 0 and 16
+PERSON, DOG = 14, 11  # places in ced.vision.objects.CLASSES; a mask has them one higher, COCO at 0 and 16
 
 
 @pytest.fixture(scope="session")

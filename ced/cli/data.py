@@ -3,20 +3,20 @@
 import argparse
 from pathlib import Path
 
-from ced.adapters.storage import write_bytes
+from ced.data.inspect import show as showing
+from ced.data.inspect import verify as verifying
+from ced.data.inspect.verify import Checked
 from ced.errors import ConfigError, FormatError, OutputError
 from ced.report import plain
-from ced.stages import outputs
-from ced.stages import show as showing
-from ced.stages import verify as verifying
-from ced.stages.verify import Checked
+from ced.store import finished
+from ced.store.outputs import write_bytes
 
 _MOST = 256  # examples on one sheet
 
 
 def verify(arguments: argparse.Namespace) -> None:
     """A line for each output and each finding. Raises FormatError, with the cure, where there are any."""
-    checked = verifying.verify(outputs.find([Path(folder) for folder in arguments.folders]))
+    checked = verifying.verify(finished.find([Path(folder) for folder in arguments.folders]))
     for one in checked:
         print(_line(one))
         for finding in one.findings:

@@ -8,11 +8,12 @@ from pathlib import Path
 from ced.cli import heeded
 from ced.config import METHODS, WITH_CED, Config, EvaluateConfig, unknown
 from ced.errors import ConfigError
+from ced.evaluation import evaluate as evaluation
 from ced.methods.spec import JPEG, SELF_ENSEMBLE, TRAINED, parse, split
 from ced.overrides import override
-from ced.stages import deliver, record, report
-from ced.stages import evaluate as evaluation
-from ced.stages.session import session
+from ced.pipeline import record
+from ced.pipeline.session import session
+from ced.report import deliver, stage
 
 _ALONE = EvaluateConfig(methods=("jpeg",))  # what is measured where nothing is named: nothing is trained for it
 _OPTIONS = {"methods": "methods", "qualities": "quality", "colour": "colour", "name": "name", "lpips": "lpips"}
@@ -25,15 +26,15 @@ def evaluate(arguments: argparse.Namespace) -> None:
     deliver.check(arguments.report)
     with session(arguments.store, arguments.ray_address) as running:
         evaluated = evaluation.run(config.evaluate, arguments.images, {}, running.store, config.cluster.data_workers)
-        reported = report.run(config, evaluated, {}, running.store)
+        reported = stage.run(config, evaluated, {}, running.store)
         from ced.report import table
 
-        rows = report.rows_of(evaluated)
+        rows = stage.rows_of(evaluated)
         print(table.terminal(rows, table.room(), styled=sys.stdout.isatty()))
         if arguments.report:
             deliver.deliver(reported, Path(arguments.report))
-        print(f"report: {Path(arguments.report or reported.path, report.PAGE).resolve()}", flush=True)
-        figures, experiment = report.figures_of(rows), config.publish.experiment
+        print(f"report: {Path(arguments.report or reported.path, stage.PAGE).resolve()}", flush=True)
+        figures, experiment = stage.figures_of(rows), config.publish.experiment
         recorded = record.run(evaluated, reported, figures, running.store, running.tracking_uri, experiment)
         print(f"MLflow: run {record.run_id(recorded)} of {experiment}")
 

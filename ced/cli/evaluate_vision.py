@@ -9,12 +9,13 @@ from ced.config import Config, VisionConfig
 from ced.errors import ConfigError
 from ced.methods import split
 from ced.overrides import override
-from ced.report import table3
-from ced.stages import deliver, record, report_vision
-from ced.stages import evaluate_vision as evaluation
-from ced.stages.evaluate_vision import Sources
-from ced.stages.session import session
-from ced.stages.vision_methods import JPEG, ORIGINAL
+from ced.pipeline import record
+from ced.pipeline.session import session
+from ced.report import deliver, table3
+from ced.vision import evaluate as evaluation
+from ced.vision import report
+from ced.vision.evaluate import Sources
+from ced.vision.methods import JPEG, ORIGINAL
 
 _HEEDED = ("evaluate.timeout", "publish.experiment", "cluster.data_workers")
 
@@ -36,14 +37,14 @@ def evaluate_vision(arguments: argparse.Namespace) -> None:
     deliver.check(arguments.report)
     with session(arguments.store, arguments.ray_address) as running:
         evaluated = evaluation.run(config, sources, running.store, overridden.cluster.data_workers)
-        reported = report_vision.run(sources, evaluated, running.store)
+        reported = report.run(sources, evaluated, running.store)
         if arguments.report:
             deliver.deliver(reported, Path(arguments.report))
-        rows = report_vision.rows_of(evaluated)
-        print(table3.terminal(rows, report_vision.models(sources)))
-        print(f"report:    {Path(arguments.report or reported.path, report_vision.PAGE).resolve()}")
+        rows = report.rows_of(evaluated)
+        print(table3.terminal(rows, report.models(sources)))
+        print(f"report:    {Path(arguments.report or reported.path, report.PAGE).resolve()}")
         print(f"per image: {evaluated.path / evaluation.FILE}", flush=True)
-        figures = report_vision.figures_of(rows)
+        figures = report.figures_of(rows)
         experiment = overridden.publish.experiment
         recorded = record.run(evaluated, reported, figures, running.store, running.tracking_uri, experiment)
         print(f"MLflow:    run {record.run_id(recorded)} of {experiment}")

@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ced.adapters.storage import Folder, Output, Place, write_bytes
 from ced.cli import stages as single
 from ced.config import Config, NetworkConfig
 from ced.errors import ConfigError
 from ced.overrides import override
+from ced.pipeline import experiments
+from ced.pipeline.session import session
 from ced.recipes import configure
-from ced.stages import experiments
-from ced.stages import train as training
-from ced.stages.live import Live
-from ced.stages.session import session
+from ced.store.outputs import Folder, Output, Place, write_bytes
+from ced.tracking.live import Live
+from ced.training import stage as training
 
 
 def stages(arguments: argparse.Namespace) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from ced import settings
 from ced.config import FiguresConfig
-from ced.stages import deliver, redraw
-from ced.stages import report as reporting
-from ced.stages.session import open_store
+from ced.pipeline.session import open_store
+from ced.report import deliver, redraw
+from ced.report import stage as reporting
 
 
 def report(arguments: argparse.Namespace) -> None:

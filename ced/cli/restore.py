@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ced import settings
-from ced.adapters import photographs
-from ced.adapters.storage import write_bytes
 from ced.config import RELEASED
 from ced.core import images, jpeg
 from ced.core.images import Rejected
+from ced.data import sources
 from ced.errors import ConfigError, InputError, OutputError
-from ced.stages.progress import Progress
+from ced.progress import Progress
+from ced.store.outputs import write_bytes
 
 if TYPE_CHECKING:
-    from ced.restore import Restorer
+    from ced.restoration.restorer import Restorer
 
 logger = logging.getLogger("ced")
 
@@ -35,13 +35,13 @@ def restore(arguments: argparse.Namespace) -> None:
         raise ConfigError(
             f"--read-off {arguments.read_off}: {given.method} has no classifier to read off; leave it out"
         )
-    from ced.restore import decoded_bytes  # and with it torch, once what was asked for is found right
+    from ced.restoration.restorer import decoded_bytes  # and with it torch, once what was asked for is found right
 
     progress = Progress("restore", len(work), "images")
     failed = kept = 0
     for source, target in work:
         try:
-            data = photographs.read(source)
+            data = sources.read(source)
             restorer = restorers.of(data)
             write_bytes(target, restorer.restore_bytes(data) if restorer else decoded_bytes(data))
             kept += restorer is None
@@ -75,7 +75,7 @@ class _Restorers:
 
     def of(self, data: bytes) -> "Restorer | None":
         """The restorer for an image file; None where those that come with ced would make it worse."""
-        from ced.restore import FAITHFUL, released
+        from ced.restoration.restorer import FAITHFUL, released
 
         if self.folder:
             return self.load(self.folder)
@@ -87,13 +87,13 @@ class _Restorers:
     @property
     def good(self) -> int:
         """The quality factor above which what comes with ced leaves files alone."""
-        from ced.restore import GOOD, GOOD_FAITHFUL
+        from ced.restoration.restorer import GOOD, GOOD_FAITHFUL
 
         return GOOD_FAITHFUL if self._faithful else GOOD
 
     def load(self, folder: Path) -> "Restorer":
         """The restorer in a folder, loaded once. Raises FormatError."""
-        from ced.restore import Restorer
+        from ced.restoration.restorer import Restorer
 
         if folder not in self._loaded:
             self._loaded[folder] = Restorer.load(
@@ -124,9 +124,9 @@ def _check_faithful(arguments: argparse.Namespace, temperature: float | None) ->
             raise ConfigError(f"{name} {value}: --faithful is a model that comes with ced; leave one out")
 
 
-def _plan(inputs: list[str], out: Path) -> list[tuple[photographs.Photograph, Path]]:
+def _plan(inputs: list[str], out: Path) -> list[tuple[sources.Photograph, Path]]:
     """Which image goes to which file. Raises InputError and OutputError before anything is written."""
-    found = photographs.find(tuple(inputs))
+    found = sources.find(tuple(inputs))
     single = len(inputs) == 1 and Path(inputs[0]).is_file() and bool(out.suffix)
     if single:
         if out.suffix.lower() != ".png":
@@ -140,7 +140,7 @@ def _plan(inputs: list[str], out: Path) -> list[tuple[photographs.Photograph, Pa
     return work
 
 
-def _inside(out: Path, photograph: photographs.Photograph, inputs: int) -> Path:
+def _inside(out: Path, photograph: sources.Photograph, inputs: int) -> Path:
     """A folder's own name is left out where it is the only input."""
     name = Path(photograph.name)
     if inputs == 1 and len(name.parts) > 1:
@@ -148,7 +148,7 @@ def _inside(out: Path, photograph: photographs.Photograph, inputs: int) -> Path:
     return out / name.with_suffix(".png")
 
 
-def _check(work: list[tuple[photographs.Photograph, Path]]) -> None:
+def _check(work: list[tuple[sources.Photograph, Path]]) -> None:
     targets: dict[Path, str] = {}
     for source, target in work:
         if target.is_dir():
@@ -166,18 +166,18 @@ def _model(arguments: argparse.Namespace) -> Path | None:
         return Path(arguments.model)
     if not arguments.model and not arguments.store:
         return None
-    from ced.adapters import mlflow_tracking
+    from ced.tracking import client
 
     settings.quiet()
     from_environment = settings.load()
     store = Path(arguments.store or from_environment.store).resolve()
     if not store.is_dir() and not from_environment.mlflow_uri:
         raise InputError(f"{store}: no such store; make it with `ced run`, or leave --store out")
-    uri = from_environment.mlflow_uri or mlflow_tracking.local_uri(store)
-    mlflow_tracking.check(uri)
+    uri = from_environment.mlflow_uri or client.local_uri(store)
+    client.check(uri)
     if arguments.model:
-        return mlflow_tracking.resolve(uri, arguments.model)
-    champion = mlflow_tracking.load_champion(uri)
+        return client.resolve(uri, arguments.model)
+    champion = client.load_champion(uri)
     if champion is None:
         raise InputError(f"no trained model in {store}; run `ced run quickstart` first or name one with --model")
     return champion

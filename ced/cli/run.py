@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ced import settings
+from ced.evaluation import evaluate
+from ced.pipeline.session import check, open_store
 from ced.recipes import configure
-from ced.stages import deliver, evaluate
-from ced.stages.session import check, open_store
+from ced.report import deliver
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -60,8 +61,8 @@ def _prefect(store: Path) -> Iterator[None]:
 
 
 def _tell(told: dict[str, Any], store: Path, arguments: argparse.Namespace) -> None:
+    from ced.pipeline.summary import rows_from
     from ced.report import table
-    from ced.stages.summary import rows_from
 
     print(table.terminal(rows_from(told), table.room(), styled=sys.stdout.isatty()))
     page = Path(arguments.report, "report.html").resolve() if arguments.report else Path(told["report"])

@@ -6,15 +6,16 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from ced.adapters.storage import Folder, Output, Place
 from ced.config import MODELS, RELEASED, WITHOUT_CLASSES, Config, as_dict
+from ced.data import edges, label
+from ced.data import prepare as preparation
 from ced.errors import ConfigError, InputError
+from ced.pipeline import restorers
+from ced.pipeline.session import session
 from ced.recipes import configure
-from ced.stages import edges, label, restorers
-from ced.stages import prepare as preparation
-from ced.stages import train as training
-from ced.stages.live import Live
-from ced.stages.session import session
+from ced.store.outputs import Folder, Output, Place
+from ced.tracking.live import Live
+from ced.training import stage as training
 
 
 def prepare(arguments: argparse.Namespace) -> None:
@@ -72,9 +73,9 @@ def start(given: list[str], models: Sequence[str]) -> dict[str, Path]:
 
 
 def _released() -> Path:
-    from ced import restore  # and with it torch, for those alone who ask for what comes with ced
+    from ced.restoration import restorer  # and with it torch, for those alone who ask for what comes with ced
 
-    return restore.RELEASED
+    return restorer.RELEASED
 
 
 def device(arguments: argparse.Namespace, config: Config) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ced.adapters import processes
 from ced.errors import ConfigError
+from ced.methods import processes
 from ced.methods.given import pixels
 from ced.methods.protocol import Damaged, Failed
 

@@ -9,7 +9,7 @@ import numpy as np
 from ced.methods.protocol import Damaged, Failed, Method
 
 if TYPE_CHECKING:
-    from ced.restore import Restorer
+    from ced.restoration.restorer import Restorer
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ced import settings
-from ced.adapters import mlflow_pyfunc, photographs
-from ced.adapters.storage import sha256, write_bytes
 from ced.config import FAITHFUL, RELEASED, EvaluateConfig, VisionConfig, fingerprint
+from ced.data import sources
 from ced.errors import ConfigError, InputError
 from ced.methods import command, spec
 from ced.methods.given import Folder, has_qualities, of_colour
@@ -17,6 +16,8 @@ from ced.methods.network import Jpeg, Network, PerQuality
 from ced.methods.protocol import Method
 from ced.methods.pyfunc import Pyfunc, form_of
 from ced.methods.spec import Spec
+from ced.store.outputs import sha256, write_bytes
+from ced.tracking import pyfunc
 
 _QUALITY = "{quality}"
 
@@ -57,7 +58,7 @@ def _found(asked: Spec, config: Wanted, store: Path) -> Prepared:
     if asked.kind == RELEASED or (asked.kind == spec.RESTORER and _QUALITY in asked.target):
         return _of_each_quality(asked, config)
     if asked.kind == FAITHFUL:
-        from ced import restore
+        from ced.restoration import restorer as restore
 
         return restorer(asked.name, restore.FAITHFUL, config.colours)
     if asked.kind == spec.FOLDER:
@@ -94,7 +95,7 @@ def _opened(found: Prepared, where: str, colours: tuple[str, ...]) -> Prepared:
 
 def digest(folder: Path) -> str:
     """A digest of a restorer's files. Raises FormatError where it is none."""
-    from ced import restore
+    from ced.restoration import restorer as restore
 
     restore.Restorer.load(folder)
     return fingerprint({path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name in restore.FILES})
@@ -108,12 +109,12 @@ def open_method(prepared: Prepared) -> Method:
         folders = {such: _at(prepared.kind, prepared.target, *such) for such in prepared.each}
         return PerQuality(prepared.name, {such: open_method(one._replace(target=folders[such])) for such in folders})
     if prepared.kind == spec.RESTORER:
-        from ced import restore  # and with it torch: jpeg, folders and commands do without
+        from ced.restoration import restorer as restore  # and with it torch: jpeg, folders and commands do without
 
         loaded = restore.Restorer.load(prepared.target, self_ensemble=prepared.self_ensemble)
         return Network(prepared.name, loaded, prepared.through)
     if prepared.kind == spec.PYFUNC:
-        model = mlflow_pyfunc.load(Path(prepared.target), prepared.name)
+        model = pyfunc.load(Path(prepared.target), prepared.name)
         return Pyfunc(prepared.name, model.predict, form_of(model, prepared.name), prepared.through)
     if prepared.kind == spec.FOLDER:
         return Folder(prepared.name, Path(prepared.target))
@@ -137,7 +138,7 @@ def _of_each_quality(asked: Spec, config: Wanted) -> Prepared:
 def _at(kind: str, target: str, colour: str, quality: int) -> str:
     """The folder of the restorer for a quality factor; of what comes with ced the one that `ced restore` takes."""
     if kind == RELEASED:
-        from ced import restore
+        from ced.restoration import restorer as restore
 
         return str(restore.released(quality, in_colour=colour == "rgb"))
     return target.replace(_QUALITY, str(quality))
@@ -152,7 +153,7 @@ def _folder(asked: Spec, config: Wanted) -> Prepared:
         raise InputError(f"method {asked.name}: {folder} has no y and rgb; with several colours it needs them")
     taken = [place for top in tops.values() for place in _places(asked.name, top, config.qualities)]
     try:
-        content = photographs.content(photographs.find(tuple(map(str, taken))))
+        content = sources.content(sources.find(tuple(map(str, taken))))
     except InputError as error:
         raise InputError(f"method {asked.name}: {error}") from None
     return Prepared(asked.name, spec.FOLDER, str(folder.resolve()), content)
@@ -186,13 +187,13 @@ def _stamp(path: Path) -> list[int]:
 
 def _model(asked: Spec, config: Wanted, store: Path) -> Prepared:
     """A model of MLflow, copied into the store, where all machines of a job see it: a restorer, or any pyfunc."""
-    from ced import restore
-    from ced.adapters import mlflow_tracking
+    from ced.restoration import restorer as restore
+    from ced.tracking import client
 
-    tracking = settings.load().mlflow_uri or mlflow_tracking.local_uri(store)
-    mlflow_tracking.check(tracking)
-    found = mlflow_tracking.resolve_model(tracking, asked.target)
-    inside = found / mlflow_tracking.RESTORER
+    tracking = settings.load().mlflow_uri or client.local_uri(store)
+    client.check(tracking)
+    found = client.resolve_model(tracking, asked.target)
+    inside = found / client.RESTORER
     if inside.is_dir():
         files = {path.name: path for path in inside.iterdir() if path.name in restore.FILES}
         return restorer(asked.name, _copied(files, store / "models" / digest(inside)), config.colours)

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ced.adapters import mlflow_pyfunc
-from ced.adapters.mlflow_pyfunc import Loaded
 from ced.errors import ConfigError
 from ced.methods.given import pixels
 from ced.methods.network import planewise
 from ced.methods.protocol import Damaged, Failed
+from ced.tracking import pyfunc
+from ced.tracking.pyfunc import Loaded
 
 _TAKEN = "one column of bytes (a JPEG file) or one array of uint8 or floats with free height and width"
 _FLOATS = ("float32", "float64")
@@ -43,7 +43,7 @@ class Pyfunc:
     def restore(self, damaged: Damaged) -> np.ndarray:
         """What the model answers, as 8 bits. Raises Failed."""
         if not self.form.axes:
-            answer = _first(self.predict(mlflow_pyfunc.table(self.form.name, damaged.stream)))
+            answer = _first(self.predict(pyfunc.table(self.form.name, damaged.stream)))
             if not isinstance(answer, bytes):
                 raise Failed(
                     "no image", f"the model answers with {type(answer).__name__}, not with an image file's bytes"

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from ced import files
 from ced.errors import FormatError
+from ced.store import files
 
 NAME = "checkpoint.pt"
 VERSION = 2

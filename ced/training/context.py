@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ced.config import ClusterConfig
 from ced.errors import ConfigError
-from ced.training.ahead import ahead
+from ced.training.prefetch import ahead
 
 Piece = dict[str, NDArray[np.uint8]]  # some examples: input, target, labels
 Read = Callable[[int], Iterator[Piece]]  # the examples at a position of the stream

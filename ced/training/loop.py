@@ -9,15 +9,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, distributed, nn
 
-from ced import files
 from ced.errors import ConfigError, OutputError, TrainingError
-from ced.nets import weights
-from ced.training import checkpoint, metrics, schedule, strips
+from ced.models import weights
+from ced.store import files
+from ced.training import checkpoint, metrics, previews, schedule
+from ced.training.batches import Share
 from ced.training.context import WorkerContext
-from ced.training.feed import Share
-from ced.training.interrupt import Interrupt
 from ced.training.job import TrainJob, fingerprint
 from ced.training.prepared import Prepared, prepare
+from ced.training.signals import Interrupt
 from ced.training.state import State
 from ced.training.tasks import Batch, Step
 from ced.training.validation import autocast, validate
@@ -158,8 +158,8 @@ class Trainer:
         if not all(map(math.isfinite, report.values())):
             raise self._diverged("what it makes of held-out photographs is no finite number", state.step)
         if self.context.rank == 0:
-            if strips.due(train, state.step):
-                strips.write(self.folder, state.step, self.prepared, state.average, precision)
+            if previews.due(train, state.step):
+                previews.write(self.folder, state.step, self.prepared, state.average, precision)
             metrics.append(self.folder, report)
         self.context.report(report)
         state.forget()

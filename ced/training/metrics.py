@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from ced import files
+from ced.store import files
 
 NAME = "metrics.jsonl"
 

@@ -11,17 +11,18 @@ from torch import Tensor
 from ced.config import WITHOUT_CLASSES
 from ced.core.classes import Classes
 from ced.errors import FormatError
-from ced.nets import growth, models, weights
-from ced.nets.classifier import Classifier
-from ced.nets.mapping import Mapping
-from ced.nets.weights import Network
-from ced.training import data, feed
+from ced.models import registry, warm_start, weights
+from ced.models.classifier import Classifier
+from ced.models.mapping import Mapping
+from ced.models.weights import Network
+from ced.training import batches as feed
+from ced.training import data
 from ced.training import job as jobs
+from ced.training.batches import Share
 from ced.training.context import WorkerContext
 from ced.training.data import Examples, Planes, Rows, Split
-from ced.training.feed import Share
 from ced.training.job import TrainJob
-from ced.training.order import Order
+from ced.training.sampling import Order
 from ced.training.tasks import Batch, Classification, Reconstruction, Task, unit
 
 _VALIDATED = 64  # held-out examples at most
@@ -91,14 +92,14 @@ def begin(network: Network, path: str) -> None:
     """Let `network` begin with the weights at `path`. Raises InputError where there are none, FormatError where they
     are of another network."""
     try:
-        growth.start(network, jobs.read(path))
+        warm_start.start(network, jobs.read(path))
     except FormatError as error:
         raise FormatError(f"{path}: {error}; give weights of the same network, or of a smaller one") from None
 
 
 def _assemble(job: TrainJob, classes: Classes | None, device: torch.device) -> tuple[Network, Task]:
     """The network to be trained and what it is trained on; C and CED alone know of classes."""
-    network = models.build(job.model, job.network, job.channels, classes.count if classes else 0)
+    network = registry.build(job.model, job.network, job.channels, classes.count if classes else 0)
     if classes is None:
         return network, Reconstruction(None, job.train.block_effect)
     if job.model == "classifier":

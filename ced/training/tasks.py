@@ -6,8 +6,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from ced.nets import losses
-from ced.nets.mapping import Mapping
+from ced.models import losses
+from ced.models.mapping import Mapping
 
 Batch = dict[str, Tensor]  # uint8 planes of the columns a task asks for, on the device
 

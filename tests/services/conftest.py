@@ -16,13 +16,17 @@ import torch
 from PIL import Image
 from skimage import data
 
-from ced.adapters import ray_cluster
-from ced.adapters.storage import Making, Output, Store, make, write_bytes
+from ced.cluster import connection
 from ced.config import Config, EvaluateConfig, NetworkConfig, PrepareConfig, TrainConfig
-from ced.nets import weights
-from ced.nets.autoencoder import AutoEncoder
-from ced.stages import edges, evaluate, label, prepare, report, restorers, train
-from ced.stages.publish import Made
+from ced.data import edges, label, prepare
+from ced.evaluation import evaluate
+from ced.models import weights
+from ced.models.autoencoder import AutoEncoder
+from ced.pipeline import restorers
+from ced.pipeline.publish import Made
+from ced.report import stage
+from ced.store.outputs import Making, Output, Store, make, write_bytes
+from ced.training import stage as train
 
 GOOD = 6
 
@@ -30,8 +34,8 @@ GOOD = 6
 @pytest.fixture(scope="module")
 def ray_session() -> Iterator[None]:
     """A private Ray, shared by the tests of one file."""
-    with ray_cluster.session(ray_cluster.LOCAL):
-        ray_cluster.ensure()
+    with connection.session(connection.LOCAL):
+        connection.ensure()
         yield
 
 
@@ -102,7 +106,7 @@ def made(pipeline_config: Config, tmp_path_factory: pytest.TempPathFactory) -> d
     config, store = pipeline_config, Store(tmp_path_factory.mktemp("made"))
     smooth = dataclasses.replace(config, test_images=str(Path(config.test_images).with_name("smooth")))
     torch.set_num_threads(1)
-    with ray_cluster.session(ray_cluster.LOCAL):
+    with connection.session(connection.LOCAL):
         prepared = prepare.run(config.prepare, config.images, store)
         classes = edges.run(config.classes, prepared, store)
         labelled = label.run(prepared, classes, store)
@@ -113,7 +117,7 @@ def made(pipeline_config: Config, tmp_path_factory: pytest.TempPathFactory) -> d
             restorer = {"ced-gt": restorers.run("ced-gt", autoencoder, classifier, classes, store)}
             evaluated = evaluate.run(config.evaluate, config.test_images, restorer, store)
             models = {"classifier": classifier, "ced-gt": autoencoder}
-            reported = report.run(config, evaluated, models, store)
+            reported = stage.run(config, evaluated, models, store)
             return Made(prepared, classes, labelled, models, restorer, evaluated, reported)
 
         others = {name: _offset(trained, name, store) for name in OFFSETS}

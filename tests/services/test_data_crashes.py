@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from ced.adapters import ray_data
-from ced.adapters.storage import Manifest, Output
+from ced.cluster import ray_data
+from ced.data import prepare
 from ced.errors import InputError
-from ced.stages import prepare
+from ced.store.outputs import Manifest, Output
 
 DECODER = """
 import os, signal
@@ -41,12 +41,12 @@ Image.register_open("DEADLY", Deadly, lambda prefix: prefix.startswith(b"DEADLY"
 DRIVER = """
 import sys
 from pathlib import Path
-from ced.adapters import ray_cluster
-from ced.adapters.storage import Store
+from ced.cluster import connection
+from ced.store.outputs import Store
 from ced.config import PrepareConfig
-from ced.stages import prepare
+from ced.data import prepare
 config = PrepareConfig(mode="crops", size=32, crops=3, photographs_per_part=4)
-with ray_cluster.session("local"):
+with connection.session("local"):
     prepare.run(config, (sys.argv[1],), Store(Path(sys.argv[2])), int(sys.argv[3]))
 """
 

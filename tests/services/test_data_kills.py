@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from ced.adapters import ray_cluster
-from ced.adapters.storage import Store
+from ced.cluster import connection
 from ced.config import ClassesConfig, PrepareConfig
-from ced.stages import edges, label, prepare
+from ced.data import edges, label, prepare
+from ced.store.outputs import Store
 
 CONFIG = PrepareConfig(mode="crops", size=64, crops=24, photographs_per_part=1)
 ENVIRONMENT = os.environ | {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
@@ -24,9 +24,9 @@ RAY = str(Path(sys.executable).with_name("ray"))
 
 DRIVER = """
 import sys
-from ced.adapters import ray_cluster
+from ced.cluster import connection
 from tests_services_data_kills import stages
-with ray_cluster.session(sys.argv[3]):
+with connection.session(sys.argv[3]):
     stages(sys.argv[1], sys.argv[2])
 """
 
@@ -52,7 +52,7 @@ def many(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def expected(many: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
     """The digests of a run that nothing disturbed."""
     root = tmp_path_factory.mktemp("undisturbed")
-    with ray_cluster.session(ray_cluster.LOCAL):
+    with connection.session(connection.LOCAL):
         stages(str(many), str(root))
     return digests(root)
 

@@ -13,14 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from ced import schema
-from ced.adapters.storage import Output, Store
 from ced.config import ClassesConfig, PrepareConfig
 from ced.core import jpeg
 from ced.core.colour import luminance
 from ced.core.frequency import coefficients
 from ced.core.images import REASONS
+from ced.data import edges, label, prepare
 from ced.errors import InputError
-from ced.stages import edges, label, prepare
+from ced.store.outputs import Output, Store
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -165,12 +165,12 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
     """kill -9 of the driver as soon as its first part is there; then the same again."""
     script = f"""
 from pathlib import Path
-from ced.adapters import ray_cluster
-from ced.adapters.storage import Store
+from ced.cluster import connection
+from ced.store.outputs import Store
 from ced.config import PrepareConfig
-from ced.stages import prepare
+from ced.data import prepare
 config = PrepareConfig(mode="crops", size=64, crops=5, photographs_per_part=2)
-with ray_cluster.session("local"):
+with connection.session("local"):
     prepare.run(config, ({str(photographs)!r},), Store(Path({str(tmp_path)!r})), workers=1)
 """
     driver = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)

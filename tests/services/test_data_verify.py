@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from ced.adapters.storage import MANIFEST, Output, Store
 from ced.config import ClassesConfig, PrepareConfig
-from ced.stages import edges, label, outputs, prepare
-from ced.stages.verify import Checked, cure, verify
+from ced.data import edges, label, prepare
+from ced.data.inspect.verify import Checked, cure, verify
+from ced.store import finished
+from ced.store.outputs import MANIFEST, Output, Store
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -60,14 +61,14 @@ def test_the_cure_gives_the_same_bytes_back(
             path.write_text(path.read_text().replace('"prepared": ', '"prepared": 1'))
         else:
             damage(path)
-    hurt = [one for one in verify(outputs.find([tmp_path / "store"])) if one.findings]
+    hurt = [one for one in verify(finished.find([tmp_path / "store"])) if one.findings]
     assert len(hurt) == len(names)
     for one in hurt:
         heal(one)
     kept = [path for path in (tmp_path / "store").rglob("*.parquet") if path.parent.name != "quarantine"]
     before = {path: path.stat().st_mtime_ns for path in kept}
     again = run_all(damaged, tmp_path / "store")
-    assert not any(one.findings for one in verify(outputs.find([tmp_path / "store"])))
+    assert not any(one.findings for one in verify(finished.find([tmp_path / "store"])))
     assert [one.manifest.parts for one in again] == [one.manifest.parts for one in made]
     assert [one.manifest.counts for one in again] == [one.manifest.counts for one in made]
     assert {path: path.stat().st_mtime_ns for path in before} == before

@@ -20,13 +20,14 @@ from mlflow.types.schema import Schema, TensorSpec
 from PIL import Image
 from skimage import data
 
-from ced.adapters import mlflow_tracking
-from ced.adapters.storage import Output, Store
 from ced.cli.main import main
 from ced.config import EvaluateConfig
 from ced.core.spectrum import Spectrum
 from ced.errors import InputError
-from ced.stages import evaluate, pool, report
+from ced.evaluation import evaluate, pool
+from ced.report import stage as report
+from ced.store.outputs import Output, Store
+from ced.tracking import client as mlflow_tracking
 
 # A program that restores what it is given, slowly: time enough to be killed in. It fails on the widest image.
 PROGRAM = """
@@ -124,13 +125,13 @@ def test_without_one_usable_image_the_reasons_are_told(ray_session: None, tmp_pa
 DRIVER = """
 import sys, json
 from pathlib import Path
-from ced.adapters import ray_cluster
-from ced.adapters.storage import Store
+from ced.cluster import connection
+from ced.store.outputs import Store
 from ced.config import EvaluateConfig
-from ced.stages import evaluate
+from ced.evaluation import evaluate
 given = json.loads(sys.argv[1])
 config = EvaluateConfig(methods=tuple(given["methods"]), qualities=(10, 20), pictures=1)
-with ray_cluster.session("local"):
+with connection.session("local"):
     print(evaluate.run(config, given["images"], {}, Store(Path(given["root"]))).path)
 """
 

@@ -15,10 +15,12 @@ from PIL import Image
 from skimage import data as photographs
 
 from ced import schema
-from ced.adapters import mlflow_live, mlflow_runs, mlflow_tracking
-from ced.adapters.mlflow_live import Training
 from ced.config import NetworkConfig, PrepareConfig, TrainConfig
 from ced.core.examples import examples
+from ced.tracking import client as mlflow_tracking
+from ced.tracking import live_runs
+from ced.tracking import runs as mlflow_runs
+from ced.tracking.live_runs import Training
 from ced.training.context import PlainContext
 from ced.training.job import TrainJob
 from ced.training.loop import train
@@ -30,7 +32,7 @@ NETWORK = NetworkConfig(width=8, width_half=4, width_full=4, blocks=1)
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mlflow_live, "_EVERY", 0.2)
+    monkeypatch.setattr(live_runs, "_EVERY", 0.2)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
 
@@ -128,7 +130,7 @@ def test_curves_and_pictures_come_while_it_trains_and_survive_the_servers_death(
         if report["step"] == 6:
             server.start()
 
-    with mlflow_live.followed(training(server, out)):
+    with live_runs.followed(training(server, out)):
         train(job(stored, out), PlainContext("cpu", tell=at_step))
     run = the_run(client, out)
     for name in ("loss", "learning_rate", "gradient_norm", "images_per_second", "psnr", "validation_psnr"):
@@ -147,11 +149,11 @@ def test_what_was_not_told_in_time_is_told_by_the_next_start(
     out = tmp_path / "later"
     out.mkdir()
     nobody = dataclasses.replace(training(server, out), tracking_uri="http://127.0.0.1:9")
-    with mlflow_live.followed(nobody):
+    with live_runs.followed(nobody):
         train(job(stored, out), PlainContext("cpu"))
     assert "has not been told all of ed" in caplog.text
     assert (out / "model.safetensors").exists(), "and yet it is trained"
-    mlflow_live.rest(training(server, out))
+    live_runs.rest(training(server, out))
     assert sorted(told(server, out)) == list(range(1, STEPS + 1))
     assert the_run(mlflow_tracking.connect(server.uri), out).info.status == "FINISHED"
 
@@ -166,10 +168,10 @@ def test_steps_that_are_trained_again_are_not_told_again(server: Server, stored:
             wait_for(lambda: 5 in told(server, out))
             raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError), mlflow_live.followed(training(server, out)):
+    with pytest.raises(ZeroDivisionError), live_runs.followed(training(server, out)):
         train(job(stored, out), PlainContext("cpu", tell=crash))
     assert [the_run(client, out, role).info.status for role in ("ed", "pipeline")] == ["FAILED", "FAILED"]
-    with mlflow_live.followed(training(server, out)):
+    with live_runs.followed(training(server, out)):
         train(job(stored, out), PlainContext("cpu"))
     for name in ("loss", "validation_psnr"):
         assert sorted(told(server, out, name)) == list(range(1, STEPS + 1))
@@ -179,22 +181,22 @@ def test_steps_that_are_trained_again_are_not_told_again(server: Server, stored:
 def test_nothing_is_told_of_a_training_that_nobody_followed(server: Server, tmp_path: Path) -> None:
     out = tmp_path / "silent"
     out.mkdir()
-    mlflow_live.rest(training(server, out))
+    live_runs.rest(training(server, out))
     assert mlflow_tracking.connect(server.uri).get_experiment_by_name(f"live-{out.name}") is None
-    assert mlflow_live.identity(out) == ""
+    assert live_runs.identity(out) == ""
 
 
 def test_other_settings_in_the_folder_of_a_training_that_never_began_are_another_run(
     server: Server, stored: Path, tmp_path: Path
 ) -> None:
     """MLflow never lets a parameter change: under the former identity it would be told nothing for ever."""
-    with pytest.raises(RuntimeError), mlflow_live.followed(training(server, tmp_path)):
+    with pytest.raises(RuntimeError), live_runs.followed(training(server, tmp_path)):
         raise RuntimeError("it cannot begin")
-    before = mlflow_live.identity(tmp_path)
+    before = live_runs.identity(tmp_path)
     other = dataclasses.replace(training(server, tmp_path), params={"model": "ed", "train": {"steps": STEPS + 1}})
-    with mlflow_live.followed(other):
+    with live_runs.followed(other):
         (tmp_path / "metrics.jsonl").write_text('{"step": 1, "steps": 9, "time": 1.0, "loss": 0.5}\n')
-    assert mlflow_live.identity(tmp_path) != before
+    assert live_runs.identity(tmp_path) != before
     client = mlflow_tracking.connect(server.uri)
     experiment = client.get_experiment_by_name(f"live-{tmp_path.name}")
     runs = [r for r in client.search_runs([experiment.experiment_id]) if r.data.tags[mlflow_runs.ROLE] == "ed"]

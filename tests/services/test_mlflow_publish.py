@@ -15,14 +15,19 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from ced.adapters import mlflow_tracking
-from ced.adapters.mlflow_runs import PUBLISH, ROLE
-from ced.adapters.storage import Output, Store
 from ced.config import Config
+from ced.data import edges
 from ced.errors import InputError, ServiceError
-from ced.restore import FILES
-from ced.stages import edges, evaluate, live, publish, report, train
-from ced.stages.publish import Made
+from ced.evaluation import evaluate
+from ced.pipeline import publish
+from ced.pipeline.publish import Made
+from ced.report import stage
+from ced.restoration.restorer import FILES
+from ced.store.outputs import Output, Store
+from ced.tracking import client as mlflow_tracking
+from ced.tracking import live
+from ced.tracking.runs import PUBLISH, ROLE
+from ced.training import stage as train
 
 
 @pytest.fixture
@@ -63,7 +68,7 @@ def published(
 def test_the_outcome_says_where_everything_is(
     published: dict[str, Any], made: dict[str, Made], mlflow_server: str
 ) -> None:
-    row = next(row for row in report.rows_of(made["trained"].evaluated) if row.method == "ced-gt")
+    row = next(row for row in stage.rows_of(made["trained"].evaluated) if row.method == "ced-gt")
     assert published["metric"] == pytest.approx(row.psnr_b, abs=1e-12)
     del published["metric"], published["run_id"], published["experiment_id"]
     assert published == {
@@ -101,7 +106,7 @@ def test_one_run_holds_config_lineage_table_and_artifacts(
     assert run.data.tags["ced.label.content"] == one.labelled.manifest.content
     sets = {each.dataset.name: each.dataset.digest for each in run.inputs.dataset_inputs}
     assert sets == {"labelled": one.labelled.manifest.content, "detailed": one.evaluated.manifest.inputs["images"]}
-    for row in report.rows_of(one.evaluated):
+    for row in stage.rows_of(one.evaluated):
         for figure in ("psnr", "psnr_b", "ssim", "bef_mse_bound"):
             assert run.data.metrics[f"{row.method}/q10/{figure}"] == getattr(row, figure)
     files = {item.path for item in client.list_artifacts(run.info.run_id)}
@@ -284,8 +289,8 @@ KILLED_AFTER = (
 ATTEMPTS = """
 import os, pickle, signal, sys
 from mlflow import MlflowClient
-from ced.adapters.storage import Store
-from ced.stages import publish
+from ced.store.outputs import Store
+from ced.pipeline import publish
 import mlflow.pyfunc, mlflow.artifacts, mlflow.store.tracking.sqlalchemy_store  # once, for all attempts
 
 arguments, root, calls = pickle.load(sys.stdin.buffer)

@@ -20,12 +20,12 @@ import torch
 from PIL import Image
 from skimage import data
 
-from ced.adapters import mlflow_tracking
-from ced.adapters.storage import Store
 from ced.config import Config
-from ced.restore import Restorer
-from ced.stages import publish
-from ced.stages.publish import Made
+from ced.pipeline import publish
+from ced.pipeline.publish import Made
+from ced.restoration.restorer import Restorer
+from ced.store.outputs import Store
+from ced.tracking import client
 
 Ask = Callable[[Any], tuple[int, str]]
 
@@ -59,7 +59,7 @@ def ask(
 ) -> Iterator[Ask]:
     """POST to a server of the champion: status and body."""
     root = tmp_path_factory.mktemp("serving")
-    uri = mlflow_tracking.local_uri(root / "store")
+    uri = client.local_uri(root / "store")
     publish.run(pipeline_config, made["trained"], Store(root / "store"), uri)
     (root / "bare").mkdir()
     (root / "bare" / "sitecustomize.py").write_text(BARE_MACHINE)

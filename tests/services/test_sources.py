@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from ced.adapters import photographs
-from ced.adapters.photographs import Photograph
 from ced.core.images import Rejected
+from ced.data import sources as photographs
+from ced.data.sources import Photograph
 from ced.errors import InputError
 
 KEY, SECRET = "ced-test-key", "ced-test-secret"
@@ -130,9 +130,7 @@ def test_a_list(server: str) -> None:
 
 def test_the_address_of_the_environment(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Asked in a process of its own, which knows no other address."""
-    code = (
-        "from ced.adapters import photographs as p; print([len(p.read(x)) for x in p.find(('s3://photographs/set',))])"
-    )
+    code = "from ced.data import sources as p; print([len(p.read(x)) for x in p.find(('s3://photographs/set',))])"
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{server}")
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == str([len(FILES[name]) for name in sorted(FILES)])
@@ -175,7 +173,7 @@ def test_a_server_that_is_down_is_given_up_within_fifteen_seconds(
     with contextlib.ExitStack() as stack:
         silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         port = silent.getsockname()[1] if listens else free_port()
-        code = "import sys; from ced.adapters import photographs; photographs.find((sys.argv[1],))"
+        code = "import sys; from ced.data import sources; sources.find((sys.argv[1],))"
         command = [sys.executable, "-c", code, at(f"127.0.0.1:{port}", "photographs/set")]
         started = time.monotonic()
         told = subprocess.run(command, capture_output=True, text=True)

@@ -52,13 +52,14 @@ DRIVER = """
 import sys, time
 from pathlib import Path
 import ray
-from ced.adapters import ray_cluster, ray_train
+from ced.cluster import connection
+from ced.training import ray_train
 from ced.config import ClusterConfig
 from ced.training.job import TrainJob
 
 address, path, nodes = sys.argv[1], sys.argv[2], int(sys.argv[3])
-with ray_cluster.session(address):
-    ray_cluster.ensure()
+with connection.session(address):
+    connection.ensure()
     while sum(node["Alive"] for node in ray.nodes()) < nodes:
         time.sleep(0.1)
     job = TrainJob.from_json(Path(path).read_text())

@@ -17,16 +17,16 @@ import torch
 from mlflow import MlflowClient
 from PIL import Image
 
-from ced import restore
-from ced.adapters import mlflow_tracking, vision
-from ced.adapters.storage import Output, Store
 from ced.cli import main
 from ced.config import NetworkConfig, VisionConfig
 from ced.errors import InputError
-from ced.nets import weights
-from ced.nets.autoencoder import AutoEncoder
-from ced.stages import evaluate_vision, report_vision
-from ced.stages.evaluate_vision import Sources
+from ced.models import weights
+from ced.models.autoencoder import AutoEncoder
+from ced.restoration import restorer
+from ced.store.outputs import Output, Store
+from ced.tracking import client as mlflow_tracking
+from ced.vision import backends, evaluate, report
+from ced.vision.evaluate import Sources
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -50,7 +50,7 @@ def network(offset: float) -> AutoEncoder:
 def write(folder: Path, offset: float) -> Path:
     """A luminance restorer's folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, content in restore.files("ed", weights.encode(network(offset))).items():
+    for name, content in restorer.files("ed", weights.encode(network(offset))).items():
         (folder / name).write_bytes(content)
     return folder
 
@@ -65,7 +65,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> VisionConfig:
 
 @pytest.fixture(scope="module")
 def made(sources: Sources, config: VisionConfig, tmp_path_factory: pytest.TempPathFactory) -> Output:
-    return evaluate_vision.run(config, sources, Store(tmp_path_factory.mktemp("made")))
+    return evaluate.run(config, sources, Store(tmp_path_factory.mktemp("made")))
 
 
 def test_every_image_has_a_row_for_each_version(made: Output) -> None:
@@ -77,7 +77,7 @@ def test_every_image_has_a_row_for_each_version(made: Output) -> None:
 
 def test_the_scores_are_those_of_what_is_there_to_see(made: Output) -> None:
     """Three originals are seen rightly, in the fourth a dog is taken for a person, as surely; black shows nothing."""
-    rows = {(row.colour, row.quality, row.method): row for row in report_vision.rows_of(made)}
+    rows = {(row.colour, row.quality, row.method): row for row in report.rows_of(made)}
     original = rows["rgb", 0, "original"]
     assert original.ap_area["person"] == pytest.approx(2 / 3)
     assert original.ap_area["dog"] == pytest.approx(2 / 3)
@@ -88,7 +88,7 @@ def test_the_scores_are_those_of_what_is_there_to_see(made: Output) -> None:
 
 
 def test_a_program_that_hands_its_input_on_is_the_jpeg_itself(made: Output) -> None:
-    rows = {(row.colour, row.quality, row.method): row for row in report_vision.rows_of(made)}
+    rows = {(row.colour, row.quality, row.method): row for row in report.rows_of(made)}
     for colour in ("rgb", "y"):
         for quality in (10, 40):
             jpeg, copied = rows[colour, quality, "jpeg"], rows[colour, quality, "copied"]
@@ -106,9 +106,9 @@ def test_a_method_that_fails_on_some_images_is_counted_and_named(
         image = image.crop((0, 0, 40, 40)) if path.stem == "2007_000001" else image
         image.save(tmp_path / "restored" / f"{path.stem}.png")
     config = VisionConfig(methods=("original", f"mine=folder:{tmp_path / 'restored'}"), pictures=0)
-    output = evaluate_vision.run(config, sources, Store(tmp_path / "store"))
+    output = evaluate.run(config, sources, Store(tmp_path / "store"))
     assert output.manifest.counts["failures"] == 2
-    _, mine = report_vision.rows_of(output)
+    _, mine = report.rows_of(output)
     assert (mine.images, mine.failures) == (2, 2)
     (told,) = [record.getMessage() for record in caplog.records if "failed" in record.getMessage()]
     assert told.startswith("evaluate-vision: mine failed 2 of 4 times: 2007_000000 (no file: ")
@@ -119,7 +119,7 @@ def test_a_method_that_fails_on_some_images_is_counted_and_named(
 def test_the_same_bytes_on_one_worker_or_more(
     made: Output, sources: Sources, config: VisionConfig, tmp_path: Path, workers: int
 ) -> None:
-    again = evaluate_vision.run(config, sources, Store(tmp_path), workers)
+    again = evaluate.run(config, sources, Store(tmp_path), workers)
     assert again.manifest.parts == made.manifest.parts
 
 
@@ -127,23 +127,23 @@ def test_finished_work_is_found_and_a_changed_model_is_not(
     made: Output, sources: Sources, config: VisionConfig, tmp_path: Path
 ) -> None:
     store = Store(made.path.parents[1])
-    assert evaluate_vision.run(config, sources, store).reused
+    assert evaluate.run(config, sources, store).reused
     other = Path(shutil.copy(sources.detector, tmp_path / "other.onnx"))
-    assert evaluate_vision.run(config, sources._replace(detector=str(other)), store).reused  # the same bytes
+    assert evaluate.run(config, sources._replace(detector=str(other)), store).reused  # the same bytes
     import onnx
 
     model = onnx.load(other)
     model.doc_string = "another"
     onnx.save(model, other)
-    changed = evaluate_vision.run(config, sources._replace(detector=str(other)), store)
+    changed = evaluate.run(config, sources._replace(detector=str(other)), store)
     assert not changed.reused and changed.path != made.path
     dark = next(text for text in config.methods if text.startswith("dark=")).removeprefix("dark=")
     copied = Path(shutil.copytree(dark, tmp_path / "restorer"))
     methods = tuple(text.replace(dark, str(copied)) for text in config.methods)
     moved = dataclasses.replace(config, methods=methods)
-    assert evaluate_vision.run(moved, sources, store).reused  # the content, not the place
+    assert evaluate.run(moved, sources, store).reused  # the content, not the place
     write(copied, -3)
-    assert not evaluate_vision.run(moved, sources, store).reused
+    assert not evaluate.run(moved, sources, store).reused
 
 
 def test_a_bad_image_is_named_and_the_others_are_kept(sources: Sources, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_bad_image_is_named_and_the_others_are_kept(sources: Sources, tmp_path
     (folder / "JPEGImages" / "2007_000001.png").write_bytes(good[:60])
     config, store = VisionConfig(methods=("jpeg",), pictures=0), Store(tmp_path / "store")
     with pytest.raises(InputError, match="image 2007_000001 \\(.*\\) cannot be evaluated; repair it or take out"):
-        evaluate_vision.run(config, sources._replace(voc=str(folder)), store)
+        evaluate.run(config, sources._replace(voc=str(folder)), store)
     assert len(list(tmp_path.glob("store/evaluate-vision/*/.parts/part-*.parquet"))) == 3
 
 
@@ -162,14 +162,14 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
     """kill -9 of the driver as soon as its first part is there; then the same again."""
     script = f"""
 from pathlib import Path
-from ced.adapters import ray_cluster
-from ced.adapters.storage import Store
+from ced.cluster import connection
+from ced.store.outputs import Store
 from ced.config import VisionConfig
-from ced.stages import evaluate_vision
-from ced.stages.evaluate_vision import Sources
+from ced.vision import evaluate
+from ced.vision.evaluate import Sources
 config = {config!r}
-with ray_cluster.session("local"):
-    evaluate_vision.run(config, {sources!r}, Store(Path({str(tmp_path)!r})), workers=1)
+with connection.session("local"):
+    evaluate.run(config, {sources!r}, Store(Path({str(tmp_path)!r})), workers=1)
 """
     driver = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
     deadline = time.monotonic() + 120
@@ -180,7 +180,7 @@ with ray_cluster.session("local"):
     driver.wait()
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("evaluate-vision/*/.parts/part-*.parquet")}
     assert not list(tmp_path.glob("evaluate-vision/*/manifest.json"))
-    output = evaluate_vision.run(config, sources, Store(tmp_path))
+    output = evaluate.run(config, sources, Store(tmp_path))
     assert output.manifest.parts == made.manifest.parts
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
@@ -228,12 +228,12 @@ def test_the_real_models_see_less_in_real_jpegs(tmp_path: Path) -> None:
     models = (str(REAL / "models" / "yolox_nano.onnx"), str(REAL / "models" / "deeplabv3_mnv2_pascal_quant.tflite"))
     sources = Sources(str(tmp_path / "voc"), "", *models)
     config = VisionConfig(qualities=(5,), pictures=0)
-    output = evaluate_vision.run(config, sources, Store(tmp_path / "store"))
-    original, jpeg = report_vision.rows_of(output)
+    output = evaluate.run(config, sources, Store(tmp_path / "store"))
+    original, jpeg = report.rows_of(output)
     assert original.images == 4
     assert original.map > 0.7 > jpeg.map
     assert original.miou > 0.6 > jpeg.miou
     first = pq.read_table(output.path / "per_image.parquet").to_pylist()[0]
     with Image.open(voc / "JPEGImages" / f"{names[0]}.jpg") as image:
-        found = vision.load_detector(models[0]).detect(np.asarray(image.convert("RGB")))
+        found = backends.load_detector(models[0]).detect(np.asarray(image.convert("RGB")))
     assert first["boxes"] == found.boxes.tolist()

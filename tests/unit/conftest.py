@@ -12,17 +12,18 @@ import pytest
 from PIL import Image, ImageFilter
 from skimage import data
 
-from ced.adapters.photographs import Photograph
-from ced.adapters.storage import Folder, Making, Output, Store, make, write_table, write_text
 from ced.config import ClassesConfig, EvaluateConfig, PrepareConfig, as_dict
 from ced.core import classes
 from ced.core.colour import luminance
 from ced.core.columns import luma_of
 from ced.core.frequency import by_channel, coefficients
 from ced.core.quantiles import Coarse, Fine
+from ced.data import edges, label, prepare
+from ced.data.sources import Photograph
+from ced.evaluation import evaluate, measure, pool
 from ced.methods import parse
 from ced.methods import prepare as prepare_method
-from ced.stages import edges, evaluate, label, measure, pool, prepare
+from ced.store.outputs import Folder, Making, Output, Store, make, write_table, write_text
 
 SIZE = 32
 

@@ -7,7 +7,7 @@ import pytest
 
 from ced.config import MODELS, Config
 from ced.errors import ConfigError
-from ced.nets import models
+from ced.models import registry
 from ced.recipes import RECIPES, configure, medium, paper, quickstart, small, small_rgb
 
 
@@ -41,7 +41,9 @@ def test_small_rgb_is_small_in_colour_throughout() -> None:
 
 def test_the_sizes_grow_from_recipe_to_recipe() -> None:
     sizes = [
-        [models.size_of(m, RECIPES[name]().network, 1, 7) for m in MODELS[:4]] for name in RECIPES if "rgb" not in name
+        [registry.size_of(m, RECIPES[name]().network, 1, 7) for m in MODELS[:4]]
+        for name in RECIPES
+        if "rgb" not in name
     ]
     for smaller, larger in itertools.pairwise(sizes):
         for a, b in zip(smaller, larger, strict=True):

@@ -10,16 +10,16 @@ import torch
 from PIL import Image
 from skimage import data
 
-from ced import restore
 from ced.cli.main import main
 from ced.config import NetworkConfig
 from ced.core import metrics
 from ced.core.classes import Classes
 from ced.core.colour import luminance
 from ced.core.spectrum import Spectrum, likeness
-from ced.nets import weights
-from ced.nets.autoencoder import AutoEncoder
-from ced.nets.classifier import Classifier
+from ced.models import weights
+from ced.models.autoencoder import AutoEncoder
+from ced.models.classifier import Classifier
+from ced.restoration import restorer
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     network = NetworkConfig(width=8, width_half=4, width_full=4, blocks=1)
     folder = tmp_path_factory.mktemp("model")
-    for name, content in restore.files("ed", weights.encode(AutoEncoder(network, 1, conditioned=False))).items():
+    for name, content in restorer.files("ed", weights.encode(AutoEncoder(network, 1, conditioned=False))).items():
         (folder / name).write_bytes(content)
     return folder
 
@@ -44,7 +44,7 @@ def conditioned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     classes = Classes(table[:, :-1] + 0.5, table, np.full((16, 7), 10, np.int64))
     folder = tmp_path_factory.mktemp("conditioned")
     encoded = weights.encode(autoencoder), weights.encode(Classifier(network, 1, 7))
-    for name, content in restore.files("ced-gt", *encoded, classes.to_json()).items():
+    for name, content in restorer.files("ced-gt", *encoded, classes.to_json()).items():
         (folder / name).write_bytes(content)
     return folder
 
@@ -140,7 +140,7 @@ def test_other_ways_to_read_off(
 def test_self_ensemble(cat: Path, conditioned: Path, tmp_path: Path) -> None:
     for name, more in (("one", ()), ("mean", ("--self-ensemble",))):
         assert run(cat, "-o", tmp_path / f"{name}.png", "--model", conditioned, *more) == 0
-    expected = restore.Restorer.load(conditioned, self_ensemble=True).restore_bytes(cat.read_bytes())
+    expected = restorer.Restorer.load(conditioned, self_ensemble=True).restore_bytes(cat.read_bytes())
     assert (tmp_path / "mean.png").read_bytes() == expected != (tmp_path / "one.png").read_bytes()
 
 
@@ -224,11 +224,11 @@ def test_the_released_one_is_chosen_by_the_images_own_quality_factor_and_colour(
     gray = {"gray10.jpg": "y-q10", "gray20.jpg": "y-q20", "gray50.jpg": "y"}
     for name, folder in (in_colour | gray).items():
         single = tmp_path / "single.png"
-        assert run(tmp_path / "in" / name, "-o", single, "--model", restore.RELEASED.parent / folder) == 0
+        assert run(tmp_path / "in" / name, "-o", single, "--model", restorer.RELEASED.parent / folder) == 0
         assert single.read_bytes() == (tmp_path / "out" / name).with_suffix(".png").read_bytes()
 
 
-@pytest.mark.parametrize("how, good", [((), restore.GOOD), (("--faithful",), restore.GOOD_FAITHFUL)])
+@pytest.mark.parametrize("how, good", [((), restorer.GOOD), (("--faithful",), restorer.GOOD_FAITHFUL)])
 def test_good_images_stay_as_they_are(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, how: tuple[str, ...], good: int
 ) -> None:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from ced.adapters.storage import read_manifest
 from ced.cli.arguments import parser
 from ced.cli.main import main
 from ced.cli.stages import given
 from ced.errors import ConfigError, InputError
 from ced.recipes import configure
-from ced.stages.train import Data
+from ced.store.outputs import read_manifest
+from ced.training.stage import Data
 
 
 def found(folder: Path, *options: str) -> Data:

@@ -7,11 +7,11 @@ import pytest
 import torch
 from skimage import data
 
-from ced import restore
 from ced.config import NetworkConfig
 from ced.methods import Damaged
-from ced.nets import weights
-from ced.nets.autoencoder import AutoEncoder
+from ced.models import weights
+from ced.models.autoencoder import AutoEncoder
+from ced.restoration import restorer
 
 
 def _write_restorer(folder: Path, channels: int, seed: int = 0) -> Path:
@@ -22,7 +22,7 @@ def _write_restorer(folder: Path, channels: int, seed: int = 0) -> Path:
     with torch.no_grad():  # an untrained one changes nothing
         for parameter in model.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
-    for name, content in restore.files("ed", weights.encode(model)).items():
+    for name, content in restorer.files("ed", weights.encode(model)).items():
         (folder / name).write_bytes(content)
     return folder
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from ced.methods import Damaged, checked
 from ced.methods.network import Jpeg, Network, planewise
-from ced.restore import Restorer
+from ced.restoration.restorer import Restorer
 
 
 def test_jpeg_is_the_damaged_image(gray: Damaged, colour: Damaged) -> None:

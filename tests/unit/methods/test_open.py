@@ -15,7 +15,7 @@ from ced.core.metrics import blocking_effect_factor
 from ced.errors import CedError, ConfigError
 from ced.methods import Damaged, Failed, checked, open_method, parse, prepare
 from ced.methods.open import restorer
-from ced.restore import FAITHFUL, Restorer, released
+from ced.restoration.restorer import FAITHFUL, Restorer, released
 
 TWO = EvaluateConfig(qualities=(10, 20))
 
@@ -233,5 +233,5 @@ def test_a_colour_model_is_for_colour(colour_model: Path, colour: Damaged, tmp_p
 
 
 def test_methods_without_a_network_need_no_torch() -> None:
-    code = "import sys, ced.stages.measure, ced.stages.evaluate; sys.exit('torch' in sys.modules)"
+    code = "import sys, ced.evaluation.measure, ced.evaluation.evaluate; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -13,15 +13,15 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from PIL import Image, ImageOps
 
-from ced.adapters import mlflow_tracking
-from ced.adapters.mlflow_pyfunc import Loaded
 from ced.config import EvaluateConfig
 from ced.errors import CedError, ConfigError
 from ced.methods import Damaged, Failed, checked, open_method, parse, prepare
 from ced.methods.network import planewise
 from ced.methods.open import digest
 from ced.methods.pyfunc import Form, Pyfunc, form_of
-from ced.restore import Restorer
+from ced.restoration.restorer import Restorer
+from ced.tracking import client
+from ced.tracking.pyfunc import Loaded
 
 
 class Inverter(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
@@ -50,7 +50,7 @@ PLANES = Schema([TensorSpec(np.dtype("float32"), (-1, 1, -1, -1))])
 def store(tmp_path_factory: pytest.TempPathFactory, gray_model: Path) -> Path:
     """A store whose registry has three models of others, one of them without a signature, and one with a restorer."""
     root = tmp_path_factory.mktemp("store")
-    tracking = mlflow_tracking.local_uri(root)
+    tracking = client.local_uri(root)
     environment = dict(os.environ)
     mlflow.set_tracking_uri(tracking)
     mlflow.set_registry_uri(tracking)

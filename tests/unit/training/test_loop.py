@@ -15,9 +15,9 @@ import torch
 
 from ced.config import ClusterConfig, NetworkConfig
 from ced.errors import ConfigError, FormatError, OutputError, TrainingError
-from ced.nets import weights
-from ced.nets.autoencoder import AutoEncoder
-from ced.nets.classifier import Classifier
+from ced.models import weights
+from ced.models.autoencoder import AutoEncoder
+from ced.models.classifier import Classifier
 from ced.training.context import PlainContext
 from ced.training.job import TrainJob
 from ced.training.loop import Trainer, train

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from ced.nets import weights
-from ced.nets.autoencoder import AutoEncoder
+from ced.models import weights
+from ced.models.autoencoder import AutoEncoder
 from ced.training.context import PlainContext
 from ced.training.job import TrainJob
 from ced.training.loop import train

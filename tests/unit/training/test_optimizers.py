@@ -8,7 +8,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ced.config import NetworkConfig, TrainConfig
-from ced.nets.autoencoder import AutoEncoder
+from ced.models.autoencoder import AutoEncoder
 from ced.training import optimizers
 from ced.training.checkpoint import load, save
 from ced.training.state import State

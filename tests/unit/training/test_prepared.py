@@ -8,16 +8,16 @@ import torch
 from ced.config import ClusterConfig
 from ced.core.classes import Classes
 from ced.errors import FormatError, InputError
-from ced.nets import weights
-from ced.nets.autoencoder import AutoEncoder
-from ced.nets.classifier import Classifier
-from ced.nets.losses import block_effect
-from ced.nets.mapping import Mapping
+from ced.models import weights
+from ced.models.autoencoder import AutoEncoder
+from ced.models.classifier import Classifier
+from ced.models.losses import block_effect
+from ced.models.mapping import Mapping
 from ced.training import data as stored
 from ced.training.context import PlainContext
 from ced.training.job import TrainJob
-from ced.training.order import Order
 from ced.training.prepared import Prepared, prepare
+from ced.training.sampling import Order
 from ced.training.tasks import Reconstruction
 
 MakeJob = Callable[..., TrainJob]

@@ -4,10 +4,10 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio
 
 from ced.config import NetworkConfig
-from ced.nets.autoencoder import AutoEncoder
-from ced.nets.classifier import Classifier
-from ced.nets.losses import block_effect, classification_loss
-from ced.nets.mapping import Mapping
+from ced.models.autoencoder import AutoEncoder
+from ced.models.classifier import Classifier
+from ced.models.losses import block_effect, classification_loss
+from ced.models.mapping import Mapping
 from ced.training.tasks import Batch, Classification, Reconstruction, psnr, unit
 
 NETWORK = NetworkConfig(width=8, width_half=6, width_full=4, blocks=1, stage_blocks=1)

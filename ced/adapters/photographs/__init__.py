@@ -1,7 +1,0 @@
-"""Where photographs come from: folders, files, lists, archives read in place, remote file systems, and two packages."""
-
-from ced.adapters.photographs.builtin import BUILTIN_TEST, BUILTIN_TRAIN
-from ced.adapters.photographs.listing import check, content, find, read
-from ced.adapters.photographs.naming import Photograph, shown, title
-
-__all__ = ["BUILTIN_TEST", "BUILTIN_TRAIN", "Photograph", "check", "content", "find", "read", "shown", "title"]

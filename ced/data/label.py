@@ -1,0 +1,80 @@
+"""Stage 3: examples + classes -> part-*.parquet, the class map of each example's target, row by row.
+
+The examples themselves are not written again: part k here belongs to part k of the examples.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ced import schema
+from ced.cluster import ray_data
+from ced.cluster.ray_data import Later, Row
+from ced.core.classes import Classes
+from ced.core.columns import binary, luma_of
+from ced.core.frequency import coefficients
+from ced.data import edges
+from ced.data.edges import mirrored, targets
+from ced.data.prepare import EXAMPLES
+from ced.errors import InputError
+from ced.progress import Progress
+from ced.store.outputs import MANIFEST, Making, Output, Place, make, read_manifest, write_table_later
+
+_KEY = ["image_id", "flip", "height", "width"]
+
+
+def run(prepared: Output, classes: Output, place: Place, workers: int = 0) -> Output:
+    """Label every example, or find them labelled."""
+    inputs = {"examples": prepared.manifest.content, "classes": classes.manifest.content}
+    produce = partial(_produce, prepared, edges.load(classes), workers)
+    described = {"schema": schema.VERSION, "columns": ",".join(schema.LABELS.names)}
+    return make(place, "label", described, inputs, produce)
+
+
+def examples_of(labelled: Output) -> Path:
+    """The folder of the examples that were labelled: in the output of prepare beside it, known by its content.
+
+    Raises InputError where it is not there.
+    """
+    content = labelled.manifest.inputs.get("examples")
+    # A folder of the user's own has prepare/ beside label/, a store has prepare/*/ beside label/*/.
+    near = [labelled.path.parent / "prepare", *sorted(labelled.path.parent.parent.glob("prepare/*"))]
+    for folder in near:
+        if (folder / MANIFEST).exists():
+            manifest = read_manifest(folder)
+            if manifest is not None and manifest.content == content:
+                return folder / EXAMPLES
+    raise InputError(f"{labelled.path}: the examples that it labels (prepare, content {content}) are not beside it")
+
+
+def _produce(prepared: Output, classes: Classes, workers: int, making: Making) -> None:
+    parts = sorted((prepared.path / EXAMPLES).glob("part-*.parquet"))
+    missing = [part for part in parts if not (making.folder / part.name).exists()]
+    progress = Progress("label", len(parts), "parts")
+    progress.skip(len(parts) - len(missing))
+    task = partial(label_part, classes, str(making.folder))
+    for done in ray_data.run_tasks(task, [{"part": str(part)} for part in missing], workers):
+        making.parts[done["name"]] = done["digest"]
+        progress.advance()
+    making.counts["examples"] = sum(pq.read_metadata(making.folder / part.name).num_rows for part in parts)
+
+
+def label_part(classes: Classes, folder: str, row: Row) -> Later:
+    """Write one part of labels; waited for by calling what is returned."""
+    part = Path(row["part"])
+    table = pq.read_table(part, columns=[*_KEY, "target"], use_threads=False, memory_map=True)
+    column = binary(label_maps(classes, table)) if table.num_rows else pa.chunked_array([], pa.binary())
+    labels = pa.table([*(table[name] for name in _KEY), column], schema.LABELS)
+    digest = write_table_later(Path(folder, part.name), labels)
+    return lambda: {"name": part.name, "digest": digest.result()}
+
+
+def label_maps(classes: Classes, table: pa.Table) -> np.ndarray:
+    """The class maps y of a table's targets. Shape: (N, 16, H/4, W/4) uint8."""
+    luma = luma_of(targets(table))
+    if mirrored(luma):
+        return classes.label_mirrored(coefficients(luma[::2]))
+    return classes.label(coefficients(luma))

@@ -1,0 +1,219 @@
+"""What lies in a .tar, .tar.gz or .zip, read once and kept, so that the next run need not read it again."""
+
+import atexit
+import functools
+import gzip
+import hashlib
+import io
+import logging
+import os
+import shutil
+import tarfile
+import tempfile
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ced.data.sources import answers
+from ced.data.sources.mounts import open_file
+from ced.data.sources.naming import ZIP, Photograph, kind, nothing, shown, tidy, title, wanted
+from ced.errors import InputError, OutputError
+from ced.store import files
+
+logger = logging.getLogger("ced")
+
+LISTING, INDEX = "listing.parquet", "index.gzidx"
+EVERY = 5.0  # seconds between lines of progress
+
+_SPACING = 4 << 20  # bytes of a tar between two places of a seek index
+_PLACES = 4096  # of a seek index at most, 32 KiB each, in the memory of each worker
+_AFAR, _CHUNK, _BLOCK = 8 << 20, 1 << 20, 1 << 13  # bytes read at once: from a server, of a stream, of headers
+_SCHEMA = pa.schema([("name", pa.string()), ("size", pa.int64()), ("member", pa.int64())])
+_NO_TAR = (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError)
+_BROKEN = (*_NO_TAR, zipfile.BadZipFile, NotImplementedError)
+
+
+class Member(NamedTuple):
+    """A file of an archive. Size -1: no bytes of its own in one piece (a link, a sparse file)."""
+
+    name: str
+    size: int
+    member: int
+
+
+def find(source: str, path: str, stamp: str, pattern: str, cache: Path | None) -> list[Photograph]:
+    """What is asked for in an archive, in its own order. Raises InputError: nothing, or a damaged archive."""
+    place = (cache or _temporary()) / hashlib.sha256(f"{shown(path)}\0{stamp}".encode()).hexdigest()[:16]
+    if not (place / LISTING).exists():
+        _make(source, path, place)
+    table = pq.read_table(place / LISTING).to_batches()
+    index = str((place / INDEX).resolve()) if (place / INDEX).exists() else ""
+    own, found = title(source), []
+    for batch in table:
+        for name, size, member in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            if wanted(name, pattern):
+                found.append(Photograph(f"{own}/{name}", path, stamp, size, member, index))
+    if not found:
+        raise nothing(source, sum(batch.num_rows for batch in table), pattern)
+    return found
+
+
+def _make(source: str, path: str, place: Path) -> None:
+    """List an archive, and index it where it is compressed. The listing comes last: with it all is there."""
+    files.make_folder(place)
+    logger.info("%s: listing its members, once", shown(source))
+
+    def work() -> pa.Table:
+        with open_file(path) as opened:
+            file = opened if isinstance(opened, io.BufferedReader) else io.BufferedReader(opened, _AFAR)
+            members, compressed = _list(source, file, kind(path))
+            if compressed:
+                _index(file, place / INDEX)
+            return members
+
+    members = answers.told(source, work)
+    sink = pa.BufferOutputStream()
+    pq.write_table(members, sink, compression="zstd")
+    files.write(place / LISTING, sink.getvalue().to_pybytes())
+
+
+def _list(source: str, file: Any, archive: str) -> tuple[pa.Table, bool]:
+    """All members but folders, and whether it is a compressed tar."""
+    batches, rows, count, said = [], [], 0, time.monotonic()
+    compressed = archive != ZIP and file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    try:
+        for member in _zipped(file) if archive == ZIP else _tarred(file, compressed):
+            rows.append(member)
+            count += 1
+            if len(rows) == 1 << 16:
+                batches.append(_batch(rows))
+                rows = []
+            if time.monotonic() - said >= EVERY:
+                said = time.monotonic()
+                logger.info("%s: %d members so far", shown(source), count)
+    except _BROKEN as error:
+        why = "a failed download or no archive at all"
+        raise InputError(f"{shown(source)}: breaks after {count} members, {why}; fetch it again") from error
+    return pa.Table.from_batches([*batches, _batch(rows)], _SCHEMA), compressed
+
+
+def _batch(rows: list[Member]) -> pa.RecordBatch:
+    columns = zip(*rows, strict=True) if rows else ((), (), ())
+    return pa.record_batch([pa.array(column, f.type) for column, f in zip(columns, _SCHEMA, strict=True)], _SCHEMA)
+
+
+def _zipped(file: Any) -> Iterator[Member]:
+    """zipfile believes a directory that is damaged: here it must hold as many entries as are stated behind it."""
+    with zipfile.ZipFile(file) as archive:
+        file.seek(-len(archive.comment) - 22, os.SEEK_END)
+        stated = int.from_bytes(file.read(22)[10:12], "little")
+        if stated != 0xFFFF and stated != len(archive.infolist()) & 0xFFFF:  # 0xFFFF: stated elsewhere
+            raise zipfile.BadZipFile("entries are missing")
+        for number, info in enumerate(archive.infolist()):
+            if not info.is_dir():
+                yield Member(tidy(info.filename), info.file_size, number)
+
+
+def _tarred(file: Any, compressed: bool) -> Iterator[Member]:
+    """tarfile stops in silence at a header that is cut or damaged: here the end must be where it says it is."""
+    if compressed:
+        stream = _Forward(partial(gzip.GzipFile(fileobj=file).read1, _CHUNK), None)  # 1: all there is before a damage
+    else:
+        stream = _Forward(partial(file.read, _BLOCK), file.seek)
+    with tarfile.open(fileobj=stream, mode="r:") as archive:  # type: ignore[call-overload]
+        while True:
+            info = archive.next()
+            if info is None:
+                break
+            archive.members.clear()  # it would keep them all
+            if not info.isdir():
+                whole = info.isreg() and not info.issparse()
+                yield Member(tidy(info.name), info.size if whole else -1, info.offset_data)
+        if stream.last != bytes(tarfile.BLOCKSIZE):
+            raise EOFError("no end of archive")
+    if compressed:
+        stream.drain()  # as far as its checksum
+
+
+class _Forward:
+    """A stream for tarfile, never backwards: what is skipped in a compressed one is read in large pieces."""
+
+    def __init__(self, read: Callable[[], bytes], jump: Callable[[int], int] | None):
+        self._read, self._jump = read, jump
+        self._buffer, self._start, self._at = b"", 0, 0
+        self.last = b""  # what was read last
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int) -> None:
+        self._at = offset
+
+    def read(self, size: int) -> bytes:
+        pieces = []
+        while size > 0 and self._fill():
+            begin = self._at - self._start
+            pieces.append(self._buffer[begin : begin + size])
+            self._at += len(pieces[-1])
+            size -= len(pieces[-1])
+        self.last = b"".join(pieces)
+        return self.last
+
+    def drain(self) -> None:
+        while self._next():
+            pass
+
+    def _fill(self) -> bool:
+        """Make the buffer hold the byte that is next, if there is one."""
+        if self._at < self._start:
+            raise tarfile.ReadError("a step back")
+        if self._jump and self._at >= self._start + len(self._buffer):
+            self._start, self._buffer = self._jump(self._at), b""
+        while self._at >= self._start + len(self._buffer):
+            if not self._next():
+                return False
+        return True
+
+    def _next(self) -> bool:
+        self._start += len(self._buffer)
+        self._buffer = self._read()
+        return bool(self._buffer)
+
+
+def _index(file: Any, path: Path) -> None:
+    """Write the seek index of a compressed tar whose stream is known to be whole."""
+    import indexed_gzip
+
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with indexed_gzip.IndexedGzipFile(
+        fileobj=file, spacing=max(_SPACING, size // _PLACES), readbuf_size=_CHUNK
+    ) as stream:
+        stream.build_full_index()
+        try:
+            stream.export_index(str(temporary))
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written; make room or name another store") from error
+    temporary.replace(path)
+
+
+@functools.cache
+def _temporary() -> Path:
+    """A folder that goes with this process, and not with one forked from it."""
+    folder, process = tempfile.mkdtemp(prefix="ced-archives-"), os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == process:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    return Path(folder)

@@ -1,0 +1,176 @@
+"""Stage 5: test images x methods x quality factors -> per_image.parquet, pooled.parquet, spectra (section 4.3)."""
+
+import logging
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from ced import schema
+from ced.cluster import ray_data
+from ced.config import Config, EvaluateConfig, as_dict
+from ced.data import sources
+from ced.data.sources import Photograph
+from ced.errors import ConfigError, InputError
+from ced.evaluation import failures, perceptual, pool
+from ced.evaluation.measure import BEGUN, PARTS, PICTURES, SPECTRA, Task, evaluate_image, part_name, picture_name
+from ced.methods import Prepared, check_apart, parse, prepare
+from ced.methods.open import restorer
+from ced.progress import Progress
+from ced.store.outputs import Making, Output, Place, make, write_table
+
+logger = logging.getLogger("ced")
+
+FILE, QUARANTINE = "per_image.parquet", "quarantine.parquet"
+_FORM = 3  # of what is measured; another number measures again
+
+
+def check(config: Config) -> None:
+    """Find out early what would only fail later, some of it after training. Raises InputError or ConfigError."""
+    sources.check(config.images, config.prepare.pattern)
+    if not config.test_images:
+        raise InputError("no test images given; name them with --test-images")
+    sources.find((config.test_images,))
+    if config.publish.method not in config.evaluate.trained:
+        raise ConfigError(f"publish.method {config.publish.method} is not evaluated; add it to evaluate.methods")
+    if config.evaluate.trained and (config.prepare.colour, config.evaluate.colour) == ("rgb", "y"):
+        raise ConfigError("networks for prepare.colour=rgb restore colour images alone; set evaluate.colour=rgb too")
+    if config.evaluate.lpips:
+        perceptual.check()
+
+
+def run(config: EvaluateConfig, images: str, restorers: dict[str, Output], place: Place, workers: int = 0) -> Output:
+    """Measure every method of `config` on every image of `images`, or find it measured.
+
+    `restorers` holds an output of `ced.pipeline.restorers` for each method of `config.trained`. Raises CedError.
+    """
+    if config.lpips:
+        perceptual.check()
+    methods = tuple(_prepared(text, config, restorers, place) for text in config.methods)
+    found = sources.find((images,), cache=place.root / "archives")
+    check_apart(methods, [photograph.name for photograph in found], config)
+    inputs = {"images": sources.content(found)}
+    inputs |= {method.name: method.content for method in methods if method.content}
+    dataset = config.name or dataset_name(images)
+    described = {**as_dict(config), "methods": list(config.names), "dataset": dataset, "form": _FORM}
+    described |= {"name": "", "schema": schema.VERSION}
+
+    def produce(making: Making) -> None:
+        folder = str(making.folder)
+        task = Task(dataset, folder, config.colour, methods, config.pictures, config.lpips)
+        _produce(task, config.qualities, found, workers, making)
+
+    output = make(place, "evaluate", described, inputs, produce)
+    _tell(output)
+    return output
+
+
+def dataset_name(images: str) -> str:
+    """What the data set is called in the tables: the folder's name, LIVE1 and BSDS500 as the paper writes them."""
+    name = "built-in" if images.startswith("builtin:") else sources.title(images)
+    known = {"live1": "LIVE1", "bsds500": "BSDS500"}
+    return known.get(name.lower(), name)
+
+
+def per_image(output: Output) -> list[dict[str, Any]]:
+    """The rows of per_image.parquet, by image in the order of the source, quality factor and method."""
+    rows: list[dict[str, Any]] = pq.read_table(output.path / FILE).to_pylist()
+    return rows
+
+
+def picture(output: Output, number: int, quality: int, version: str) -> np.ndarray | None:
+    """A kept picture of image `number`: "original", or what `version` made of it, None where that failed.
+
+    Shape: (H, W) or (H, W, 3) uint8.
+    """
+    path = output.path / PICTURES / picture_name(number, quality, version)
+    if not path.exists():
+        return None
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def _prepared(text: str, config: EvaluateConfig, restorers: dict[str, Output], place: Place) -> Prepared:
+    asked = parse(text)
+    if asked.name in restorers:
+        output = restorers[asked.name]
+        return restorer(asked.name, output.path, config.colours, output.manifest.content)
+    return prepare(asked, config, place.root)
+
+
+def _produce(task: Task, qualities: tuple[int, ...], found: list[Photograph], workers: int, making: Making) -> None:
+    folder = making.folder
+    if not (folder / FILE).exists():  # written last: with it there only tidying is left
+        pooled = pool.Pool(qualities, [method.name for method in task.methods])
+        set_aside = _measure(task, qualities, found, workers, pooled)
+        numbers = [number for number, photograph in enumerate(found) if photograph.name not in set_aside]
+        if not numbers:
+            reasons = ", ".join(sorted({row["reason"] for row in set_aside.values()}))
+            raise InputError(f"none of the {len(found)} test images can be measured ({reasons}); give other ones")
+        if set_aside:
+            rows = [set_aside[source] for source in sorted(set_aside)]
+            write_table(folder / QUARANTINE, pa.Table.from_pylist(rows, schema.QUARANTINE))
+        _pool(folder, pooled, qualities, numbers, [method.name for method in task.methods])
+        rows_of = [folder / PARTS / part_name(number, quality) for number in numbers for quality in qualities]
+        write_table(folder / FILE, pa.concat_tables([pq.read_table(part) for part in rows_of]))
+    making.counts.update(_counts(folder))
+    for scratch in (PARTS, SPECTRA, BEGUN):
+        shutil.rmtree(folder / scratch, ignore_errors=True)
+
+
+def _pool(folder: Path, pooled: pool.Pool, qualities: tuple[int, ...], numbers: list[int], methods: list[str]) -> None:
+    """Take in what was made before this run, and write what all have together."""
+    parts = {folder / SPECTRA / part_name(number, quality): quality for quality in qualities for number in numbers}
+    if not pooled.added.keys() <= parts.keys():  # an image that went bad under our hands
+        pooled = pool.Pool(qualities, methods)
+    for part in parts.keys() - pooled.added.keys():
+        pooled.add(part, parts[part])
+    pooled.write(folder)
+
+
+def _measure(
+    task: Task, qualities: tuple[int, ...], found: list[Photograph], workers: int, pooled: pool.Pool
+) -> dict[str, dict[str, str]]:
+    """Write what parts are missing, pooling them as they come; the images that were set aside, by name."""
+    progress = Progress("evaluate", len(found) * len(qualities), "damaged images")
+    rows = []
+    # The largest first: the last tasks, which keep the other cores waiting, are short.
+    for number, photograph in sorted(enumerate(found), key=lambda one: -one[1].size):
+        for quality in qualities:
+            if all(Path(task.folder, kind, part_name(number, quality)).exists() for kind in (SPECTRA, PARTS)):
+                progress.skip(1)
+            else:
+                facts = {"number": number, "quality": quality}
+                rows.append({**facts, "name": photograph.name, "photograph": tuple(photograph)})
+    set_aside = {}
+    shutil.rmtree(Path(task.folder, BEGUN), ignore_errors=True)  # of tasks that were stopped with an earlier job
+    for row in ray_data.run_tasks(partial(evaluate_image, task), rows, workers):
+        progress.advance()
+        if row["reason"]:
+            set_aside[row["name"]] = {"source": row["name"], "reason": row["reason"], "message": row["message"]}
+        else:
+            pooled.add(Path(task.folder, SPECTRA, part_name(row["number"], row["quality"])), row["quality"])
+    return set_aside
+
+
+def _counts(folder: Path) -> dict[str, int]:
+    """The counts, read back from what was written."""
+    table = pq.read_table(folder / FILE, columns=["image_id", "reason"])
+    counts = {"images": len(set(table["image_id"].to_pylist())), "rows": table.num_rows}
+    counts["failures"] = sum(bool(reason) for reason in table["reason"].to_pylist())
+    path = folder / QUARANTINE
+    return counts | {"set aside": pq.read_metadata(path).num_rows if path.exists() else 0}
+
+
+def _tell(output: Output) -> None:
+    """Say which images were set aside, and which methods failed where."""
+    if output.manifest.counts.get("set aside"):
+        rows = pq.read_table(output.path / QUARANTINE).to_pylist()
+        told = failures.first(rows, "source", QUARANTINE)
+        logger.warning("evaluate: %d test images set aside: %s", len(rows), told)
+    failures.failures("evaluate", per_image(output), output.path / FILE)

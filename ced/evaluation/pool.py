@@ -1,0 +1,137 @@
+"""The end of an evaluation: the spectra of its images, pooled by quality factor and method, and compared (figure 6)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ced import schema
+from ced.core import influence
+from ced.core.influence import Influence
+from ced.core.spectrum import Spectrum, likeness, load
+from ced.evaluation.measure import ORIGINAL, version
+from ced.store.outputs import Output, write_bytes, write_table
+
+FILE, FOLDER = "pooled.parquet", "spectra"
+
+
+class Pool:
+    """Spectra so far. Sums of integers: the order of the images plays no part, and taking away is exact.
+
+    In memory is one spectrum, 6 MB, for the originals and for each method at each quality factor.
+    """
+
+    def __init__(self, qualities: Sequence[int], methods: Sequence[str]):
+        self._named = {version(quality, method): (quality, method) for quality in qualities for method in methods}
+        self._first = qualities[0]
+        self._totals = {name: Spectrum.empty() for name in (ORIGINAL, *self._named)}
+        self._lost: dict[str, Spectrum] = {}  # the originals that a version has not
+        self.added: dict[Path, int] = {}  # parts, and their quality factors
+
+    def add(self, part: Path, quality: int) -> None:
+        """Take in the spectra of an image at a quality factor: its part."""
+        spectra = {name: column[0].as_py() for name, column in _columns(part)}
+        if quality == self._first:  # every part has its original
+            self._totals[ORIGINAL].merge_bytes(spectra[ORIGINAL])
+        for name in (name for name, (of, _) in self._named.items() if of == quality):
+            if name in spectra:
+                self._totals[name].merge_bytes(spectra[name])
+            else:
+                self._lost.setdefault(name, Spectrum.empty()).merge_bytes(spectra[ORIGINAL])
+        self.added[part] = quality
+
+    def write(self, folder: Path) -> None:
+        """Write spectra/*.npz and pooled.parquet.
+
+        A method that failed on some images is compared with the originals of the others alone, and one that failed on
+        all has no file and no figures.
+        """
+        files = {name: spectrum_file(folder, *key) for name, key in self._named.items() if self._totals[name].blocks}
+        files[ORIGINAL] = spectrum_file(folder, 0, ORIGINAL)
+        # The workers are done, so that all cores are free for threads: most of this is numpy's and zlib's.
+        with ThreadPoolExecutor() as threads:
+            written = [threads.submit(self._save, path, name) for name, path in files.items()]
+            ends = self._intervals(threads)
+            for one in written:
+                one.result()
+        rows = [self._row(name, ends.get(name)) for name in self._named]
+        write_table(folder / FILE, pa.Table.from_pylist(rows, schema.POOLED))
+
+    def _save(self, path: Path, name: str) -> None:
+        write_bytes(path, self._totals[name].to_bytes())
+
+    def _row(self, name: str, ends: influence.Intervals | None) -> dict[str, Any]:
+        quality, method = self._named[name]
+        row: dict[str, Any] = {"quality": quality, "method": method}
+        if self._totals[name].blocks:
+            row |= likeness(self._originals(name), self._totals[name])._asdict()
+        for figure, interval in ends._asdict().items() if ends else ():
+            row |= {f"{figure}_low": interval.low, f"{figure}_high": interval.high}
+        return row
+
+    def _originals(self, name: str) -> Spectrum:
+        """The originals of the images that a version has."""
+        originals = self._totals[ORIGINAL]
+        return originals.without(self._lost[name]) if name in self._lost else originals
+
+    def _intervals(self, threads: ThreadPoolExecutor) -> dict[str, influence.Intervals]:
+        """Of each version's figures: a second look at the parts, in an order that does not depend on the workers."""
+        filled = {name: total for name, total in self._totals.items() if name != ORIGINAL and total.blocks}
+        found = threads.map(lambda name: Influence.of(self._originals(name), filled[name]), filled)
+        tables = {name: table for name, table in zip(filled, found, strict=True) if table is not None}
+
+        def of_part(part: Path) -> dict[str, influence.Added]:
+            spectra = {name: load(column[0].as_py()) for name, column in _columns(part)}
+            wanted = spectra.keys() & tables.keys()
+            return {name: tables[name].added(spectra[ORIGINAL], spectra[name]) for name in wanted}
+
+        added: dict[str, list[influence.Added]] = {name: [] for name in tables}
+        for one in threads.map(of_part, sorted(self.added)):
+            for name, what in one.items():
+                added[name].append(what)
+        return {name: influence.pooled_intervals(some) for name, some in added.items()}
+
+
+def pool(folder: Path, parts: Mapping[int, Sequence[Path]], methods: Sequence[str]) -> None:
+    """Pool the parts of each quality factor, one an image, and write what is found."""
+    pooled = Pool(list(parts), methods)
+    for quality, images in parts.items():
+        for part in images:
+            pooled.add(part, quality)
+    pooled.write(folder)
+
+
+def spectrum_file(folder: Path, quality: int, method: str) -> Path:
+    """Where a pooled spectrum lies in the output: of "original", or of a method at a quality factor."""
+    return folder / FOLDER / f"{version(quality, method)}.npz"
+
+
+class Figures(NamedTuple):
+    """W1 and energy; nan where a method restored nothing."""
+
+    w1: float
+    energy: float
+    intervals: tuple[tuple[str, float, float], ...] = ()  # (figure, low, high)
+
+
+def figures(output: Output) -> dict[tuple[int, str], Figures]:
+    """The pooled figures by quality factor and method."""
+    rows = pq.read_table(output.path / FILE).to_pylist()
+    return {(row["quality"], row["method"]): _figures(row) for row in rows}
+
+
+def _figures(row: dict[str, Any]) -> Figures:
+    ends = [(name, row[f"{name}_low"], row[f"{name}_high"]) for name in ("w1", "energy")]
+    return Figures(_number(row["w1"]), _number(row["energy"]), tuple(one for one in ends if one[1] is not None))
+
+
+def _columns(part: Path) -> Iterator[tuple[str, Any]]:
+    table = pq.read_table(part)
+    return zip(table.column_names, table.columns, strict=True)
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value

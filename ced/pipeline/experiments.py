@@ -1,0 +1,98 @@
+"""The paper's experiments beside Table 2: each trains what it needs, or finds it trained, and keeps its answer."""
+
+import dataclasses
+import json
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ced.config import Config
+from ced.data import label
+from ced.store.outputs import Making, Output, Place, make, write_text
+from ced.training import stage
+
+if TYPE_CHECKING:
+    from ced.tracking.live import Live
+
+FILE = "experiment.json"
+TABLE_1 = (0.3094, 0.3169, 0.3178)  # the paper's accuracies, on 96x96 luminance images
+RATIO = 1.74  # section 3.4
+
+
+class Share(NamedTuple):
+    """Section 3.4: how much of D's first layer looks at E's features and how much at q."""
+
+    w_f: float
+    w_q: float
+
+    @property
+    def difference(self) -> float:
+        """w_f - w_q."""
+        return self.w_f - self.w_q
+
+
+def stages(config: Config, data: stage.Data, place: Place, device: str = "", live: "Live | None" = None) -> Output:
+    """Table 1: the accuracy of each stage of a three-stage classifier on the photographs held out of its training."""
+    classifier = stage.run("classifier", three_stages(config), data, place, device, live)
+    inputs = {"classifier": classifier.manifest.content, "labelled": data.labelled.manifest.content}
+    fraction = config.classifier.validation_fraction
+    produce = partial(_stages, classifier, data.labelled, fraction)
+    return make(place, "experiment-stages", {"validation_fraction": fraction}, inputs, produce)
+
+
+def three_stages(config: Config) -> Config:
+    """`config` with a classifier of as many stages as Table 1 has."""
+    return dataclasses.replace(config, network=dataclasses.replace(config.network, stages=len(TABLE_1)))
+
+
+def decoder_weights(
+    config: Config, data: stage.Data, place: Place, device: str = "", live: "Live | None" = None
+) -> Output:
+    """Section 3.4: w_f and w_q of CED-EST and of CED-GT, and by how much more CED-EST ignores the classifier."""
+    classifier = stage.run("classifier", config, data, place, device, live)
+    given = dataclasses.replace(data, classifier=classifier)
+    trained = {model: stage.run(model, config, given, place, device, live) for model in ("ced-est", "ced-gt")}
+    inputs = {model: output.manifest.content for model, output in trained.items()}
+    return make(place, "experiment-decoder-weights", {}, inputs, partial(_decoder_weights, trained))
+
+
+def answer(output: Output) -> dict[str, Any]:
+    """What an experiment found: plain JSON values."""
+    found: dict[str, Any] = json.loads((output.path / FILE).read_text())
+    return found
+
+
+def _stages(classifier: Output, labelled: Output, fraction: float, making: Making) -> None:
+    from ced.models import weights
+    from ced.models.classifier import Classifier
+    from ced.training import holdout
+
+    network = weights.decode((classifier.path / stage.WEIGHTS).read_bytes())
+    assert isinstance(network, Classifier)
+    found = holdout.accuracy(network, str(label.examples_of(labelled)), str(labelled.path), fraction)
+    making.counts.update(examples=found.examples, photographs=found.photographs)
+    _write(making, {"accuracy": list(found.stages), "paper": list(TABLE_1), **making.counts})
+
+
+def _decoder_weights(trained: dict[str, Output], making: Making) -> None:
+    shares = {model: share((output.path / stage.WEIGHTS).read_bytes()) for model, output in trained.items()}
+    found: dict[str, Any] = {
+        model: {"w_f": one.w_f, "w_q": one.w_q, "difference": one.difference} for model, one in shares.items()
+    }
+    _write(making, {**found, "ratio": shares["ced-est"].difference / shares["ced-gt"].difference, "paper": RATIO})
+
+
+def share(encoded: bytes) -> Share:
+    """w_f and w_q of a conditioned network's weights: the mean absolute value of D's first filters over their outputs
+    and their 3x3 positions, summed over the inputs that carry f, and over those that carry q."""
+    from ced.models import weights
+    from ced.models.autoencoder import AutoEncoder
+
+    network = weights.decode(encoded)
+    assert isinstance(network, AutoEncoder) and network.conditioned
+    means = network.decoder.first.convolution.weight.detach().double().abs().mean(dim=(0, 2, 3))
+    n_f = network.network.width
+    return Share(float(means[:n_f].sum()), float(means[n_f:].sum()))
+
+
+def _write(making: Making, found: dict[str, Any]) -> None:
+    write_text(making.folder / FILE, json.dumps(found, indent=1) + "\n")

@@ -1,0 +1,112 @@
+"""The end of stage 5: per_image.parquet -> the table, results.json, report.html and the paper's figures."""
+
+import platform
+from collections.abc import Iterable, Sequence
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from ced import __version__
+from ced.config import Config, FiguresConfig, as_dict
+from ced.errors import ConfigError
+from ced.evaluation import evaluate, means, pool
+from ced.report import html, pictures, shown, table
+from ced.report.figure import Figure
+from ced.report.figures import figures
+from ced.report.latex import latex
+from ced.report.model import Picture, Report, Row
+from ced.report.sheet import sheet
+from ced.store.outputs import Making, Output, Place, make, write_bytes, write_text
+from ced.tracking import provenance
+
+RESULTS, PAGE, TABLE = "results.json", "report.html", "table"
+STRIPS, FIGURES = "strips", "figures"  # folders
+_FORM = 3  # of what is made; another number makes it again
+_FIGURES = ("psnr", "psnr_b", "ssim", "bef_mse_bound", "bef_mse", "ssim_gaussian", "w1", "energy", "lpips")
+_PACKAGES = ("torch", "ray", "prefect", "mlflow", "pyarrow", "numpy", "pillow")
+
+
+def run(config: Config, evaluated: Output, trained: dict[str, Output], place: Place) -> Output:
+    """Make results.json, report.html, figures/ and strips/ of an evaluation, or find them made. Raises ConfigError."""
+    return redraw(provenance.described(config), config.figures, evaluated, trained, place)
+
+
+def redraw(
+    told: dict[str, Any], chosen: FiguresConfig, evaluated: Output, trained: dict[str, Output], place: Place
+) -> Output:
+    """The same from what decided the results, told by `provenance`. Raises ConfigError for a picture or crop."""
+    told = {**told, "figures": as_dict(chosen)}
+    _check_crop(shown.pictures(evaluated, chosen.images), chosen)  # before anything is written
+    inputs = {name: output.manifest.content for name, output in {"evaluate": evaluated, **trained}.items()}
+    produce = partial(_produce, told, chosen, evaluated, trained)
+    return make(place, "report", {"config": told, "version": __version__, "form": _FORM}, inputs, produce)
+
+
+def rows_of(evaluated: Output) -> tuple[Row, ...]:
+    """The rows of Table 2: means over the images, by data set, quality factor and method in the order measured."""
+    groups: dict[tuple[str, int, str, str], list[dict[str, Any]]] = {}
+    for one in evaluate.per_image(evaluated):
+        key = (one["dataset"], one["quality"], one["colour"], one["method"])
+        groups.setdefault(key, []).append(one)
+    pooled = pool.figures(evaluated)
+    return tuple(means.row(key, ones, pooled[key[1], key[3]]) for key, ones in groups.items())
+
+
+def figures_of(rows: Iterable[Row]) -> dict[str, float]:
+    """The figures as MLflow is told them, by name."""
+    return {f"{row.method}/q{row.quality}/{name}": getattr(row, name) for row in rows for name in _FIGURES}
+
+
+def _produce(
+    told: dict[str, Any], chosen: FiguresConfig, evaluated: Output, trained: dict[str, Output], making: Making
+) -> None:
+    rows = rows_of(evaluated)
+    write_text(making.folder / RESULTS, table.results_json(rows, versions(), told))
+    for suffix, text in (("md", table.markdown(rows)), ("tex", latex(rows)), ("csv", sheet(rows))):
+        write_text(making.folder / f"{TABLE}.{suffix}", text)
+    report = Report(
+        title=f"ced: {' and '.join(dict.fromkeys(row.dataset for row in rows))}",
+        rows=rows,
+        curves=shown.curves(trained),
+        pictures=shown.pictures(evaluated, chosen.images),
+        facts=shown.facts(told, evaluated, trained, versions()),
+        spectra=shown.spectra(evaluated),
+        channels=chosen.channels,
+        crop=chosen.box,
+    )
+    drawn = figures(report)
+    write_text(making.folder / PAGE, html.page(report, drawn))
+    _write_figures(making.folder / FIGURES, drawn)
+    for number, picture in enumerate(report.pictures):
+        strip = pictures.strip(picture, report.crop)
+        write_bytes(making.folder / STRIPS / f"{number:02d}.png", strip)
+    making.counts.update(rows=len(rows), pictures=len(report.pictures), figures=len(drawn))
+
+
+def _write_figures(folder: Path, drawn: Sequence[Figure]) -> None:
+    for figure in drawn:
+        write_bytes(folder / f"{figure.name}.png", figure.png)
+        write_text(folder / f"{figure.name}.svg", figure.svg)
+
+
+def _check_crop(shown_ones: Sequence[Picture], chosen: FiguresConfig) -> None:
+    right, bottom = chosen.box[2:] if chosen.box else (0, 0)
+    for picture in shown_ones:
+        if right > picture.width or bottom > picture.height:
+            size = f"{picture.width} x {picture.height}"
+            raise ConfigError(
+                f"figures.crop = {chosen.crop!r} reaches outside {picture.name}, which is {size} pixels; "
+                "take a smaller one, or name the pictures with figures.images"
+            )
+
+
+def versions(*others: str) -> dict[str, str]:
+    """Versions of ced, Python and the packages under it, and of the `others` that are installed."""
+    found = {"ced": __version__, "python": platform.python_version()}
+    for name in (*_PACKAGES, *others):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

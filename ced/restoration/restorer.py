@@ -1,0 +1,232 @@
+"""The one test-time path from a bad JPEG to a restored image: evaluation, the command line and serving use it.
+
+    I^J --+--> E ----------------------------+
+          |                                  +--> D --> I^R        (equation 2)
+          +--> C --> argmax --> M --> q-hat -+
+
+ED has no C: its decoder takes E's output alone. The networks of other authors take the image as it is.
+"""
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ced.core import images
+from ced.core.classes import Classes
+from ced.errors import FormatError
+from ced.models import cpu, flips, weights
+from ced.models.autoencoder import AutoEncoder
+from ced.models.classifier import Classifier
+from ced.models.complexity import radius, receptive_radius
+from ced.models.mapping import Mapping
+from ced.models.weights import Network, Restoring
+
+FORMAT = "ced-restorer"
+VERSION = 1
+DESCRIPTION = "restorer.json"
+AUTOENCODER = "autoencoder.safetensors"  # the network that restores, of whichever kind
+CLASSIFIER = "classifier.safetensors"
+CLASSES = "classes.json"
+FILES = (DESCRIPTION, AUTOENCODER, CLASSIFIER, CLASSES)
+
+RELEASED = Path(__file__).parents[1] / "released" / "y"  # comes with ced, for every quality factor (docs/model-card.md)
+FAITHFUL = RELEASED.with_name("faithful")  # so does this one, which leaves out what it is not sure of: ED
+GOOD, GOOD_FAITHFUL = 70, 90  # quality factors above are better left alone by these (docs/model-card.md)
+_FOR_QUALITY = ((12, "-q10"), (24, "-q20"))  # and those for one alone, with the highest that they are used for
+
+TILE_PIXELS = 1 << 21  # larger images are restored in bands of about this many pixels
+GRID = 4  # sides the networks take are multiples of this
+_JPEG_GRID = 8  # sides of an image whose flips have their blocks where it has them
+
+
+@dataclass(frozen=True, eq=False)
+class Restorer:
+    """A trained method. `classifier` and `mapping` are there for CED alone.
+
+    `temperature` says how q-hat is read off p-hat: 0, the paper's way, is the most probable class; up to 1, the mean
+    under p-hat, restorations become more faithful to the pixels and less sharp (`Mapping.read`). A folder may name its
+    own.
+    `self_ensemble`: the mean of what becomes of the image and of its three flips, in four times the time; nearer to the
+    pixels, and with CED-GT less sharp.
+    """
+
+    method: str
+    autoencoder: Restoring
+    classifier: Classifier | None = None
+    mapping: Mapping | None = None
+    temperature: float = 0.0
+    self_ensemble: bool = False
+
+    @classmethod
+    def load(
+        cls, folder: str | Path, device: str = "cpu", temperature: float | None = None, self_ensemble: bool = False
+    ) -> Self:
+        """The restorer in `folder` (restorer.json and its weights), at its own temperature unless one is given.
+
+        Raises FormatError.
+        """
+        folder = Path(folder)
+        described = _description(folder / DESCRIPTION)
+        path = folder / AUTOENCODER
+        autoencoder = _network(path).to(device)
+        if isinstance(autoencoder, Classifier):
+            raise FormatError(f"{path}: holds a classifier, which restores nothing; train it again")
+        if not autoencoder.conditioned:
+            return cls(described["method"], autoencoder, self_ensemble=self_ensemble)
+        table = Classes.from_json(_read(folder / CLASSES).decode("utf-8", "replace"), str(folder / CLASSES))
+        classifier = _network(folder / CLASSIFIER).to(device)
+        if not isinstance(classifier, Classifier):
+            raise FormatError(f"{folder / CLASSIFIER}: holds no classifier; train it again")
+        mapping = Mapping(table.representatives, table.deviations).to(device)
+        temperature = described.get("temperature", 0.0) if temperature is None else temperature
+        return cls(described["method"], autoencoder, classifier, mapping, temperature, self_ensemble)
+
+    @property
+    def channels(self) -> int:
+        """1 for a luminance model, 3 for RGB."""
+        return self.autoencoder.channels
+
+    def restore_planes(self, planes: np.ndarray) -> np.ndarray:
+        """Restore an image of any size. Shape: (C, H, W) uint8 -> the same.
+
+        Large images go through in bands with a margin beyond which no input reaches: the result is that of
+        the whole image at once.
+        """
+        height, width = planes.shape[1:]
+        padded = np.pad(planes, ((0, 0), (0, -height % self._grid), (0, -width % self._grid)), "edge")
+        rows = max(self._grid, TILE_PIXELS // padded.shape[2] // self._grid * self._grid)
+        bands = [self._band(padded, top, min(top + rows, padded.shape[1])) for top in range(0, padded.shape[1], rows)]
+        return np.concatenate(bands, axis=1)[:, :height, :width]
+
+    def restore_image(self, image: Image.Image) -> Image.Image:
+        """Restore a decoded image, colour kept; gray stays gray.
+
+        A luminance model restores the full-range luma of a colour image, the plane its JPEG stream coded, and
+        leaves the chroma as it is.
+        """
+        if image.mode == "L" and self.channels == 1:
+            return Image.fromarray(self.restore_planes(np.asarray(image)[None])[0])
+        rgb = image.convert("RGB")
+        if self.channels == 3:
+            planes = np.ascontiguousarray(np.asarray(rgb).transpose(2, 0, 1))
+            restored = Image.fromarray(np.ascontiguousarray(self.restore_planes(planes).transpose(1, 2, 0)))
+            return restored.convert("L") if image.mode == "L" else restored
+        luma, blue, red = rgb.convert("YCbCr").split()
+        luma = Image.fromarray(self.restore_planes(np.asarray(luma)[None])[0])
+        return Image.merge("YCbCr", (luma, blue, red)).convert("RGB")
+
+    def restore_bytes(self, data: bytes) -> bytes:
+        """Image file in, restored PNG out, upright and with its colour profile. Raises Rejected."""
+        image = open_image(data)
+        return _png(self.restore_image(image), image.info.get("icc_profile"))
+
+    def _band(self, planes: np.ndarray, top: int, bottom: int) -> np.ndarray:
+        margin = self._margin()
+        start, end = max(0, top - margin), min(planes.shape[1], bottom + margin)
+        restored = self._forward(planes[:, start:end])
+        return restored[:, top - start : bottom - start]
+
+    def _margin(self) -> int:
+        reach = radius(self.autoencoder)
+        if self.classifier is not None and self.classifier.network != getattr(self.autoencoder, "network", None):
+            reach += receptive_radius(self.classifier.network)  # wider than need be, but never too narrow
+        return -(-reach // self._grid) * self._grid
+
+    @property
+    def _grid(self) -> int:
+        return _JPEG_GRID if self.self_ensemble else GRID
+
+    @torch.inference_mode()
+    def _forward(self, planes: np.ndarray) -> np.ndarray:
+        device = next(self.autoencoder.parameters()).device
+        x = torch.from_numpy(np.ascontiguousarray(planes)).to(device).unsqueeze(0).float().div_(255)
+        restored = (flips.mean(self._restored, x) if self.self_ensemble else self._restored(x))[0]
+        planes_out: np.ndarray = restored.mul_(255).round_().clamp_(0, 255).to(torch.uint8).cpu().numpy()
+        return planes_out
+
+    def _restored(self, x: torch.Tensor) -> torch.Tensor:
+        on_cpu = x.device.type == "cpu"
+        q = None
+        if self.classifier is not None and self.mapping is not None:
+            logits = cpu.estimate(self.classifier, x) if on_cpu else self.classifier(x)[-1]
+            q = self.mapping.read(logits, self.temperature)
+        if on_cpu and isinstance(self.autoencoder, AutoEncoder):
+            return cpu.restore(self.autoencoder, x, q)
+        restored: torch.Tensor = self.autoencoder(x, q)
+        return restored
+
+
+def released(quality: int | None, in_colour: bool) -> Path:
+    """The folder of the restorer that comes with ced for JPEGs of a quality factor, None where it is not known, with
+    one plane or in colour."""
+    only = next((name for highest, name in _FOR_QUALITY if quality is not None and quality <= highest), "")
+    return RELEASED.with_name(("rgb" if in_colour else "y") + only)
+
+
+def decoded_bytes(data: bytes) -> bytes:
+    """Image file in, the same picture as a PNG, upright and with its colour profile. Raises Rejected."""
+    image = open_image(data)
+    return _png(image, image.info.get("icc_profile"))
+
+
+def files(
+    method: str, autoencoder: bytes, classifier: bytes = b"", classes: str = "", temperature: float = 0.0
+) -> dict[str, bytes]:
+    """The files of a restorer's folder, by name; `autoencoder` holds the weights of the network that restores."""
+    described: dict[str, Any] = {"format": FORMAT, "version": VERSION, "method": method}
+    if temperature:
+        described["temperature"] = temperature
+    contents = {DESCRIPTION: (json.dumps(described) + "\n").encode(), AUTOENCODER: autoencoder}
+    if classifier:
+        contents |= {CLASSIFIER: classifier, CLASSES: classes.encode()}
+    return contents
+
+
+def open_image(data: bytes) -> Image.Image:
+    """Decode an image file, upright; gray stays gray. Raises Rejected."""
+    image = images.open_upright(data, images.MAX_PIXELS)
+    return image if image.mode == "L" else images.to_rgb(image)
+
+
+def _png(image: Image.Image, profile: bytes | None) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, "PNG", icc_profile=profile)
+    return stream.getvalue()
+
+
+def _description(path: Path) -> dict[str, Any]:
+    try:
+        described = json.loads(_read(path))
+    except ValueError as error:
+        raise FormatError(f"{path}: not JSON; give a folder that ced made") from error
+    if not isinstance(described, dict) or described.get("format") != FORMAT:
+        raise FormatError(f"{path}: not a restorer (no format {FORMAT!r}); give a folder that ced made")
+    if described.get("version") != VERSION:
+        version = described.get("version")
+        raise FormatError(
+            f"{path}: a restorer of version {version!r}, this ced reads version {VERSION}; train it again"
+        )
+    temperature = described.get("temperature", 0.0)
+    if not isinstance(temperature, int | float) or not 0 <= temperature <= 1:
+        raise FormatError(f"{path}: temperature {temperature!r} is not from 0 to 1; mend it, or train it again")
+    return described
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise FormatError(f"{path}: {error.strerror}; give the folder of a restorer that ced made") from error
+
+
+def _network(path: Path) -> Network:
+    try:
+        return weights.decode(_read(path))
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}") from error

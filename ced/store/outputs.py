@@ -1,0 +1,290 @@
+"""Files published whole or not at all, and the manifests that say a stage's output is finished.
+
+A stage writes its parts into its folder one by one, each under a temporary name first, and its manifest
+last. A folder with a manifest is finished; one without is continued: the parts already there are kept.
+"""
+
+import contextlib
+import fcntl
+import functools
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ced.config import fingerprint
+from ced.errors import FormatError, OutputError
+from ced.store import files
+
+logger = logging.getLogger("ced")
+
+MANIFEST = "manifest.json"
+_FORMAT = "ced-manifest"
+_VERSION = 1
+
+
+class Place(Protocol):
+    """Where the outputs of stages lie."""
+
+    @property
+    def root(self) -> Path:
+        """The folder of everything."""
+
+    def of(self, stage: str, fingerprint: str) -> Path:
+        """The folder of the output of `stage` with that fingerprint."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """One folder for everything: each stage's output in a folder named by its fingerprint."""
+
+    root: Path
+
+    def of(self, stage: str, fingerprint: str) -> Path:
+        """`root/stage/fingerprint`."""
+        return self.root / stage / fingerprint
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of the user's own, holding one output of each stage."""
+
+    root: Path
+
+    def of(self, stage: str, fingerprint: str) -> Path:
+        """`root/stage`, whatever the fingerprint: an output of another configuration there is refused."""
+        return self.root / stage
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a finished output is: its stage, what it was made by and from, counts, and the digest of each part."""
+
+    stage: str
+    fingerprint: str
+    config: dict[str, Any]
+    inputs: dict[str, str]  # name -> content digest
+    counts: dict[str, int]
+    parts: dict[str, str]  # path within the folder -> SHA-256
+    seconds: float = 0.0
+
+    @property
+    def content(self) -> str:
+        """A digest of the parts alone: the same bytes give the same, however they were made."""
+        return fingerprint(self.parts)
+
+
+@dataclass(frozen=True)
+class Output:
+    """A finished stage output."""
+
+    path: Path
+    manifest: Manifest
+    reused: bool
+
+
+def write_bytes(path: Path, data: bytes | memoryview) -> None:
+    """Publish a file whole, its folder made where it is not there. Raises OutputError."""
+    files.make_folder(path.parent)
+    files.write(path, data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Publish a text file whole, as UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_table(path: Path, table: pa.Table) -> str:
+    """Publish a Parquet file whole; its SHA-256. The same table gives the same bytes."""
+    data = _encode(table)
+    write_bytes(path, data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def write_table_later(path: Path, table: pa.Table, packed: bool = True) -> Future[str]:
+    """`write_table` in a thread of this process, where the waiting for the disk holds up nobody.
+
+    Files appear in the order of the calls. Their names are settled with the output that they belong to (`make`).
+    What is small as it is need not be `packed`.
+    """
+    return _writer(os.getpid()).submit(_write_part, path, _encode(table, packed))
+
+
+def _encode(table: pa.Table, packed: bool = True) -> memoryview:
+    plain = {"target", "jpeg"}  # photographs and streams hardly shrink: compressing them took longer than writing them
+    codecs = {name: "zstd" if packed and name not in plain else "none" for name in table.column_names}
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression=codecs, use_dictionary=False, write_statistics=False)
+    return memoryview(sink.getvalue())
+
+
+def _write_part(path: Path, data: memoryview) -> str:
+    files.make_folder(path.parent)
+    files.write(path, data, settled=False)
+    return hashlib.sha256(data).hexdigest()
+
+
+@functools.cache
+def _writer(process: int) -> ThreadPoolExecutor:
+    """One thread for all files of a process; `process` is there for forks."""
+    return ThreadPoolExecutor(1, "writer")
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a finished output, None where there is none. Raises FormatError."""
+    path = folder / MANIFEST
+    try:
+        stored = json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ValueError as error:
+        raise FormatError(f"{path}: not JSON; remove {folder} to have it made again") from error
+    if not isinstance(stored, dict) or stored.pop("format", None) != _FORMAT or stored.pop("version", None) != _VERSION:
+        raise FormatError(f"{path}: not a manifest of this version of ced; remove {folder} to have it made again")
+    try:
+        return Manifest(**stored)
+    except TypeError as error:
+        raise FormatError(f"{path}: fields missing; remove {folder} to have it made again") from error
+
+
+class Making:
+    """An output being made: `folder` to write into, `counts` to fill in, `parts` where digests are known already."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.counts: dict[str, int] = {}
+        self.parts: dict[str, str] = {}  # path within the folder -> SHA-256
+
+
+def make(
+    place: Place, stage: str, config: dict[str, Any], inputs: dict[str, str], produce: Callable[[Making], None]
+) -> Output:
+    """The output of `stage`: the finished one where it is there, else what `produce` makes.
+
+    `config` and `inputs` (content digests) together decide the fingerprint. Raises OutputError where the folder
+    holds the output of another configuration, cannot be written, or is being written by another process.
+    """
+    wanted = fingerprint(stage, config, inputs)
+    folder = place.of(stage, wanted)
+    finished = _finished(folder, wanted, config, inputs)
+    if finished is not None:
+        return finished
+    with _locked(folder):
+        finished = _finished(folder, wanted, config, inputs)  # another process may have been faster
+        if finished is not None:
+            return finished
+        _claim(folder, wanted)
+        started = time.monotonic()
+        making = Making(folder)
+        produce(making)
+        _tidy(folder)
+        seconds = round(time.monotonic() - started, 3)
+        manifest = Manifest(stage, wanted, config, inputs, making.counts, _digests(making), seconds)
+        stored = {"format": _FORMAT, "version": _VERSION, **vars(manifest)}
+        _settle(folder, manifest.parts)
+        write_text(folder / MANIFEST, json.dumps(stored, indent=1) + "\n")
+    counts = ", ".join(f"{n:,} {name}" for name, n in manifest.counts.items())
+    logger.info("%s: done in %.1f s%s", stage, seconds, f" ({counts})" if counts else "")
+    return Output(folder, manifest, reused=False)
+
+
+def _finished(folder: Path, wanted: str, config: dict[str, Any], inputs: dict[str, str]) -> Output | None:
+    manifest = read_manifest(folder)
+    if manifest is None:
+        return None
+    if manifest.fingerprint != wanted:
+        unlike = _unlike(manifest, config, inputs)
+        raise OutputError(
+            f"{folder} holds the {manifest.stage} output of another configuration{unlike}; choose another folder"
+        )
+    logger.info("%s: already done (%s)", manifest.stage, wanted)
+    return Output(folder, manifest, reused=True)
+
+
+def _unlike(manifest: Manifest, config: dict[str, Any], inputs: dict[str, str]) -> str:
+    """In brackets, what a finished output was made with or from that is asked for otherwise now."""
+    unlike = _differences("", manifest.config, config)
+    unlike += [f"other {name}" for name in inputs if manifest.inputs.get(name) != inputs[name]]
+    return f" ({'; '.join(unlike)})" if unlike else ""
+
+
+def _differences(prefix: str, there: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """Each setting that both have otherwise, under its dotted name."""
+    found: list[str] = []
+    for key in wanted:
+        mine, theirs = wanted[key], there.get(key, wanted[key])
+        if isinstance(mine, dict) and isinstance(theirs, dict):
+            found += _differences(f"{prefix}{key}.", theirs, mine)
+        elif mine != theirs:
+            found.append(f"{prefix}{key}={theirs}, not {mine}")
+    return found
+
+
+def _claim(folder: Path, wanted: str) -> None:
+    """Note what an unfinished folder is for, so that a run with another configuration does not mix into it. Where
+    nothing came of the former one, the folder is free.
+
+    What has no note is not ours: nothing is written among it, and none of it taken for a finished part."""
+    note = folder / ".unfinished"
+    foreign = sorted(path.name for path in folder.iterdir() if not _hidden(path.name))
+    if foreign and not note.exists():
+        raise OutputError(f"{folder} holds something else already ({foreign[0]}); choose another folder")
+    if foreign and note.exists() and note.read_text() != wanted:
+        cure = "remove it, or name another folder"
+        raise OutputError(f"{folder} holds an unfinished output of another configuration; {cure}")
+    write_text(note, wanted)
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what killed processes left under temporary names."""
+    for path in folder.rglob(".*.tmp"):
+        path.unlink(missing_ok=True)
+
+
+def _digests(making: Making) -> dict[str, str]:
+    """SHA-256 of each visible file of the output; hidden ones are scratch."""
+    folder = making.folder
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    visible = [name for name in names if not _hidden(name) and name != MANIFEST]
+    return {name: making.parts.get(name) or sha256(folder / name) for name in visible}
+
+
+def _settle(folder: Path, names: Iterable[str]) -> None:
+    """The manifest speaks of parts whose names are on the disk."""
+    for place in sorted({folder, *((folder / name).parent for name in names)}, reverse=True):
+        files.settle(place)
+
+
+def _hidden(name: str) -> bool:
+    return any(step.startswith(".") for step in name.split("/"))
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One process at a time works on a folder. The lock goes with the process, also when it is killed."""
+    files.make_folder(folder)
+    try:
+        lock = open(folder / ".lock", "w")  # noqa: SIM115 - held until the block ends
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror}); name another folder") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise OutputError(f"{folder} is being written by another run; wait for it or stop it") from error
+        yield

@@ -1,0 +1,254 @@
+"""MLflow: where it is, whether it answers, and the restorers in its registry."""
+
+import contextlib
+import http.client
+import logging
+import re
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ced import settings
+from ced.errors import ConfigError, InputError, ServiceError
+from ced.timeouts import PATIENCE, Silence, answer_of
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+DATABASE = "mlflow.db"
+ARTIFACTS = "mlartifacts"
+RESTORER = "artifacts/restorer"  # the restorer's folder inside a logged model
+
+_KNOCK = 5.0  # seconds of one request to /health
+_DATABASES = ("postgresql", "mysql", "mssql")
+_MANAGED = ("databricks", "uc")
+# What MLflow's own client reads from the environment: its five retries take minutes.
+_CLIENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",  # what went wrong is told by ServiceError, once
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_UV_AUTO_DETECT": "false",  # a lock file in the user's folder is not the model's
+}
+
+
+def local_uri(store: Path) -> str:
+    """The SQLite registry inside a store."""
+    path = str(store.resolve() / DATABASE)
+    for mark, code in (("%", "%25"), ("?", "%3F")):  # what a database address gives a meaning of its own
+        path = path.replace(mark, code)
+    return f"sqlite:///{path}"
+
+
+def check(tracking_uri: str) -> None:
+    """Find out whether MLflow answers, within 15 seconds and before any work starts.
+
+    Raises ServiceError where nobody answers, ConfigError for an address that is none.
+    """
+    scheme = urllib.parse.urlsplit(tracking_uri).scheme.partition("+")[0]
+    if scheme in ("http", "https"):
+        _in_time(lambda: _knock(tracking_uri), tracking_uri)
+    elif scheme == "sqlite":
+        _check_file(tracking_uri)
+    elif scheme in _DATABASES:
+        _in_time(lambda: connect(tracking_uri).search_experiments(max_results=1), tracking_uri)
+    elif scheme not in _MANAGED and tracking_uri not in _MANAGED:
+        raise ConfigError(f"MLflow address {plain(tracking_uri)!r}: write it as http://HOST:PORT or sqlite:///FILE")
+
+
+def connect(tracking_uri: str) -> "MlflowClient":
+    """A client of the tracking server and its registry. MLflow's global address stays as it is."""
+    settle()
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri, tracking_uri)
+
+
+def database(tracking_uri: str) -> Path | None:
+    """The file of a SQLite address, None for any other."""
+    prefix = "sqlite:///"
+    path = urllib.parse.unquote(tracking_uri.removeprefix(prefix))
+    return Path(path).absolute() if tracking_uri.startswith(prefix) else None
+
+
+def plain(tracking_uri: str) -> str:
+    """The address without a user's name and password."""
+    parts = urllib.parse.urlsplit(tracking_uri)
+    return tracking_uri.replace(f"{parts.netloc.rpartition('@')[0]}@", "", 1) if "@" in parts.netloc else tracking_uri
+
+
+@contextlib.contextmanager
+def told(tracking_uri: str) -> Iterator[None]:
+    """Whatever MLflow raises inside the block, as a ServiceError of one line."""
+    settle()
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        if _unanswered(error):
+            raise ServiceError(f"{_nobody(plain(tracking_uri))}; {_CURE}") from error
+        line = _line(error).replace(tracking_uri, plain(tracking_uri))
+        raise ServiceError(f"MLflow at {plain(tracking_uri)}: {line}") from error
+
+
+def load_champion(tracking_uri: str, model: str = "ced", alias: str = "champion") -> Path | None:
+    """The folder of the champion's restorer; None where no version of `model` has the alias. Raises ServiceError."""
+    return _found(tracking_uri, f"{model}@{alias}", f"/{RESTORER}")
+
+
+def resolve(tracking_uri: str, uri: str) -> Path:
+    """The folder of the restorer at models:/NAME@ALIAS, models:/NAME/VERSION, models:/MODEL_ID or runs:/RUN_ID/MODEL.
+
+    Raises InputError where there is no such model, ServiceError.
+    """
+    return _resolved(tracking_uri, uri, f"/{RESTORER}")
+
+
+def resolve_model(tracking_uri: str, uri: str) -> Path:
+    """The folder of any model at such an address, as MLflow laid it out. Raises InputError, ServiceError."""
+    return _resolved(tracking_uri, uri, "")
+
+
+def _resolved(tracking_uri: str, uri: str, within: str) -> Path:
+    kind, _, name = uri.partition(":/")
+    if kind == "runs" and re.fullmatch(r"[^/@]+/[^@]+", name.strip("/")):
+        kind, name = "models", _logged(tracking_uri, uri, *name.strip("/").split("/", 1))
+    if kind != "models" or not re.fullmatch(r"[^/@]+(@[^/@]+|/\d+)?", name.strip("/")):
+        raise InputError(
+            f"{uri}: write it as models:/NAME@ALIAS, models:/NAME/VERSION or runs:/RUN_ID/MODEL, or give a folder"
+        )
+    folder = _found(tracking_uri, name.strip("/"), within)
+    if folder is None:
+        raise InputError(f"{uri}: no such model in {plain(tracking_uri)}; `ced run` makes one")
+    return folder
+
+
+def download(location: str, tracking_uri: str, folder: Path | None = None) -> Path:
+    """An artifact folder as a local one: where it lies, or a copy in `folder`, or one that ends with the process."""
+    import atexit
+    import shutil
+    import tempfile
+
+    from mlflow.artifacts import download_artifacts
+
+    if folder is None and not location.startswith(("/", "file:")):
+        folder = Path(tempfile.mkdtemp(prefix="ced-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    target = str(folder) if folder is not None else None
+    return Path(download_artifacts(location, dst_path=target, tracking_uri=tracking_uri, registry_uri=tracking_uri))
+
+
+def _found(tracking_uri: str, name: str, within: str) -> Path | None:
+    """The folder of NAME@ALIAS, NAME/VERSION or MODEL_ID, or one `within` it; None where there is no such model."""
+    file = database(tracking_uri)
+    if file is not None and not file.exists():
+        return None  # nothing was ever published; asking MLflow would create the database
+    with told(tracking_uri):
+        client = connect(tracking_uri)
+        location = or_none(lambda: _location(client, name))
+        return None if location is None else download(f"{location}{within}", tracking_uri)
+
+
+def _logged(tracking_uri: str, uri: str, run_id: str, name: str) -> str:
+    """The id of the model that a run has logged under a name. Raises InputError."""
+    file = database(tracking_uri)
+    if file is None or file.exists():
+        with told(tracking_uri):
+            client = connect(tracking_uri)
+            run = or_none(lambda: client.get_run(run_id))
+            for one in run.outputs.model_outputs if run is not None and run.outputs else []:
+                if client.get_logged_model(one.model_id).name == name:
+                    return str(one.model_id)
+    raise InputError(f"{uri}: no such run or model in {plain(tracking_uri)}; `ced run` makes one")
+
+
+def _location(client: "MlflowClient", name: str) -> str:
+    model, at, alias = name.partition("@")
+    model, slash, version = model.partition("/")
+    if not at and not slash:
+        return str(client.get_logged_model(model).artifact_location)
+    number = client.get_model_version_by_alias(model, alias).version if at else version
+    return str(client.get_model_version_download_uri(model, number))
+
+
+def settle() -> None:
+    """What MLflow reads from the environment when it is imported, and what it should not say."""
+    settings.quiet()
+    for name, value in _CLIENT.items():
+        settings.set_default(name, value)
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # its migrations on a new database, step by step
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # each attempt to connect
+
+
+def or_none(ask: Callable[[], Any]) -> Any:
+    """What MLflow answers; None where it says that there is no such thing."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return ask()
+    except MlflowException as error:
+        # A missing alias is an invalid parameter to one store and a missing resource to another.
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def _check_file(tracking_uri: str) -> None:
+    import os
+
+    file = database(tracking_uri)
+    if file is None or file.is_dir() or not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
+        raise ServiceError(f"MLflow at {tracking_uri}: not a file in a folder that can be written; check the path")
+
+
+def _knock(tracking_uri: str) -> None:
+    """Ask a server's /health once. Raises ServiceError."""
+    address = plain(tracking_uri).rstrip("/")
+    try:
+        with urllib.request.urlopen(f"{address}/health", timeout=_KNOCK):
+            return
+    except urllib.error.HTTPError as error:
+        hint = "; start it with --allowed-hosts" if error.code == 403 else ""
+        raise ServiceError(f"{address} answers {error.code} to /health, as no MLflow server does{hint}") from error
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise ServiceError(f"{_nobody(address)} ({_line(getattr(error, 'reason', error))}); {_CURE}") from error
+
+
+def _in_time(ask: Callable[[], object], tracking_uri: str) -> None:
+    """`ask`, and whatever is wrong as a ServiceError of one line."""
+    address = plain(tracking_uri)
+    try:
+        answer_of(ask, PATIENCE)
+    except ServiceError:
+        raise
+    except Silence:
+        raise ServiceError(f"{_nobody(address)} within {PATIENCE:.0f} seconds; {_CURE}") from None
+    except (Exception, SystemExit) as error:
+        raise ServiceError(f"{_nobody(address)} ({_line(error)}); {_CURE}") from error
+
+
+_CURE = "start it, or unset MLFLOW_TRACKING_URI to use the store's own"
+
+
+def _nobody(address: str) -> str:
+    return f"no MLflow server answers at {address}"
+
+
+def _unanswered(error: BaseException | None) -> bool:
+    """Whether a failed connection is what an error comes from."""
+    import requests
+
+    kinds = (requests.ConnectionError, requests.Timeout)
+    return error is not None and (isinstance(error, kinds) or _unanswered(error.__cause__ or error.__context__))
+
+
+def _line(error: object) -> str:
+    """The first line of an error's text."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -1,0 +1,14 @@
+"""What decided a run's results, as plain values: told in results.json and MLflow, and the identity of the run."""
+
+import dataclasses
+from typing import Any
+
+from ced.config import Config, as_dict
+from ced.data import sources
+
+
+def described(config: Config) -> dict[str, Any]:
+    """All settings but `cluster`, the sources without queries and passwords."""
+    images = tuple(map(sources.shown, config.images))
+    told = dataclasses.replace(config, images=images, test_images=sources.shown(config.test_images))
+    return {key: value for key, value in as_dict(told).items() if key != "cluster"}

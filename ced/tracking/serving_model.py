@@ -1,0 +1,85 @@
+"""What runs inside a deployed model: JPEG bytes in, PNG bytes out.
+
+MLflow keeps this file inside the model and runs it on loading ("models from code"), with the part of `ced` it
+imports beside it. It is a script: nothing else imports it.
+"""
+
+import io
+import json
+import threading
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import BAD_REQUEST, INTERNAL_ERROR
+from PIL import Image, UnidentifiedImageError
+
+from ced.core.images import Rejected
+from ced.restoration.restorer import Restorer
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+
+
+class Refused(MlflowException):  # type: ignore[misc]  # the base has no types
+    """An answer of one line. MLflow's server puts the whole request before the message; this leaves it out."""
+
+    def __init__(self, reason: str, error_code: int = BAD_REQUEST):
+        super().__init__(reason, error_code=error_code)
+        self.reason = reason
+
+    def serialize_as_json(self) -> str:
+        """The body of the HTTP answer."""
+        return json.dumps({"error_code": self.error_code, "message": self.reason})
+
+
+class Restoration(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+    """Restores the column `image`, one image at a time whatever the number of requests."""
+
+    def load_context(self, context: Any) -> None:
+        """Read the weights: safetensors and JSON, no pickle."""
+        self.settings = dict(context.model_config)
+        self.restorer = Restorer.load(context.artifacts["restorer"], self.settings["device"])
+        self.turn = threading.Lock()
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """One PNG per row. Raises Refused: the answer is 400 with the reason."""
+        images = list(model_input["image"])
+        most = self.settings["max_images"]
+        if len(images) > most:
+            raise Refused(f"{len(images)} images in one request, the limit is {most}; send them in several")
+        return pd.DataFrame({"image": [self._restore(data, n, len(images)) for n, data in enumerate(images, 1)]})
+
+    def _restore(self, data: object, number: int, count: int) -> bytes:
+        name = "image" if count == 1 else f"image {number} of {count}"
+        try:
+            admitted = self._admitted(data)
+            with self.turn:
+                return self.restorer.restore_bytes(admitted)
+        except Rejected as error:
+            raise Refused(f"{name} cannot be restored: {error.message} ({error.reason})") from None
+        except (MemoryError, RuntimeError) as error:  # torch reports exhausted memory as a RuntimeError
+            kind = type(error).__name__
+            raise Refused(f"{name} could not be restored here ({kind}); a smaller one may be", INTERNAL_ERROR) from None
+
+    def _admitted(self, data: object) -> bytes:
+        """The bytes, where their header says that decoding them is within the limits. Raises Rejected."""
+        if not isinstance(data, bytes) or not data:
+            raise Rejected("empty", "there are no bytes; send the file as base64 text")
+        if len(data) > self.settings["max_bytes"]:
+            raise Rejected("too large", f"{len(data)} bytes, the limit is {self.settings['max_bytes']}")
+        try:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                pixels = image.width * image.height
+        except Image.DecompressionBombError:
+            raise Rejected("too large", f"the limit is {self.settings['max_pixels']} pixels") from None
+        except UnidentifiedImageError:
+            raise Rejected("not an image", "no JPEG, PNG, WebP or BMP file") from None
+        except Exception:  # noqa: BLE001 - Pillow raises nearly anything on damaged files
+            raise Rejected("damaged", "its header cannot be read") from None
+        if pixels > self.settings["max_pixels"]:
+            raise Rejected("too large", f"{pixels} pixels, the limit is {self.settings['max_pixels']}")
+        return data
+
+
+mlflow.models.set_model(Restoration())

@@ -1,0 +1,155 @@
+"""Every part that is not what its manifest says is found, named, and told how to be made again."""
+
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ced.data.inspect import verify
+from ced.store import finished
+from ced.store import outputs as storage
+from ced.store.outputs import Making, Store, make
+
+
+def check(folder: Path) -> dict[str, verify.Checked]:
+    return {one.output.manifest.stage: one for one in verify.verify(finished.find([folder]))}
+
+
+def findings(folder: Path) -> dict[str, list[str]]:
+    """What is found, by the stages where anything is."""
+    return {stage: [str(f) for f in one.findings] for stage, one in check(folder).items() if one.findings}
+
+
+def flip(path: Path, at: int, bits: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        old = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([old ^ bits]))
+
+
+def test_whole_outputs_have_no_findings(pristine: Path) -> None:
+    checked = check(pristine)
+    assert list(checked) == ["prepare", "edges", "label"]
+    assert findings(pristine) == {}
+    for stage, one in checked.items():
+        files = [path for path in (pristine / stage).rglob("*.*") if path.suffix in (".parquet", ".json")]
+        assert one.size == sum(path.stat().st_size for path in files if path.name != "manifest.json")
+
+
+@given(choice=st.data())
+def test_any_single_altered_byte_is_found(pristine: Path, choice: st.DataObject) -> None:
+    stage = choice.draw(st.sampled_from(["prepare", "edges", "label"]))
+    manifest = storage.read_manifest(pristine / stage)
+    assert manifest is not None
+    name = choice.draw(st.sampled_from(sorted(manifest.parts)))
+    path = pristine / stage / name
+    at, bits = choice.draw(st.integers(0, path.stat().st_size - 1)), choice.draw(st.integers(1, 255))
+    flip(path, at, bits)
+    try:
+        found = findings(pristine)
+    finally:
+        flip(path, at, bits)
+    assert list(found) == [stage]
+    (line,) = found[stage]
+    assert line.startswith(f"{name}: altered")
+
+
+def test_missing_extra_and_cut_parts_are_named(outputs: Path) -> None:
+    (outputs / "prepare" / "examples" / "part-00001.parquet").unlink()
+    (outputs / "label" / "part-00007.parquet").write_bytes(b"")
+    cut = outputs / "edges" / "classes.json"
+    cut.write_bytes(cut.read_bytes()[:-1])
+    assert findings(outputs) == {
+        "prepare": ["examples/part-00001.parquet: missing"],
+        "edges": ["classes.json: altered"],
+        "label": ["part-00007.parquet: extra"],
+    }
+
+
+def test_two_parts_that_changed_places_are_both_altered(outputs: Path) -> None:
+    one, two = (outputs / "label" / f"part-0000{n}.parquet" for n in (0, 1))
+    one.rename(outputs / "between")
+    two.rename(one)
+    (outputs / "between").rename(two)
+    assert findings(outputs) == {"label": ["part-00000.parquet: altered", "part-00001.parquet: altered"]}
+
+
+@pytest.mark.parametrize("name", [".lock", ".scratch/part-00000.parquet", "examples/.part.17.tmp"])
+def test_hidden_files_are_scratch(outputs: Path, name: str) -> None:
+    storage.write_bytes(outputs / "prepare" / name, b"x")
+    assert findings(outputs) == {}
+
+
+def test_a_link_to_nowhere_and_a_file_in_a_folder_are_extra(outputs: Path) -> None:
+    (outputs / "label" / "link").symlink_to(outputs / "nowhere")
+    storage.write_bytes(outputs / "label" / "more" / "manifest.json", b"{}")
+    assert findings(outputs) == {"label": ["link: extra", "more/manifest.json: extra"]}
+
+
+def test_a_part_that_is_a_link_to_nowhere_cannot_be_read(outputs: Path) -> None:
+    part = outputs / "label" / "part-00000.parquet"
+    part.unlink()
+    part.symlink_to(outputs / "nowhere")
+    assert findings(outputs) == {"label": ["part-00000.parquet: cannot be read"]}
+
+
+def test_a_quarantine_part_names_the_examples_it_is_made_with(outputs: Path) -> None:
+    flip(outputs / "prepare" / "quarantine" / "part-00000.parquet", 5, 1)
+    (line,) = findings(outputs)["prepare"]
+    assert "quarantine/part-00000.parquet: altered" in line
+    assert "delete examples/part-00000.parquet as well" in line
+
+
+def restate(folder: Path, name: str, edit) -> None:
+    """The part as it is now becomes what the manifest states."""
+    digest = storage.sha256(folder / name)
+    edit(folder, lambda stored: stored["parts"].update({name: digest}))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "what"), [({"ced.schema": "0"}, "schema version 0,"), (None, "schema version unknown,")]
+)
+def test_a_part_of_another_schema_is_named(outputs: Path, edit, metadata: dict | None, what: str) -> None:
+    part = outputs / "label" / "part-00001.parquet"
+    pq.write_table(pq.read_table(part).replace_schema_metadata(metadata), part)
+    restate(part.parent, part.name, edit)
+    checked = check(outputs)["label"]
+    assert [str(f) for f in checked.findings] == [f"part-00001.parquet: {what} this ced reads 1"]
+    assert verify.cure([checked]).startswith(f"remove {outputs / 'label'}; then run the same command again")
+
+
+def test_a_part_that_never_was_parquet_is_named(outputs: Path, edit) -> None:
+    (outputs / "label" / "part-00001.parquet").write_bytes(b"words")
+    restate(outputs / "label", "part-00001.parquet", edit)
+    assert "part-00001.parquet: not Parquet" in findings(outputs)["label"]
+
+
+def test_cures_are_the_mildest_that_help(outputs: Path) -> None:
+    folder = outputs / "label"
+    (folder / "more").write_text("")
+    assert verify.cure([check(outputs)["label"]]) == f"delete the files named above in {folder}"
+    (folder / "part-00000.parquet").unlink()
+    clause = f"delete the parts named above and {folder / 'manifest.json'}; then run the same command again"
+    assert verify.cure([check(outputs)["label"]]).startswith(clause)
+
+
+def test_other_stages_are_made_again_as_a_whole(tmp_path: Path) -> None:
+    def produce(making: Making) -> None:
+        storage.write_text(making.folder / "model.safetensors", "weights")
+
+    output = make(Store(tmp_path), "train-ed", {}, {}, produce)
+    assert findings(tmp_path) == {}
+    (output.path / "model.safetensors").write_text("Weights")
+    checked = check(tmp_path)["train-ed"]
+    assert [str(f) for f in checked.findings] == ["model.safetensors: altered"]
+    assert verify.cure([checked]).startswith(f"remove {output.path}; ")
+
+
+def test_a_folder_given_twice_is_looked_at_once(outputs: Path) -> None:
+    shutil.rmtree(outputs / "edges")
+    found = finished.find([outputs, outputs / "label", outputs / "prepare" / ".." / "label"])
+    assert [one.manifest.stage for one in found] == ["prepare", "label"]

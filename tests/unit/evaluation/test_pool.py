@@ -1,0 +1,94 @@
+"""Spectra of images, pooled: the same in any order, and over the same images where a method failed on some."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from skimage import data
+
+from ced.core import jpeg
+from ced.core.colour import luminance
+from ced.core.influence import Influence, pooled_intervals
+from ced.core.spectrum import Spectrum, likeness, load
+from ced.evaluation import pool
+from ced.store.outputs import Manifest, Output, write_table
+
+PLANES = [data.camera()[:64, :96], luminance(data.chelsea())[:80, :64], luminance(data.coffee())[:72, :72]]
+
+
+def spectrum(*planes: np.ndarray) -> Spectrum:
+    found = Spectrum.empty()
+    for plane in planes:
+        found.update(plane)
+    return found
+
+
+def damaged(plane: np.ndarray) -> np.ndarray:
+    return jpeg.decode(jpeg.encode(plane, 10))
+
+
+def parts(folder: Path, failed: tuple[int, ...] = ()) -> list[Path]:
+    """A part an image, with a method that copies the JPEG and fails on some."""
+    paths = []
+    for number, plane in enumerate(PLANES):
+        columns = {"original": Spectrum.bytes_of(plane), "q010-jpeg": Spectrum.bytes_of(damaged(plane))}
+        if number not in failed:
+            columns["q010-copy"] = columns["q010-jpeg"]
+        paths.append(folder / f"part-{number:05d}.parquet")
+        write_table(paths[-1], pa.table({name: [one] for name, one in columns.items()}))
+    return paths
+
+
+def everything(folder: Path) -> dict[tuple[int, str], pool.Figures]:
+    return pool.figures(Output(folder, Manifest("evaluate", "f", {}, {}, {}, {}), reused=False))
+
+
+def figures(folder: Path) -> dict[tuple[int, str], tuple[float, float]]:
+    return {key: (found.w1, found.energy) for key, found in everything(folder).items()}
+
+
+def test_it_is_the_spectrum_of_all_images_in_any_order(tmp_path: Path) -> None:
+    paths = parts(tmp_path / "parts")
+    for name, order in (("one", paths), ("two", paths[::-1])):
+        pool.pool(tmp_path / name, {10: order}, ["jpeg", "copy"])
+    files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.*"))
+    assert [path.as_posix() for path in files] == [
+        "pooled.parquet",
+        "spectra/original.npz",
+        "spectra/q010-copy.npz",
+        "spectra/q010-jpeg.npz",
+    ]
+    for path in files:
+        assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes(), path
+    expected = likeness(spectrum(*PLANES), spectrum(*map(damaged, PLANES)))
+    assert figures(tmp_path / "one") == {(10, "jpeg"): expected, (10, "copy"): expected}
+    stored = Spectrum.from_bytes(pool.spectrum_file(tmp_path / "one", 10, "jpeg").read_bytes())
+    assert np.array_equal(stored.counts, spectrum(*map(damaged, PLANES)).counts)
+
+
+def test_a_method_that_failed_is_compared_with_the_same_images(tmp_path: Path) -> None:
+    pool.pool(tmp_path, {10: parts(tmp_path / "parts", failed=(1,))}, ["jpeg", "copy"])
+    kept = [PLANES[0], PLANES[2]]
+    found = figures(tmp_path)
+    assert found[10, "copy"] == likeness(spectrum(*kept), spectrum(*map(damaged, kept)))
+    assert found[10, "copy"] != found[10, "jpeg"]
+
+
+def test_intervals_are_over_the_images_that_the_method_restored(tmp_path: Path) -> None:
+    pool.pool(tmp_path, {10: parts(tmp_path / "parts", failed=(1,))}, ["jpeg", "copy"])
+    found = everything(tmp_path)
+    for key, planes in ((10, "jpeg"), PLANES), ((10, "copy"), [PLANES[0], PLANES[2]]):
+        table = Influence.of(spectrum(*planes), spectrum(*map(damaged, planes)))
+        assert table is not None
+        pairs = [(Spectrum.bytes_of(plane), Spectrum.bytes_of(damaged(plane))) for plane in planes]
+        expected = pooled_intervals([table.added(load(first), load(second)) for first, second in pairs])
+        assert found[key].intervals == (("w1", *expected.w1), ("energy", *expected.energy))
+        for name, low, high in found[key].intervals:
+            assert low < getattr(found[key], name) < high
+
+
+def test_a_method_that_restored_nothing_has_no_figures(tmp_path: Path) -> None:
+    pool.pool(tmp_path, {10: parts(tmp_path / "parts", failed=(0, 1, 2))}, ["copy"])
+    assert figures(tmp_path)[10, "copy"] == pytest.approx((np.nan, np.nan), nan_ok=True)
+    assert not pool.spectrum_file(tmp_path, 10, "copy").exists()

@@ -1,0 +1,93 @@
+"""The gate, and what makes two evaluations comparable."""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from ced import schema
+from ced.config import Config
+from ced.errors import ServiceError
+from ced.evaluation import evaluate, pool
+from ced.pipeline import publish
+from ced.store.outputs import Making, Output, Store, make, write_table
+
+CONFIG = {"methods": ["jpeg", "ed"], "qualities": [10, 20], "pictures": 4, "dataset": "LIVE1", "schema": "1"}
+
+
+def measured(root: Path, figures: dict[tuple[str, int], list[float]], images: str = "abc", **config: Any) -> Output:
+    """A finished evaluation whose PSNR-B of each method and quality are given, PSNR one more, SSIM a hundredth."""
+
+    def produce(making: Making) -> None:
+        rows = [
+            {
+                **{"dataset": "LIVE1", "image_id": str(number), "method": method, "quality": quality, "colour": "y"},
+                **{"height": 16, "width": 16, "mse": 1.0, "bef": 0.5, "seconds": 0.1},
+                **{"psnr": value + 1, "psnr_b": value, "ssim": value / 100},
+                **{"bef_mse": 0.5, "ssim_gaussian": value / 100, "lpips": None, "reason": "", "message": ""},
+            }
+            for (method, quality), values in figures.items()
+            for number, value in enumerate(values)
+        ]
+        write_table(making.folder / evaluate.FILE, pa.Table.from_pylist(rows, schema.PER_IMAGE))
+        pooled = [{"quality": quality, "method": method, "w1": 0.1, "energy": 0.9} for method, quality in figures]
+        write_table(making.folder / pool.FILE, pa.Table.from_pylist(pooled, schema.POOLED))
+        making.counts["images"] = 2
+
+    return make(Store(root), "evaluate", {**CONFIG, **config}, {"images": images, "ed": "1"}, produce)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "promoted", "reason"),
+    [
+        (27.5, 27.4, True, "psnr_b 27.5000 is above the 27.4000 of version 3"),
+        (27.4, 27.5, False, "psnr_b 27.4000 is not above the 27.5000 of version 3"),
+        (27.5, 27.5, False, "psnr_b 27.5000 is level with the 27.5000 of version 3"),
+        (math.nextafter(27.5, 28), 27.5, True, "is above the"),
+        (math.nan, 27.5, False, "is not above"),
+        (27.5, math.inf, False, "is not above"),
+        (math.inf, 27.5, True, "is above"),
+    ],
+)
+def test_only_what_is_strictly_better_becomes_champion(ours: float, theirs: float, promoted: bool, reason: str) -> None:
+    decision = publish.decide(ours, theirs, "psnr_b", "3")
+    assert decision.promoted is promoted and reason in decision.reason
+    assert (decision.champion, decision.champion_metric) == ("3", theirs)
+
+
+def test_figures_are_means_over_quality_factors_of_means_over_images(tmp_path: Path) -> None:
+    figures = {("jpeg", 10): [1.0, 2.0], ("ed", 10): [20.0, 22.0], ("ed", 20): [30.0, 33.0]}
+    found = publish._figures(measured(tmp_path, figures), "ed")
+    assert found == pytest.approx({"psnr": 27.25, "psnr_b": 26.25, "ssim": 0.2625})
+
+
+def test_the_key_of_an_evaluation_is_what_was_measured_on(tmp_path: Path) -> None:
+    figures = {("ed", 10): [20.0, 22.0]}
+    key = publish.evaluation_key(measured(tmp_path, figures))
+    same = measured(tmp_path, figures, methods=["ed", "ced-gt"], pictures=0, timeout=1.0, lpips=True)
+    assert publish.evaluation_key(same) == key
+    for name, value in {"images": "abd", "qualities": [10], "dataset": "BSDS500", "schema": "2"}.items():
+        assert publish.evaluation_key(measured(tmp_path, figures, **{name: value})) != key, name
+
+
+def test_nobody_at_the_address_is_told_in_time_and_the_publication_stays_unfinished(tmp_path: Path) -> None:
+    evaluated = measured(tmp_path, {("ced-gt", 10): [20.0, 21.0]})
+    made = publish.Made(evaluated, evaluated, evaluated, {}, {"ced-gt": evaluated}, evaluated, evaluated)
+    with pytest.raises(ServiceError, match=r"no MLflow server answers at http://127\.0\.0\.1:9;") as caught:
+        publish.run(Config(), made, Store(tmp_path), "http://me:secret@127.0.0.1:9")
+    assert "\n" not in str(caught.value) and "secret" not in str(caught.value)
+    assert not list(tmp_path.glob("publish/*/manifest.json"))
+
+
+def test_figures_that_are_not_finite_are_null_in_json() -> None:
+    finite = [publish._finite(value) for value in (1.5, math.inf, math.nan, None)]
+    assert json.dumps(finite) == "[1.5, null, null, null]"
+
+
+def test_what_was_made_is_one_value() -> None:
+    names = [field.name for field in dataclasses.fields(publish.Made)]
+    assert names == ["prepared", "classes", "labelled", "trained", "restorers", "evaluated", "reported"]

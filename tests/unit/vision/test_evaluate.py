@@ -1,0 +1,170 @@
+"""One image of Table 3: which versions are looked at, and what is kept of each."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from ced import schema
+from ced.config import VisionConfig
+from ced.core import jpeg
+from ced.core.colour import luminance
+from ced.store.attempts import MOST, Attempts
+from ced.vision import backends, segmentation, voc
+from ced.vision import evaluate as evaluate_vision
+from ced.vision import methods as vision_methods
+from ced.vision.evaluate import Sources, Task
+
+BOTH = VisionConfig(methods=("original", "jpeg"), qualities=(10, 20), colours=("rgb", "y"), pictures=1)
+
+
+@pytest.fixture
+def sources(tiny_voc: Path, tiny_detector: Path, tiny_segmenter: Path) -> Sources:
+    return Sources(str(tiny_voc), "", str(tiny_detector), str(tiny_segmenter))
+
+
+def evaluate(sources: Sources, folder: Path, number: int = 0, config: VisionConfig = BOTH) -> list[dict]:
+    scene = voc.find(sources.voc)[number]
+    task = Task(config, sources, str(folder), vision_methods.prepared(config, folder))
+    answer = evaluate_vision.evaluate_image(task, {"number": number, "scene": json.dumps(scene)})
+    assert answer == {"name": scene.name, "reason": "", "message": ""}
+    table = pq.read_table(folder / ".parts" / f"part-{number:05d}.parquet")
+    assert table.schema.equals(schema.VISION)
+    rows: list[dict] = table.to_pylist()
+    return rows
+
+
+def confusion(row: dict) -> np.ndarray:
+    return np.frombuffer(row["confusion"], "<i8").reshape(21, 21)
+
+
+def test_the_original_is_looked_at_once_in_each_colour(sources: Sources, tmp_path: Path) -> None:
+    rows = evaluate(sources, tmp_path)
+    assert [(row["colour"], row["quality"], row["method"]) for row in rows] == [
+        *(("rgb", 0, "original"), ("rgb", 10, "jpeg"), ("rgb", 20, "jpeg")),
+        *(("y", 0, "original"), ("y", 10, "jpeg"), ("y", 20, "jpeg")),
+    ]
+    assert {(row["dataset"], row["image_id"], row["height"], row["width"]) for row in rows} == {
+        ("voc", "2007_000000", 48, 64)
+    }
+
+
+def test_a_row_holds_what_was_found_and_what_is_labelled(sources: Sources, tmp_path: Path) -> None:
+    row = evaluate(sources, tmp_path, number=2)[0]
+    assert row["true_boxes"] == [[32, 0, 48, 16], [48, 32, 64, 48]]
+    assert row["true_classes"] == ["person", "dog"] and row["true_difficult"] == [False, False]
+    assert sorted(zip(row["classes"], row["boxes"], strict=True)) == [
+        ("dog", [48, 32, 64, 48]),
+        ("person", [32, 0, 48, 16]),
+    ]
+    assert min(row["scores"]) > 0.99
+    expected = np.zeros((21, 21), np.int64)
+    expected[0, 0], expected[15, 15], expected[12, 12] = 48 * 63 - 256 - 240, 256, 240  # void takes the last column
+    assert np.array_equal(confusion(row), expected)
+
+
+def test_the_models_are_shown_the_damaged_image_itself(sources: Sources, tmp_path: Path) -> None:
+    rgb, mask = voc.read(voc.find(sources.voc)[0])
+    rows = {(row["colour"], row["quality"]): row for row in evaluate(sources, tmp_path)}
+    gray = jpeg.decode(jpeg.encode(luminance(rgb), 10))
+    assert gray.ndim == 2  # one-channel JPEG
+    shown = {("rgb", 10): jpeg.decode(jpeg.encode(rgb, 10)), ("y", 10): np.stack([gray] * 3, axis=2)}
+    for key, image in shown.items():
+        found = backends.load_detector(sources.detector).detect(image)
+        labels = backends.load_segmenter(sources.segmenter).segment(image)
+        assert rows[key]["boxes"] == found.boxes.tolist()
+        assert rows[key]["scores"] == found.scores.tolist()
+        assert np.array_equal(confusion(rows[key]), segmentation.confusion(mask, labels))
+
+
+def test_without_the_original_only_the_others_are_looked_at(sources: Sources, tmp_path: Path) -> None:
+    config = VisionConfig(methods=("jpeg",), pictures=0)
+    rows = evaluate(sources, tmp_path, config=config)
+    assert [(row["method"], row["quality"]) for row in rows] == [("jpeg", 10)]
+    assert not (tmp_path / "pictures").exists()
+
+
+def test_a_method_that_fails_has_a_row_that_says_why(sources: Sources, tmp_path: Path) -> None:
+    """A program that restores nothing; the other method and the other images go on."""
+    config = VisionConfig(methods=("jpeg", "none=command:sh -c 'echo lost >&2; exit 3' {input} {output}"), pictures=1)
+    good, bad = evaluate(sources, tmp_path, config=config)
+    assert (good["reason"], good["message"]) == ("", "")
+    assert (bad["method"], bad["reason"], bad["message"]) == ("none", "exit code", "sh ended with 3 (lost)")
+    assert bad["boxes"] == bad["scores"] == bad["classes"] == [] and bad["confusion"] is None
+    assert (bad["height"], bad["width"], bad["true_boxes"]) == (48, 64, good["true_boxes"])
+    assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["00000-rgb-q010-jpeg.png"]
+
+
+def test_images_restored_elsewhere_are_what_is_looked_at(sources: Sources, tmp_path: Path) -> None:
+    """A folder that holds the original instead of the damaged image: what is seen is what is seen in the original."""
+    scene = voc.find(sources.voc)[2]
+    rgb, _ = voc.read(scene)
+    (tmp_path / "restored").mkdir()
+    Image.fromarray(rgb).save(tmp_path / "restored" / f"{scene.name}.png")
+    methods = ("original", "jpeg", f"perfect=folder:{tmp_path / 'restored'}")
+    config = VisionConfig(methods=methods, qualities=(1,), pictures=0)
+    original, jpeg, perfect = evaluate(sources, tmp_path, 2, config)
+    for column in ("boxes", "scores", "classes", "confusion"):
+        assert perfect[column] == original[column]
+    assert jpeg["scores"] != original["scores"]
+
+
+def test_the_first_images_are_drawn(sources: Sources, tmp_path: Path) -> None:
+    evaluate(sources, tmp_path, 0)
+    evaluate(sources, tmp_path, 1)
+    names = sorted(path.name for path in (tmp_path / "pictures").iterdir())
+    assert names[0] == "00000-rgb-q000-original.png"
+    assert len(names) == 6 and all(name.startswith("00000-") for name in names)
+    with Image.open(tmp_path / "pictures" / names[0]) as image:
+        assert image.size == (128, 48)
+
+
+def test_a_bad_image_says_why(sources: Sources, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(sources.voc, tmp_path / "voc"))
+    (folder / "JPEGImages" / "2007_000000.png").write_bytes(b"words")
+    scene = voc.find(str(folder))[0]
+    task = Task(BOTH, sources, str(tmp_path), ())
+    answer = evaluate_vision.evaluate_image(task, {"number": 0, "scene": json.dumps(scene)})
+    assert (answer["name"], answer["reason"]) == ("2007_000000", "not an image")
+    assert not (tmp_path / ".parts").exists()
+
+
+def test_data_sets_are_named_after_their_folder_and_split(sources: Sources) -> None:
+    assert evaluate_vision.dataset_name(sources) == "voc"
+    assert evaluate_vision.dataset_name(sources._replace(split="val")) == "voc val"
+
+
+def ended(folder: Path, step: str) -> None:
+    """What processes leave that end at a step of the first image, often enough."""
+    for _ in range(MOST):
+        Attempts(folder / ".begun" / "part-00000.parquet").take(step, AssertionError)
+
+
+def test_a_method_that_ends_the_process_again_and_again_has_failed_there(sources: Sources, tmp_path: Path) -> None:
+    ended(tmp_path, "jpeg 20 y")
+    rows = evaluate(sources, tmp_path)
+    failed = [(row["method"], row["quality"], row["colour"]) for row in rows if row["reason"]]
+    assert failed == [("jpeg", 20, "y")] and rows[-1]["reason"] == "crashed"
+    assert not list((tmp_path / ".begun").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ("image", "3 times the process ended that decoded it"),
+        ("models at jpeg 10 rgb", "3 times the process ended that showed jpeg 10 rgb to the models"),
+    ],
+)
+def test_an_image_at_which_decoder_or_models_end_the_process_is_told(
+    sources: Sources, tmp_path: Path, step: str, message: str
+) -> None:
+    ended(tmp_path, step)
+    scene = voc.find(sources.voc)[0]
+    task = Task(BOTH, sources, str(tmp_path), vision_methods.prepared(BOTH, tmp_path))
+    answer = evaluate_vision.evaluate_image(task, {"number": 0, "scene": json.dumps(scene)})
+    assert answer == {"name": scene.name, "reason": "crashed", "message": message}
+    assert not (tmp_path / ".parts").exists() and not list((tmp_path / ".begun").iterdir())

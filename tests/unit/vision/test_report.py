@@ -1,0 +1,130 @@
+"""From per_image.parquet to the rows of Table 3, and to files."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from ced import schema
+from ced.store.outputs import Folder, Making, Output, make, write_bytes, write_table
+from ced.vision import report
+from ced.vision.evaluate import Sources
+
+SOURCES = Sources("voc", "", "models/d.onnx", "models/s.tflite")
+
+
+def row(image: str, method: str, right: bool, colour: str = "rgb") -> dict:
+    """An image with a dog, a difficult dog and a cat; the dog is found, or taken for a cat."""
+    confusion = np.zeros((21, 21), np.int64)
+    confusion[0, 0], confusion[12, 12 if right else 8] = 90, 10
+    return {
+        "dataset": "voc",
+        "image_id": image,
+        "method": method,
+        "quality": 0 if method == "original" else 10,
+        "colour": colour,
+        "height": 10,
+        "width": 10,
+        "boxes": [[0, 0, 4, 4]],
+        "scores": [0.9],
+        "classes": ["dog" if right else "cat"],
+        "true_boxes": [[0, 0, 4, 4], [5, 5, 9, 9], [0, 6, 3, 9]],
+        "true_classes": ["dog", "dog", "cat"],
+        "true_difficult": [False, True, False],
+        "confusion": confusion.tobytes(),
+        "reason": "",
+        "message": "",
+    }
+
+
+def failed(image: str, method: str) -> dict:
+    nothing: dict = {"boxes": [], "scores": [], "classes": [], "confusion": None}
+    return {**row(image, method, True), **nothing, "reason": "no file", "message": "b.* is not there"}
+
+
+ROWS = [row("a", "original", True), row("a", "jpeg", True), row("b", "original", True), row("b", "jpeg", False)]
+TABLE = pa.Table.from_pylist(ROWS, schema.VISION)
+
+
+@pytest.fixture
+def evaluated(tmp_path: Path) -> Output:
+    def produce(making: Making) -> None:
+        write_table(making.folder / "per_image.parquet", TABLE)
+        write_bytes(making.folder / "pictures" / "00000-rgb-q010-jpeg.png", b"png")
+
+        making.counts.update(images=2, objects=4)
+
+    told = {"fit": "native", "through": "", "dataset": "voc"}
+    return make(Folder(tmp_path / "made"), "evaluate-vision", told, {"images": "0123"}, produce)
+
+
+def test_rows_are_over_all_images_of_a_method() -> None:
+    original, jpeg = report.summarise(TABLE)
+    assert (original.method, original.quality, original.images) == ("original", 0, 2)
+    assert (original.map, original.map_area) == (0.5, 0.5)  # dogs found, cats not
+    assert original.miou == 1
+    assert (jpeg.ap["dog"], jpeg.ap_area["dog"]) == (pytest.approx(6 / 11), 0.5)
+    assert (jpeg.iou["background"], jpeg.iou["dog"], jpeg.iou["cat"]) == (1, 0.5, 0)
+    assert jpeg.miou == 0.5
+    assert np.isnan(jpeg.ap["cow"]) and np.isnan(jpeg.iou["cow"])
+
+
+def test_failures_are_counted_and_not_taken_for_blindness() -> None:
+    table = pa.Table.from_pylist([row("a", "mine", True), failed("b", "mine"), failed("a", "none")], schema.VISION)
+    mine, none = report.summarise(table)
+    assert (mine.images, mine.failures, mine.map, mine.miou) == (1, 1, 0.5, 1)
+    assert (none.images, none.failures) == (0, 1)
+    assert np.isnan([none.map, none.map_area, none.miou]).all()
+
+
+def test_the_order_of_the_images_plays_no_part() -> None:
+    backwards = report.summarise(TABLE.take([2, 3, 0, 1]))
+    assert repr(backwards) == repr(report.summarise(TABLE))
+
+
+def test_colours_are_rows_of_their_own() -> None:
+    mixed = pa.Table.from_pylist([*ROWS, row("a", "jpeg", False, "y")], schema.VISION)
+    assert [(one.colour, one.method, one.images) for one in report.summarise(mixed)] == [
+        ("rgb", "original", 2),
+        ("rgb", "jpeg", 2),
+        ("y", "jpeg", 1),
+    ]
+
+
+def test_the_files_say_the_same(evaluated: Output, tmp_path: Path) -> None:
+    reported = report.run(SOURCES, evaluated, Folder(tmp_path / "report"))
+    results = json.loads((reported.path / "results.json").read_text())
+    assert [one["map"] for one in results["rows"]] == [0.5, pytest.approx(3 / 11)]
+    assert results["rows"][0]["ap"]["cow"] is None
+    assert results["config"] == {
+        "fit": "native",
+        "through": "",
+        "dataset": "voc",
+        "detector": "d.onnx",
+        "segmenter": "s.tflite",
+        "inputs": {"images": "0123"},
+    }
+    assert {"ced", "onnxruntime", "ai-edge-litert"} <= set(results["versions"])
+    assert next(csv.DictReader((reported.path / "table.csv").open()))["map"] == "0.5"
+    assert "| Original | 0.500 | 0.500 | 1.000 |" in (reported.path / "table.md").read_text()
+    assert r"Original & 0.500 & 0.500 & 1.000 \\" in (reported.path / "table.tex").read_text()
+    assert (reported.path / "pictures" / "00000-rgb-q010-jpeg.png").read_bytes() == b"png"
+    assert reported.manifest.counts == {"rows": 2, "pictures": 1}
+    page = (reported.path / "report.html").read_text()
+    assert "0.500" in page and "cG5n" in page, "the table, and the drawing embedded"
+    assert "4 objects" in page and "d.onnx" in page
+
+
+def test_mlflow_is_told_every_figure() -> None:
+    told = report.figures_of(report.summarise(TABLE))
+    assert told["original/q0/rgb/miou"] == 1 and told["jpeg/q10/rgb/map_area"] == 0.25
+    assert len(told) == 2 * 3
+
+
+def test_a_finished_report_is_found(evaluated: Output, tmp_path: Path) -> None:
+    first = report.run(SOURCES, evaluated, Folder(tmp_path / "report"))
+    again = report.run(SOURCES, evaluated, Folder(tmp_path / "report"))
+    assert (first.reused, again.reused) == (False, True)
