@@ -30,6 +30,7 @@ from ced.models.classifier import Classifier
 from ced.recipes import RECIPES
 from ced.restoration import restorer
 from ced.store.outputs import Store
+from ced.store.session import Session
 
 CORES = len(os.sched_getaffinity(0))
 ALL = ("jpeg", "ed", "ced-est", "ced-gt")
@@ -85,7 +86,7 @@ def _classes() -> str:
 
 def _row(config: EvaluateConfig, images: str, scratch: Path, count: int, workers: int) -> None:
     started = time.perf_counter()
-    output = evaluate.run(config, images, {}, Store(scratch), workers)
+    output = evaluate.run(config, images, {}, Session(Store(scratch), workers))
     seconds = time.perf_counter() - started
     inside = sum(row["seconds"] for row in evaluate.per_image(output))
     restored = count * len(config.qualities)

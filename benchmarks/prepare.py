@@ -40,6 +40,7 @@ from ced.data import edges, label, prepare, sources
 from ced.pipeline.session import session
 from ced.recipes import configure
 from ced.store.outputs import Store
+from ced.store.session import Session
 
 SIZE, QUALITY = 96, 10
 CORES = len(os.sched_getaffinity(0))
@@ -163,9 +164,9 @@ def _ray(store: Path, few: Path, workers: int) -> Iterator[None]:
 def _stages(source: str, root: Path, workers: int) -> None:
     config = configure("paper", [source])
     store = Store(root)
-    prepared = prepare.run(config.prepare, config.images, store, workers)
-    classes = edges.run(config.classes, prepared, store, workers)
-    label.run(prepared, classes, store, workers)
+    prepared = prepare.run(config.prepare, config.images, Session(store, workers))
+    classes = edges.run(config.classes, prepared, Session(store, workers))
+    label.run(prepared, classes, Session(store, workers))
 
 
 if __name__ == "__main__":

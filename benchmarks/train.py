@@ -36,6 +36,7 @@ from ced.data import edges, label, prepare
 from ced.pipeline.session import session
 from ced.recipes import configure
 from ced.store.outputs import Store
+from ced.store.session import Session
 from ced.training import ray_train
 from ced.training.context import PlainContext
 from ced.training.job import TrainJob
@@ -72,9 +73,9 @@ def main() -> None:
 def made(config: Config, model: str, scratch: Path) -> TrainJob:
     """A training on labelled examples that are made first."""
     store = Store(scratch)
-    prepared = prepare.run(config.prepare, config.images, store)
-    classes = edges.run(config.classes, prepared, store)
-    labelled = label.run(prepared, classes, store)
+    prepared = prepare.run(config.prepare, config.images, Session(store))
+    classes = edges.run(config.classes, prepared, Session(store))
+    labelled = label.run(prepared, classes, Session(store))
     settings = config.classifier if model == "classifier" else config.autoencoder
     paths = {"labelled": str(labelled.path), "classes": str(classes.path / edges.FILE), "classifier": ""}
     paths["examples"] = str(label.examples_of(labelled))

@@ -5,7 +5,6 @@ fingerprint changes only with what it depends on.
 """
 
 import dataclasses
-import difflib
 import functools
 import hashlib
 import json
@@ -14,7 +13,7 @@ import typing
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ced.errors import ConfigError
+from ced.errors import ConfigError, unknown
 
 AUTOENCODERS = ("ed", "ced-est", "ced-gt")
 BASELINES = ("arcnn", "galteri-mse")  # networks of other authors, of a shape of their own
@@ -353,14 +352,6 @@ class Config:
 
 
 SECTIONS = tuple(f.name for f in dataclasses.fields(Config) if f.name not in ("images", "test_images"))
-
-
-def unknown(what: str, name: str, known: Iterable[str]) -> str:
-    """One clause for a name that does not exist, with the nearest one that does."""
-    known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-    return f"unknown {what} {name!r}; {hint}"
 
 
 def as_dict(section: object) -> dict[str, typing.Any]:

@@ -1,5 +1,8 @@
 """The error tree: every mistake a user can make, as one clear line and exit code 2."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class CedError(Exception):
     """A mistake outside the program: one line that names the culprit and the cure."""
@@ -29,3 +32,11 @@ class ServiceError(CedError):
 
 class TrainingError(CedError):
     """Training cannot go on (a loss that is not finite); the last checkpoint is intact."""
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """One clause for a name that does not exist, with the nearest one that does."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+    return f"unknown {what} {name!r}; {hint}"

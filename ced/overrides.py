@@ -6,8 +6,8 @@ import math
 import typing
 from collections.abc import Iterable
 
-from ced.config import SECTIONS, Config, TrainConfig, unknown
-from ced.errors import ConfigError
+from ced.config import SECTIONS, Config, TrainConfig
+from ced.errors import ConfigError, unknown
 
 
 def override(config: Config, settings: Iterable[str]) -> Config:

@@ -8,6 +8,7 @@ that is started again redoes nothing that is done, whoever starts it. Prefect's 
 only the runs of one server.
 """
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -20,11 +21,13 @@ from ced.config import Config
 from ced.data import edges, label, prepare
 from ced.evaluation import evaluate
 from ced.pipeline import publish, restorers, summary
-from ced.pipeline.session import Output, Session, session
+from ced.pipeline.session import session
 from ced.recipes import configure
 from ced.report import deliver
 from ced.report import stage as reporting
-from ced.tracking import live
+from ced.store.outputs import Output
+from ced.store.session import Session
+from ced.tracking import provenance
 from ced.training import stage
 
 P = ParamSpec("P")
@@ -60,9 +63,9 @@ def pipeline(
     """
     config = configure(recipe, images, test_images, settings)
     deliver.check(report)
-    with session(store, ray_address) as running:
+    with session(store, ray_address, config.cluster.data_workers) as running:
         made = make_all(config, running)
-        published = publish_task(config, made, running.store, running.tracking_uri)
+        published = publish_task(config, made, running)
     told = summary.of(config, made, published)
     create_markdown_artifact(summary.markdown(told), key="results", description=f"Results of {recipe}")
     if report:
@@ -72,23 +75,23 @@ def pipeline(
 
 def make_all(config: Config, running: Session) -> publish.Made:
     """Every stage up to the report, in order."""
-    place, workers = running.store, config.cluster.data_workers
     evaluate.check(config)  # a mistake in the last stage should not wait for the end of training
-    prepared = prepare_task(config.prepare, config.images, place, workers)
-    classes = edges_task(config.classes, prepared, place, workers)
-    labelled = label_task(prepared, classes, place, workers)
+    prepared = prepare_task(config.prepare, config.images, running)
+    classes = edges_task(config.classes, prepared, running)
+    labelled = label_task(prepared, classes, running)
     create_markdown_artifact(summary.data(prepared, classes), key="data", description="Photographs and classes")
 
-    followed = live.of_pipeline(config, place, running.tracking_uri)  # in MLflow, while they train
-    classifier = train_task("classifier", config, stage.Data(labelled, classes), place, live=followed)
+    # Followed in MLflow while they train, as parts of the run that publishing completes.
+    followed = dataclasses.replace(running, pipeline=provenance.pipeline_identity(config, running.store))
+    classifier = train_task("classifier", config, stage.Data(labelled, classes), followed)
     data = stage.Data(labelled, classes, classifier)
-    trained = {method: train_task(method, config, data, place, live=followed) for method in config.evaluate.trained}
+    trained = {method: train_task(method, config, data, followed) for method in config.evaluate.trained}
     complete = {
-        method: restorer_task(method, autoencoder, classifier, classes, place, config.restore.temperature)
+        method: restorer_task(method, autoencoder, classifier, classes, running, config.restore.temperature)
         for method, autoencoder in trained.items()
     }
 
-    evaluated = evaluate_task(config.evaluate, config.test_images, complete, place, workers)
+    evaluated = evaluate_task(config.evaluate, config.test_images, complete, running)
     curves = {"classifier": classifier, **trained}
-    reported = report_task(config, evaluated, curves, place)
+    reported = report_task(config, evaluated, curves, running)
     return publish.Made(prepared, classes, labelled, curves, complete, evaluated, reported)

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from ced.cli import heeded
-from ced.config import METHODS, WITH_CED, Config, EvaluateConfig, unknown
-from ced.errors import ConfigError
+from ced.config import METHODS, WITH_CED, Config, EvaluateConfig
+from ced.errors import ConfigError, unknown
 from ced.evaluation import evaluate as evaluation
 from ced.methods.spec import JPEG, SELF_ENSEMBLE, TRAINED, parse, split
 from ced.overrides import override
@@ -24,9 +24,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
     """Test images to the table and the report."""
     config = configuration(arguments)
     deliver.check(arguments.report)
-    with session(arguments.store, arguments.ray_address) as running:
-        evaluated = evaluation.run(config.evaluate, arguments.images, {}, running.store, config.cluster.data_workers)
-        reported = stage.run(config, evaluated, {}, running.store)
+    with session(arguments.store, arguments.ray_address, config.cluster.data_workers) as running:
+        evaluated = evaluation.run(config.evaluate, arguments.images, {}, running)
+        reported = stage.run(config, evaluated, {}, running)
         from ced.report import table
 
         rows = stage.rows_of(evaluated)
@@ -35,7 +35,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
             deliver.deliver(reported, Path(arguments.report))
         print(f"report: {Path(arguments.report or reported.path, stage.PAGE).resolve()}", flush=True)
         figures, experiment = stage.figures_of(rows), config.publish.experiment
-        recorded = record.run(evaluated, reported, figures, running.store, running.tracking_uri, experiment)
+        recorded = record.run(evaluated, reported, figures, running, experiment)
         print(f"MLflow: run {record.run_id(recorded)} of {experiment}")
 
 

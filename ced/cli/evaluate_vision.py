@@ -35,9 +35,9 @@ def evaluate_vision(arguments: argparse.Namespace) -> None:
     )
     sources = Sources(arguments.voc, arguments.split or "", arguments.detector, arguments.segmenter)
     deliver.check(arguments.report)
-    with session(arguments.store, arguments.ray_address) as running:
-        evaluated = evaluation.run(config, sources, running.store, overridden.cluster.data_workers)
-        reported = report.run(sources, evaluated, running.store)
+    with session(arguments.store, arguments.ray_address, overridden.cluster.data_workers) as running:
+        evaluated = evaluation.run(config, sources, running)
+        reported = report.run(sources, evaluated, running)
         if arguments.report:
             deliver.deliver(reported, Path(arguments.report))
         rows = report.rows_of(evaluated)
@@ -46,7 +46,7 @@ def evaluate_vision(arguments: argparse.Namespace) -> None:
         print(f"per image: {evaluated.path / evaluation.FILE}", flush=True)
         figures = report.figures_of(rows)
         experiment = overridden.publish.experiment
-        recorded = record.run(evaluated, reported, figures, running.store, running.tracking_uri, experiment)
+        recorded = record.run(evaluated, reported, figures, running, experiment)
         print(f"MLflow:    run {record.run_id(recorded)} of {experiment}")
 
 

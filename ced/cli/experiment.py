@@ -13,8 +13,8 @@ from ced.overrides import override
 from ced.pipeline import experiments
 from ced.pipeline.session import session
 from ced.recipes import configure
-from ced.store.outputs import Folder, Output, Place, write_bytes
-from ced.tracking.live import Live
+from ced.store.outputs import Output, write_bytes
+from ced.store.session import Session
 from ced.training import stage as training
 
 
@@ -49,18 +49,17 @@ def _check_stages(settings: list[str]) -> None:
 
 def _run(
     arguments: argparse.Namespace,
-    experiment: Callable[[Config, training.Data, Place, str, Live], Output],
+    experiment: Callable[[Config, training.Data, Session, str], Output],
     models: Sequence[str],
 ) -> dict[str, Any]:
     """What the experiment finds, and where it is kept."""
     config = configure(arguments.recipe, arguments.images, None, arguments.settings)
     device = single.device(arguments, config)
     begin = single.start(arguments.start_from, models)
-    with session(arguments.store, arguments.ray_address) as running:
-        data = dataclasses.replace(single.prepared(arguments, config, running.store), start=begin)
+    with session(arguments.store, arguments.ray_address, config.cluster.data_workers) as running:
+        data = dataclasses.replace(single.prepared(arguments, config, running), start=begin)
         training.check_start(experiments.three_stages(config) if models == ("classifier",) else config, data)
-        place: Place = Folder(Path(arguments.models).resolve()) if arguments.models else running.store
-        output = experiment(config, data, place, device, Live(running.tracking_uri))
+        output = experiment(config, data, single.into(running, arguments.models), device)
     if arguments.out:
         write_bytes(Path(arguments.out), (output.path / experiments.FILE).read_bytes())
     print(f"results: {Path(arguments.out).resolve() if arguments.out else output.path / experiments.FILE}")

@@ -8,6 +8,7 @@ from ced.config import FiguresConfig
 from ced.pipeline.session import open_store
 from ced.report import deliver, redraw
 from ced.report import stage as reporting
+from ced.store.session import Session
 
 
 def report(arguments: argparse.Namespace) -> None:
@@ -20,7 +21,7 @@ def report(arguments: argparse.Namespace) -> None:
     deliver.check(arguments.out)
     folder = Path(arguments.folder or arguments.store or settings.load().store)
     evaluation = redraw.find(folder)
-    reported = redraw.redraw(evaluation, chosen, open_store(arguments.store))
+    reported = redraw.redraw(evaluation, chosen, Session(open_store(arguments.store)))
     if arguments.out:
         deliver.deliver(reported, Path(arguments.out))
     made = Path(arguments.out or reported.path).resolve()

@@ -13,17 +13,16 @@ from ced.errors import ConfigError, InputError
 from ced.pipeline import restorers
 from ced.pipeline.session import session
 from ced.recipes import configure
-from ced.store.outputs import Folder, Output, Place
-from ced.tracking.live import Live
+from ced.store.outputs import Output, Store
+from ced.store.session import Session
 from ced.training import stage as training
 
 
 def prepare(arguments: argparse.Namespace) -> None:
     """Photographs to labelled examples."""
     config = configure(arguments.recipe, arguments.images, None, arguments.settings)
-    with session(arguments.store, arguments.ray_address) as running:
-        place: Place = Folder(Path(arguments.out).resolve()) if arguments.out else running.store
-        data = labelled(config, place)
+    with session(arguments.store, arguments.ray_address, config.cluster.data_workers) as running:
+        data = labelled(config, into(running, arguments.out))
     print(f"examples: {label.examples_of(data.labelled)}")
     print(f"labels:   {data.labelled.path}")
     print(f"classes:  {data.classes.path / edges.FILE}")
@@ -36,25 +35,29 @@ def train(arguments: argparse.Namespace) -> None:
     alone = arguments.model in (*WITHOUT_CLASSES, "classifier")
     models = (arguments.model,) if alone else ("classifier", arguments.model)
     begin = start(arguments.start_from, models)
-    with session(arguments.store, arguments.ray_address) as running:
-        data = dataclasses.replace(prepared(arguments, config, running.store), start=begin)
+    with session(arguments.store, arguments.ray_address, config.cluster.data_workers) as running:
+        data = dataclasses.replace(prepared(arguments, config, running), start=begin)
         training.check_start(config, data)
-        place: Place = Folder(Path(arguments.out).resolve()) if arguments.out else running.store
-        live = Live(running.tracking_uri)
+        outputs = into(running, arguments.out)
         for model in models:
-            output = training.run(model, config, data, place, chosen, live)
+            output = training.run(model, config, data, outputs, chosen)
             data = dataclasses.replace(data, classifier=output) if model == "classifier" else data
         if arguments.model == "classifier":
             print(f"weights: {output.path / training.WEIGHTS}")
         else:
-            _print_model(arguments.model, output, data, place, config.restore.temperature)
+            _print_model(arguments.model, output, data, outputs, config.restore.temperature)
 
 
-def prepared(arguments: argparse.Namespace, config: Config, store: Place) -> training.Data:
+def into(session: Session, folder: str | None) -> Session:
+    """The session with its outputs in a folder of the user's own, where one is named."""
+    return dataclasses.replace(session, store=Store(Path(folder).resolve(), flat=True)) if folder else session
+
+
+def prepared(arguments: argparse.Namespace, config: Config, session: Session) -> training.Data:
     """What there is to train on: the folder of --data, or made of the photographs, in the store."""
     if not arguments.data and not config.images:
         raise InputError("no photographs given; name folders with --images, or what `ced prepare -o` wrote with --data")
-    return given(arguments, config) if arguments.data else labelled(config, store)
+    return given(arguments, config) if arguments.data else labelled(config, session)
 
 
 def start(given: list[str], models: Sequence[str]) -> dict[str, Path]:
@@ -97,12 +100,11 @@ def device(arguments: argparse.Namespace, config: Config) -> str:
     return arguments.device or "cpu"
 
 
-def labelled(config: Config, place: Place) -> training.Data:
+def labelled(config: Config, session: Session) -> training.Data:
     """The labelled examples of `config`'s photographs and their classes."""
-    workers = config.cluster.data_workers
-    prepared = preparation.run(config.prepare, config.images, place, workers)
-    classes = edges.run(config.classes, prepared, place, workers)
-    return training.Data(label.run(prepared, classes, place, workers), classes)
+    prepared = preparation.run(config.prepare, config.images, session)
+    classes = edges.run(config.classes, prepared, session)
+    return training.Data(label.run(prepared, classes, session), classes)
 
 
 def given(arguments: argparse.Namespace, config: Config) -> training.Data:
@@ -127,8 +129,8 @@ def given(arguments: argparse.Namespace, config: Config) -> training.Data:
     return data
 
 
-def _print_model(method: str, autoencoder: Output, data: training.Data, place: Place, temperature: float) -> None:
+def _print_model(method: str, autoencoder: Output, data: training.Data, session: Session, temperature: float) -> None:
     classifier = data.classifier or autoencoder  # without classes there is none, and the restorer takes none
-    output = restorers.run(method, autoencoder, classifier, data.classes, place, temperature)
+    output = restorers.run(method, autoencoder, classifier, data.classes, session, temperature)
     print(f"restorer: {output.path}")
     print(f"try it:   ced restore photo.jpg -o photo.png --model {shlex.quote(str(output.path))}")

@@ -21,7 +21,8 @@ from ced.core.frequency import CHANNELS, MIRROR, by_channel, coefficients
 from ced.core.quantiles import Coarse, Fine
 from ced.data.prepare import EXAMPLES
 from ced.progress import Progress
-from ced.store.outputs import Making, Output, Place, make, write_text
+from ced.store.outputs import Making, Output, make, write_text
+from ced.store.session import Session
 
 FILE = "classes.json"
 Summary = TypeVar("Summary", Coarse, Fine)
@@ -30,10 +31,10 @@ _PARTS_AT_MOST = 8  # of one summary
 _EXAMPLES_AT_ONCE = 512
 
 
-def run(config: ClassesConfig, prepared: Output, place: Place, workers: int = 0) -> Output:
+def run(config: ClassesConfig, prepared: Output, session: Session) -> Output:
     """Find the edges and class means of all target coefficients of the training set, or find them made."""
-    produce = partial(_produce, config, prepared, workers)
-    return make(place, "edges", as_dict(config), {"examples": prepared.manifest.content}, produce)
+    produce = partial(_produce, config, prepared, session.workers)
+    return make(session.store, "edges", as_dict(config), {"examples": prepared.manifest.content}, produce)
 
 
 def load(output: Output) -> classes.Classes:

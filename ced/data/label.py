@@ -21,17 +21,18 @@ from ced.data.edges import mirrored, targets
 from ced.data.prepare import EXAMPLES
 from ced.errors import InputError
 from ced.progress import Progress
-from ced.store.outputs import MANIFEST, Making, Output, Place, make, read_manifest, write_table_later
+from ced.store.outputs import MANIFEST, Making, Output, make, read_manifest, write_table_later
+from ced.store.session import Session
 
 _KEY = ["image_id", "flip", "height", "width"]
 
 
-def run(prepared: Output, classes: Output, place: Place, workers: int = 0) -> Output:
+def run(prepared: Output, classes: Output, session: Session) -> Output:
     """Label every example, or find them labelled."""
     inputs = {"examples": prepared.manifest.content, "classes": classes.manifest.content}
-    produce = partial(_produce, prepared, edges.load(classes), workers)
+    produce = partial(_produce, prepared, edges.load(classes), session.workers)
     described = {"schema": schema.VERSION, "columns": ",".join(schema.LABELS.names)}
-    return make(place, "label", described, inputs, produce)
+    return make(session.store, "label", described, inputs, produce)
 
 
 def examples_of(labelled: Output) -> Path:

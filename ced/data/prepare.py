@@ -22,7 +22,8 @@ from ced.errors import InputError, ServiceError
 from ced.isolation import Crashed, alone
 from ced.progress import Progress
 from ced.store import files
-from ced.store.outputs import Making, Output, Place, make, write_table_later
+from ced.store.outputs import Making, Output, make, write_table_later
+from ced.store.session import Session
 
 logger = logging.getLogger("ced")
 
@@ -32,16 +33,16 @@ _WHY = "quarantined: "
 _ATTEMPTS = 8  # at a part whose worker dies each time, then the job ends
 
 
-def run(config: PrepareConfig, sources: tuple[str, ...], place: Place, workers: int = 0) -> Output:
+def run(config: PrepareConfig, sources: tuple[str, ...], session: Session) -> Output:
     """Make the examples of all photographs in `sources`, or find them made.
 
     Photographs = prepared + quarantined, always. Raises InputError where not one can be used.
     """
-    found = photographs.find(sources, config.pattern, place.root / "archives")
+    found = photographs.find(sources, config.pattern, session.store.root / "archives")
     crops = _crops_each(config, len(found))
     described = {**as_dict(config), "crops_each": crops, "schema": schema.VERSION}
-    produce = partial(_produce, config, crops, found, workers)
-    output = make(place, "prepare", described, {"photographs": photographs.content(found)}, produce)
+    produce = partial(_produce, config, crops, found, session.workers)
+    output = make(session.store, "prepare", described, {"photographs": photographs.content(found)}, produce)
     _tell(output)
     return output
 

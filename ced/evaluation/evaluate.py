@@ -22,7 +22,8 @@ from ced.evaluation.measure import BEGUN, PARTS, PICTURES, SPECTRA, Task, evalua
 from ced.methods import Prepared, check_apart, parse, prepare
 from ced.methods.open import restorer
 from ced.progress import Progress
-from ced.store.outputs import Making, Output, Place, make, write_table
+from ced.store.outputs import Making, Output, Store, make, write_table
+from ced.store.session import Session
 
 logger = logging.getLogger("ced")
 
@@ -44,15 +45,15 @@ def check(config: Config) -> None:
         perceptual.check()
 
 
-def run(config: EvaluateConfig, images: str, restorers: dict[str, Output], place: Place, workers: int = 0) -> Output:
+def run(config: EvaluateConfig, images: str, restorers: dict[str, Output], session: Session) -> Output:
     """Measure every method of `config` on every image of `images`, or find it measured.
 
     `restorers` holds an output of `ced.pipeline.restorers` for each method of `config.trained`. Raises CedError.
     """
     if config.lpips:
         perceptual.check()
-    methods = tuple(_prepared(text, config, restorers, place) for text in config.methods)
-    found = sources.find((images,), cache=place.root / "archives")
+    methods = tuple(_prepared(text, config, restorers, session.store) for text in config.methods)
+    found = sources.find((images,), cache=session.store.root / "archives")
     check_apart(methods, [photograph.name for photograph in found], config)
     inputs = {"images": sources.content(found)}
     inputs |= {method.name: method.content for method in methods if method.content}
@@ -63,9 +64,9 @@ def run(config: EvaluateConfig, images: str, restorers: dict[str, Output], place
     def produce(making: Making) -> None:
         folder = str(making.folder)
         task = Task(dataset, folder, config.colour, methods, config.pictures, config.lpips)
-        _produce(task, config.qualities, found, workers, making)
+        _produce(task, config.qualities, found, session.workers, making)
 
-    output = make(place, "evaluate", described, inputs, produce)
+    output = make(session.store, "evaluate", described, inputs, produce)
     _tell(output)
     return output
 
@@ -95,12 +96,12 @@ def picture(output: Output, number: int, quality: int, version: str) -> np.ndarr
         return np.asarray(image)
 
 
-def _prepared(text: str, config: EvaluateConfig, restorers: dict[str, Output], place: Place) -> Prepared:
+def _prepared(text: str, config: EvaluateConfig, restorers: dict[str, Output], store: Store) -> Prepared:
     asked = parse(text)
     if asked.name in restorers:
         output = restorers[asked.name]
         return restorer(asked.name, output.path, config.colours, output.manifest.content)
-    return prepare(asked, config, place.root)
+    return prepare(asked, config, store.root)
 
 
 def _produce(task: Task, qualities: tuple[int, ...], found: list[Photograph], workers: int, making: Making) -> None:

@@ -3,15 +3,13 @@
 import dataclasses
 import json
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ced.config import Config
 from ced.data import label
-from ced.store.outputs import Making, Output, Place, make, write_text
+from ced.store.outputs import Making, Output, make, write_text
+from ced.store.session import Session
 from ced.training import stage
-
-if TYPE_CHECKING:
-    from ced.tracking.live import Live
 
 FILE = "experiment.json"
 TABLE_1 = (0.3094, 0.3169, 0.3178)  # the paper's accuracies, on 96x96 luminance images
@@ -30,13 +28,13 @@ class Share(NamedTuple):
         return self.w_f - self.w_q
 
 
-def stages(config: Config, data: stage.Data, place: Place, device: str = "", live: "Live | None" = None) -> Output:
+def stages(config: Config, data: stage.Data, session: Session, device: str = "") -> Output:
     """Table 1: the accuracy of each stage of a three-stage classifier on the photographs held out of its training."""
-    classifier = stage.run("classifier", three_stages(config), data, place, device, live)
+    classifier = stage.run("classifier", three_stages(config), data, session, device)
     inputs = {"classifier": classifier.manifest.content, "labelled": data.labelled.manifest.content}
     fraction = config.classifier.validation_fraction
     produce = partial(_stages, classifier, data.labelled, fraction)
-    return make(place, "experiment-stages", {"validation_fraction": fraction}, inputs, produce)
+    return make(session.store, "experiment-stages", {"validation_fraction": fraction}, inputs, produce)
 
 
 def three_stages(config: Config) -> Config:
@@ -44,15 +42,13 @@ def three_stages(config: Config) -> Config:
     return dataclasses.replace(config, network=dataclasses.replace(config.network, stages=len(TABLE_1)))
 
 
-def decoder_weights(
-    config: Config, data: stage.Data, place: Place, device: str = "", live: "Live | None" = None
-) -> Output:
+def decoder_weights(config: Config, data: stage.Data, session: Session, device: str = "") -> Output:
     """Section 3.4: w_f and w_q of CED-EST and of CED-GT, and by how much more CED-EST ignores the classifier."""
-    classifier = stage.run("classifier", config, data, place, device, live)
+    classifier = stage.run("classifier", config, data, session, device)
     given = dataclasses.replace(data, classifier=classifier)
-    trained = {model: stage.run(model, config, given, place, device, live) for model in ("ced-est", "ced-gt")}
+    trained = {model: stage.run(model, config, given, session, device) for model in ("ced-est", "ced-gt")}
     inputs = {model: output.manifest.content for model, output in trained.items()}
-    return make(place, "experiment-decoder-weights", {}, inputs, partial(_decoder_weights, trained))
+    return make(session.store, "experiment-decoder-weights", {}, inputs, partial(_decoder_weights, trained))
 
 
 def answer(output: Output) -> dict[str, Any]:

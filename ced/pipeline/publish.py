@@ -19,9 +19,10 @@ from ced.errors import FormatError, ServiceError
 from ced.evaluation import evaluate
 from ced.pipeline import record, restorers
 from ced.report import stage as report
-from ced.store.outputs import Making, Output, Place, make, write_text
+from ced.store.outputs import Making, Output, make, write_text
+from ced.store.session import Session
 from ced.tracking import client as mlflow_tracking
-from ced.tracking import live, live_runs, provenance, registry, runs
+from ced.tracking import live_runs, provenance, registry, runs
 from ced.tracking.registry import Version
 from ced.tracking.runs import Data, Run
 from ced.training import stage as train
@@ -67,29 +68,28 @@ class Publication:
 
     config: Config
     made: Made
-    place: Place
-    tracking_uri: str
+    session: Session
     id: str
     scratch: Path  # a folder for files in between
 
 
-def run(config: Config, made: Made, place: Place, tracking_uri: str) -> Output:
+def run(config: Config, made: Made, session: Session) -> Output:
     """Publish what was made, or find it published. Raises ServiceError."""
-    address = mlflow_tracking.plain(tracking_uri)
+    address = mlflow_tracking.plain(session.tracking_uri)
     described = {"publish": as_dict(config.publish), "tracking_uri": address, "form": _FORM}
     inputs = {"evaluate": made.evaluated.manifest.content, "report": made.reported.manifest.content}
     inputs |= {f"restorer-{name}": output.manifest.content for name, output in made.restorers.items()}
     identity = fingerprint(described, inputs)
 
     def produce(making: Making) -> None:
-        publication = Publication(config, made, place, tracking_uri, identity, making.folder / ".scratch")
-        with mlflow_tracking.told(tracking_uri):
+        publication = Publication(config, made, session, identity, making.folder / ".scratch")
+        with mlflow_tracking.told(session.tracking_uri):
             outcome = _publish(publication)
         shutil.rmtree(publication.scratch)
         write_text(making.folder / FILE, json.dumps(outcome, indent=1) + "\n")
 
-    record.forget_lost(place.of("publish", fingerprint("publish", described, inputs)), tracking_uri)
-    return make(place, "publish", described, inputs, produce)
+    record.forget_lost(session.store.of("publish", fingerprint("publish", described, inputs)), session.tracking_uri)
+    return make(session.store, "publish", described, inputs, produce)
 
 
 def decide(ours: float, theirs: float, gate: str, champion: str) -> Decision:
@@ -101,10 +101,10 @@ def decide(ours: float, theirs: float, gate: str, champion: str) -> Decision:
 
 
 def _publish(publication: Publication) -> dict[str, Any]:
-    config, client = publication.config, mlflow_tracking.connect(publication.tracking_uri)
-    experiment = runs.experiment(client, publication.tracking_uri, config.publish.experiment)
+    config, client = publication.config, mlflow_tracking.connect(publication.session.tracking_uri)
+    experiment = runs.experiment(client, publication.session.tracking_uri, config.publish.experiment)
     name = f"{config.publish.method} {publication.id[:8]}"
-    followed = live.pipeline(config, publication.place)
+    followed = provenance.pipeline_identity(config, publication.session.store)
     runs.adopt(client, experiment, publication.id, "pipeline", followed)
     parent = runs.open_run(client, experiment, publication.id, "pipeline", name)
     try:
@@ -128,7 +128,7 @@ def _publish(publication: Publication) -> dict[str, Any]:
         "metric": _finite(ours),
         "champion": decision.champion,
         "champion_metric": _finite(decision.champion_metric),
-        "tracking_uri": mlflow_tracking.plain(publication.tracking_uri),
+        "tracking_uri": mlflow_tracking.plain(publication.session.tracking_uri),
     }
 
 
@@ -207,7 +207,7 @@ def _decision(publication: Publication, client: "MlflowClient", version: Version
         return Decision(True, f"no version of {config.model} was @{config.alias} before")
     if champion.number == version.number:  # published before, and only the note of it is missing
         return Decision(True, champion.tags.get(_REASON, f"it is @{config.alias} already"))
-    if registry.is_gone(champion, publication.tracking_uri):
+    if registry.is_gone(champion, publication.session.tracking_uri):
         return Decision(True, f"the files of version {champion.number} are deleted", champion.number)
     ours = _figures(publication.made.evaluated, config.method)[config.gate]
     theirs = _stored_figure(publication, champion)
@@ -238,7 +238,7 @@ def _measured_figure(publication: Publication, champion: Version) -> float:
     logger.info("publish: measuring the champion, version %s, on these test images", champion.number)
     try:
         scratch = publication.scratch / f"champion-{champion.number}"
-        folder = registry.fetch(champion, publication.tracking_uri, scratch)
+        folder = registry.fetch(champion, publication.session.tracking_uri, scratch)
         given = restorers.given(method, folder)
     except (FormatError, OSError) as error:
         raise ServiceError(
@@ -246,9 +246,7 @@ def _measured_figure(publication: Publication, champion: Version) -> float:
             f"delete that version or its alias @{config.publish.alias} in MLflow"
         ) from error
     measured = dataclasses.replace(config.evaluate, methods=(method,), pictures=0)
-    evaluated = evaluate.run(
-        measured, config.test_images, {method: given}, publication.place, config.cluster.data_workers
-    )
+    evaluated = evaluate.run(measured, config.test_images, {method: given}, publication.session)
     return _figures(evaluated, method)[config.publish.gate]
 
 

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from ced.config import fingerprint
-from ced.store.outputs import MANIFEST, Making, Manifest, Output, Place, make, write_text
+from ced.store.outputs import MANIFEST, Making, Manifest, Output, make, write_text
+from ced.store.session import Session
 from ced.tracking import client as mlflow_tracking
 from ced.tracking import runs
 from ced.tracking.runs import Data
@@ -17,14 +18,12 @@ FILE = "record.json"
 _FORM = 1  # of what is told; another number tells it again
 
 
-def run(
-    evaluated: Output, reported: Output, figures: dict[str, float], place: Place, tracking_uri: str, experiment: str
-) -> Output:
+def run(evaluated: Output, reported: Output, figures: dict[str, float], session: Session, experiment: str) -> Output:
     """Tell MLflow of an evaluation and its report, or find it told. `figures` by name. Raises ServiceError."""
-    stage = evaluated.manifest.stage
+    stage, tracking_uri = evaluated.manifest.stage, session.tracking_uri
     described = {"tracking_uri": mlflow_tracking.plain(tracking_uri), "experiment": experiment, "form": _FORM}
     inputs = {stage: evaluated.manifest.content, "report": reported.manifest.content}
-    forget_lost(place.of("record", fingerprint("record", described, inputs)), tracking_uri)
+    forget_lost(session.store.of("record", fingerprint("record", described, inputs)), tracking_uri)
 
     def produce(making: Making) -> None:
         with mlflow_tracking.told(tracking_uri):
@@ -40,7 +39,7 @@ def run(
             runs.close(opened)
         write_text(making.folder / FILE, json.dumps({"run_id": opened.id, "experiment_id": number}, indent=1) + "\n")
 
-    return make(place, "record", described, inputs, produce)
+    return make(session.store, "record", described, inputs, produce)
 
 
 def run_id(recorded: Output) -> str:

@@ -7,12 +7,13 @@ from ced.config import WITHOUT_CLASSES
 from ced.data import edges
 from ced.errors import InputError
 from ced.restoration import restorer
-from ced.store.outputs import Making, Manifest, Output, Place, make, read_manifest, sha256, write_bytes
+from ced.store.outputs import Making, Manifest, Output, make, read_manifest, sha256, write_bytes
+from ced.store.session import Session
 from ced.training.stage import WEIGHTS
 
 
 def run(
-    method: str, autoencoder: Output, classifier: Output, classes: Output, place: Place, temperature: float = 0.0
+    method: str, autoencoder: Output, classifier: Output, classes: Output, session: Session, temperature: float = 0.0
 ) -> Output:
     """The restorer of `method`: CED with C and M beside its encoder and decoder, the others by themselves.
 
@@ -26,7 +27,7 @@ def run(
     temperature = temperature if method == "ced-gt" else 0.0
     if temperature:
         described["temperature"] = temperature
-    return make(place, f"restorer-{method}", described, inputs, partial(_produce, method, parts, temperature))
+    return make(session.store, f"restorer-{method}", described, inputs, partial(_produce, method, parts, temperature))
 
 
 def _produce(method: str, parts: dict[str, Output], temperature: float, making: Making) -> None:

@@ -2,27 +2,17 @@
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from ced import settings
 from ced.cluster import connection
-from ced.store.outputs import Output, Store, write_text
+from ced.store.outputs import Store, write_text
+from ced.store.session import Session
 from ced.tracking import client
-
-__all__ = ["Output", "Session", "session"]
-
-
-@dataclass(frozen=True)
-class Session:
-    """Where outputs go and which services are used."""
-
-    store: Store
-    tracking_uri: str  # of MLflow
 
 
 @contextlib.contextmanager
-def session(store: str | None = None, ray_address: str | None = None) -> Iterator[Session]:
+def session(store: str | None = None, ray_address: str | None = None, workers: int = 0) -> Iterator[Session]:
     """The store and services of a run; what is not given comes from the environment.
 
     Raises OutputError where the store cannot be written, ServiceError where Ray or MLflow does not answer.
@@ -33,7 +23,7 @@ def session(store: str | None = None, ray_address: str | None = None) -> Iterato
     tracking_uri = _tracking_uri(opened)
     client.check(tracking_uri)
     with connection.session(ray_address or from_environment.ray_address):
-        yield Session(opened, tracking_uri)
+        yield Session(opened, workers, tracking_uri)
 
 
 def check(store: Store, ray_address: str | None = None) -> None:

@@ -8,7 +8,8 @@ from ced.config import FiguresConfig
 from ced.errors import InputError
 from ced.report import stage as report
 from ced.store import finished
-from ced.store.outputs import MANIFEST, Output, Place
+from ced.store.outputs import MANIFEST, Output
+from ced.store.session import Session
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,9 @@ def _of(found: list[Output], stage: str) -> list[Output]:
     return sorted((output for output in found if output.manifest.stage == stage), key=_age)
 
 
-def redraw(evaluation: Evaluation, chosen: FiguresConfig, place: Place) -> Output:
+def redraw(evaluation: Evaluation, chosen: FiguresConfig, session: Session) -> Output:
     """Its report, with the figures as `chosen`, or found drawn so. Raises ConfigError."""
-    return report.redraw(evaluation.told, chosen, evaluation.evaluated, evaluation.trained, place)
+    return report.redraw(evaluation.told, chosen, evaluation.evaluated, evaluation.trained, session)
 
 
 def _age(output: Output) -> float:

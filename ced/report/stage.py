@@ -17,7 +17,8 @@ from ced.report.figures import figures
 from ced.report.latex import latex
 from ced.report.model import Picture, Report, Row
 from ced.report.sheet import sheet
-from ced.store.outputs import Making, Output, Place, make, write_bytes, write_text
+from ced.store.outputs import Making, Output, make, write_bytes, write_text
+from ced.store.session import Session
 from ced.tracking import provenance
 
 RESULTS, PAGE, TABLE = "results.json", "report.html", "table"
@@ -27,20 +28,20 @@ _FIGURES = ("psnr", "psnr_b", "ssim", "bef_mse_bound", "bef_mse", "ssim_gaussian
 _PACKAGES = ("torch", "ray", "prefect", "mlflow", "pyarrow", "numpy", "pillow")
 
 
-def run(config: Config, evaluated: Output, trained: dict[str, Output], place: Place) -> Output:
+def run(config: Config, evaluated: Output, trained: dict[str, Output], session: Session) -> Output:
     """Make results.json, report.html, figures/ and strips/ of an evaluation, or find them made. Raises ConfigError."""
-    return redraw(provenance.described(config), config.figures, evaluated, trained, place)
+    return redraw(provenance.described(config), config.figures, evaluated, trained, session)
 
 
 def redraw(
-    told: dict[str, Any], chosen: FiguresConfig, evaluated: Output, trained: dict[str, Output], place: Place
+    told: dict[str, Any], chosen: FiguresConfig, evaluated: Output, trained: dict[str, Output], session: Session
 ) -> Output:
     """The same from what decided the results, told by `provenance`. Raises ConfigError for a picture or crop."""
     told = {**told, "figures": as_dict(chosen)}
     _check_crop(shown.pictures(evaluated, chosen.images), chosen)  # before anything is written
     inputs = {name: output.manifest.content for name, output in {"evaluate": evaluated, **trained}.items()}
     produce = partial(_produce, told, chosen, evaluated, trained)
-    return make(place, "report", {"config": told, "version": __version__, "form": _FORM}, inputs, produce)
+    return make(session.store, "report", {"config": told, "version": __version__, "form": _FORM}, inputs, produce)
 
 
 def rows_of(evaluated: Output) -> tuple[Row, ...]:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,37 +32,19 @@ _FORMAT = "ced-manifest"
 _VERSION = 1
 
 
-class Place(Protocol):
-    """Where the outputs of stages lie."""
+@dataclass(frozen=True)
+class Store:
+    """One folder for everything: each stage's output in a folder named by its fingerprint.
 
-    @property
-    def root(self) -> Path:
-        """The folder of everything."""
+    `flat`: a folder of the user's own, with one output of each stage; one of another configuration there is refused.
+    """
+
+    root: Path
+    flat: bool = False
 
     def of(self, stage: str, fingerprint: str) -> Path:
         """The folder of the output of `stage` with that fingerprint."""
-
-
-@dataclass(frozen=True)
-class Store:
-    """One folder for everything: each stage's output in a folder named by its fingerprint."""
-
-    root: Path
-
-    def of(self, stage: str, fingerprint: str) -> Path:
-        """`root/stage/fingerprint`."""
-        return self.root / stage / fingerprint
-
-
-@dataclass(frozen=True)
-class Folder:
-    """A folder of the user's own, holding one output of each stage."""
-
-    root: Path
-
-    def of(self, stage: str, fingerprint: str) -> Path:
-        """`root/stage`, whatever the fingerprint: an output of another configuration there is refused."""
-        return self.root / stage
+        return self.root / stage if self.flat else self.root / stage / fingerprint
 
 
 @dataclass(frozen=True)
@@ -172,7 +154,7 @@ class Making:
 
 
 def make(
-    place: Place, stage: str, config: dict[str, Any], inputs: dict[str, str], produce: Callable[[Making], None]
+    store: Store, stage: str, config: dict[str, Any], inputs: dict[str, str], produce: Callable[[Making], None]
 ) -> Output:
     """The output of `stage`: the finished one where it is there, else what `produce` makes.
 
@@ -180,7 +162,7 @@ def make(
     holds the output of another configuration, cannot be written, or is being written by another process.
     """
     wanted = fingerprint(stage, config, inputs)
-    folder = place.of(stage, wanted)
+    folder = store.of(stage, wanted)
     finished = _finished(folder, wanted, config, inputs)
     if finished is not None:
         return finished

@@ -3,8 +3,9 @@
 import dataclasses
 from typing import Any
 
-from ced.config import Config, as_dict
+from ced.config import Config, as_dict, fingerprint
 from ced.data import sources
+from ced.store.outputs import Store
 
 
 def described(config: Config) -> dict[str, Any]:
@@ -12,3 +13,8 @@ def described(config: Config) -> dict[str, Any]:
     images = tuple(map(sources.shown, config.images))
     told = dataclasses.replace(config, images=images, test_images=sources.shown(config.test_images))
     return {key: value for key, value in as_dict(told).items() if key != "cluster"}
+
+
+def pipeline_identity(config: Config, store: Store) -> str:
+    """The identity of a pipeline run: the same configuration in the same store is continued."""
+    return fingerprint("pipeline", described(config), str(store.root))

@@ -9,7 +9,7 @@ from typing import Any
 
 from ced import config
 from ced.config import BASELINES, MODELS, WITHOUT_CLASSES, NetworkConfig, TrainConfig
-from ced.errors import ConfigError, FormatError, InputError
+from ced.errors import ConfigError, FormatError, InputError, unknown
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class TrainJob:
 
     def __post_init__(self) -> None:
         if self.model not in MODELS:
-            raise ConfigError(config.unknown("model", self.model, MODELS))
+            raise ConfigError(unknown("model", self.model, MODELS))
         if uses_classifier(self.model, self.train) and not self.classifier:
             raise ConfigError(f"{self.model} is trained with a classifier's estimates; name its model.safetensors")
 

@@ -8,18 +8,16 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ced.config import BASELINES, Config, TrainConfig, as_dict
 from ced.data import edges, label
 from ced.errors import InputError
 from ced.progress import clock
-from ced.store.outputs import Making, Output, Place, make, sha256, write_text
+from ced.store.outputs import Making, Output, make, sha256, write_text
+from ced.store.session import Session
 from ced.tracking import live_runs
 from ced.training.job import TrainJob, uses_classifier
-
-if TYPE_CHECKING:
-    from ced.tracking.live import Live
 
 logger = logging.getLogger("ced")
 
@@ -48,11 +46,11 @@ class Data:
         return int(self.classes.manifest.config["count"])
 
 
-def run(model: str, config: Config, data: Data, place: Place, device: str = "", live: "Live | None" = None) -> Output:
+def run(model: str, config: Config, data: Data, session: Session, device: str = "") -> Output:
     """Train `model`, or find it trained.
 
     With `device` the plain loop runs in this process on that device; without, Ray Train's workers run it. MLflow is
-    told of it while it runs where `live` says so.
+    told of it while it runs where the session has a tracking server.
     """
     train = _settings(model, config)
     inputs = {"labelled": data.labelled.manifest.content, "classes": data.classes.manifest.content}
@@ -65,10 +63,11 @@ def run(model: str, config: Config, data: Data, place: Place, device: str = "", 
     if model in data.start:
         inputs["start"] = sha256(weights_in(data.start[model], model))[:16]
     described = {"model": model, "channels": config.prepare.channels, **_described(model, config, train)}
-    told = partial(_told, model, config, described, live) if live is not None else _untold
-    output = make(place, f"train-{model}", described, inputs, partial(_produce, model, config, data, device, told))
-    if live is not None and output.reused:
-        live_runs.rest(_in_mlflow(model, config, described, live, output.path))
+    told = partial(_told, model, config, described, session) if session.tracking_uri else _untold
+    produce = partial(_produce, model, config, data, device, told)
+    output = make(session.store, f"train-{model}", described, inputs, produce)
+    if session.tracking_uri and output.reused:
+        live_runs.rest(_in_mlflow(model, config, described, session, output.path))
     return output
 
 
@@ -114,15 +113,17 @@ def _untold(folder: Path) -> contextlib.AbstractContextManager[None]:
 
 
 def _told(
-    model: str, config: Config, described: dict[str, Any], live: "Live", folder: Path
+    model: str, config: Config, described: dict[str, Any], session: Session, folder: Path
 ) -> contextlib.AbstractContextManager[None]:
-    return live_runs.followed(_in_mlflow(model, config, described, live, folder))
+    return live_runs.followed(_in_mlflow(model, config, described, session, folder))
 
 
-def _in_mlflow(model: str, config: Config, described: dict[str, Any], live: "Live", folder: Path) -> live_runs.Training:
-    name = f"{config.publish.method} {live.pipeline[:8]}"
+def _in_mlflow(
+    model: str, config: Config, described: dict[str, Any], session: Session, folder: Path
+) -> live_runs.Training:
+    name = f"{config.publish.method} {session.pipeline[:8]}"
     return live_runs.Training(
-        live.tracking_uri, config.publish.experiment, model, (live.pipeline, name), described, folder
+        session.tracking_uri, config.publish.experiment, model, (session.pipeline, name), described, folder
     )
 
 

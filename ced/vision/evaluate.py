@@ -24,7 +24,8 @@ from ced.evaluation import failures as tell
 from ced.methods import Damaged, Failed, Prepared, checked, open_method
 from ced.progress import Progress
 from ced.store.attempts import MOST, Attempts
-from ced.store.outputs import Making, Output, Place, make, write_bytes, write_table
+from ced.store.outputs import Making, Output, make, write_bytes, write_table
+from ced.store.session import Session
 from ced.vision import backends, letterbox, overlays, segmentation, voc, yolox
 from ced.vision import methods as vision_methods
 from ced.vision.objects import CLASSES, Detections, Objects
@@ -63,10 +64,10 @@ class Version(NamedTuple):
     image: np.ndarray | Failed  # (H, W) or (H, W, 3) uint8, or why there is none
 
 
-def run(config: VisionConfig, sources: Sources, place: Place, workers: int = 0) -> Output:
+def run(config: VisionConfig, sources: Sources, session: Session) -> Output:
     """Detect and segment in every version of every image, or find it done. Raises CedError."""
     scenes = voc.find(sources.voc, sources.split)
-    methods = vision_methods.prepared(config, place.root)
+    methods = vision_methods.prepared(config, session.store.root)
     backends.load_detector(sources.detector)
     backends.load_segmenter(sources.segmenter, config.fit)
     inputs = {
@@ -80,9 +81,9 @@ def run(config: VisionConfig, sources: Sources, place: Place, workers: int = 0) 
     described |= {"schema": schema.VERSION, "form": _FORM}
 
     def produce(making: Making) -> None:
-        _produce(Task(config, sources, str(making.folder), methods), scenes, workers, making)
+        _produce(Task(config, sources, str(making.folder), methods), scenes, session.workers, making)
 
-    output = make(place, "evaluate-vision", described, inputs, produce)
+    output = make(session.store, "evaluate-vision", described, inputs, produce)
     file = output.path / FILE
     tell.failures("evaluate-vision", pq.read_table(file, columns=_TOLD).to_pylist(), file)
     return output

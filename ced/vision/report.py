@@ -16,7 +16,8 @@ from ced import __version__
 from ced.report import html, table3
 from ced.report.model import Drawing, Models, Report, Vision, VisionRow
 from ced.report.stage import versions
-from ced.store.outputs import Making, Output, Place, make, write_bytes, write_text
+from ced.store.outputs import Making, Output, make, write_bytes, write_text
+from ced.store.session import Session
 from ced.vision import backends, detection, evaluate, segmentation
 from ced.vision.evaluate import PICTURES, Sources
 from ced.vision.objects import CLASSES, SEGMENTS, Detections, Objects
@@ -30,7 +31,7 @@ _PACKAGES = ("onnxruntime", "ai-edge-litert", "torchvision")
 _NUMBERS = {name: number for number, name in enumerate(CLASSES)}
 
 
-def run(sources: Sources, evaluated: Output, place: Place) -> Output:
+def run(sources: Sources, evaluated: Output, session: Session) -> Output:
     """Make report.html, results.json, table.md, .tex and .csv and pictures/*.png of an evaluation, or find them."""
     described = {
         "version": __version__,
@@ -39,7 +40,7 @@ def run(sources: Sources, evaluated: Output, place: Place) -> Output:
         **models(sources)._asdict(),
     }
     produce = partial(_produce, sources, evaluated)
-    return make(place, "report-vision", described, {"evaluate-vision": evaluated.manifest.content}, produce)
+    return make(session.store, "report-vision", described, {"evaluate-vision": evaluated.manifest.content}, produce)
 
 
 def models(sources: Sources) -> Models:

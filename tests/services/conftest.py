@@ -26,6 +26,7 @@ from ced.pipeline import restorers
 from ced.pipeline.publish import Made
 from ced.report import stage
 from ced.store.outputs import Making, Output, Store, make, write_bytes
+from ced.store.session import Session
 from ced.training import stage as train
 
 GOOD = 6
@@ -107,17 +108,17 @@ def made(pipeline_config: Config, tmp_path_factory: pytest.TempPathFactory) -> d
     smooth = dataclasses.replace(config, test_images=str(Path(config.test_images).with_name("smooth")))
     torch.set_num_threads(1)
     with connection.session(connection.LOCAL):
-        prepared = prepare.run(config.prepare, config.images, store)
-        classes = edges.run(config.classes, prepared, store)
-        labelled = label.run(prepared, classes, store)
+        prepared = prepare.run(config.prepare, config.images, Session(store))
+        classes = edges.run(config.classes, prepared, Session(store))
+        labelled = label.run(prepared, classes, Session(store))
         classifier = train.run("classifier", config, train.Data(labelled, classes), store, "cpu")
         trained = train.run("ced-gt", config, train.Data(labelled, classes, classifier), store, "cpu")
 
         def complete(config: Config, autoencoder: Output) -> Made:
-            restorer = {"ced-gt": restorers.run("ced-gt", autoencoder, classifier, classes, store)}
-            evaluated = evaluate.run(config.evaluate, config.test_images, restorer, store)
+            restorer = {"ced-gt": restorers.run("ced-gt", autoencoder, classifier, classes, Session(store))}
+            evaluated = evaluate.run(config.evaluate, config.test_images, restorer, Session(store))
             models = {"classifier": classifier, "ced-gt": autoencoder}
-            reported = stage.run(config, evaluated, models, store)
+            reported = stage.run(config, evaluated, models, Session(store))
             return Made(prepared, classes, labelled, models, restorer, evaluated, reported)
 
         others = {name: _offset(trained, name, store) for name in OFFSETS}

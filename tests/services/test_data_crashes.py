@@ -43,11 +43,12 @@ import sys
 from pathlib import Path
 from ced.cluster import connection
 from ced.store.outputs import Store
+from ced.store.session import Session
 from ced.config import PrepareConfig
 from ced.data import prepare
 config = PrepareConfig(mode="crops", size=32, crops=3, photographs_per_part=4)
 with connection.session("local"):
-    prepare.run(config, (sys.argv[1],), Store(Path(sys.argv[2])), int(sys.argv[3]))
+    prepare.run(config, (sys.argv[1],), Session(Store(Path(sys.argv[2])), int(sys.argv[3])))
 """
 
 HOW = {"segfault": "SIGSEGV", "abort": "SIGABRT", "killed as for memory": "SIGKILL", "exit": "3"}

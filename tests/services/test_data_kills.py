@@ -17,6 +17,7 @@ from ced.cluster import connection
 from ced.config import ClassesConfig, PrepareConfig
 from ced.data import edges, label, prepare
 from ced.store.outputs import Store
+from ced.store.session import Session
 
 CONFIG = PrepareConfig(mode="crops", size=64, crops=24, photographs_per_part=1)
 ENVIRONMENT = os.environ | {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
@@ -33,9 +34,9 @@ with connection.session(sys.argv[3]):
 
 def stages(source: str, root: str) -> None:
     store = Store(Path(root))
-    prepared = prepare.run(CONFIG, (source,), store)
-    classes = edges.run(ClassesConfig(), prepared, store)
-    label.run(prepared, classes, store)
+    prepared = prepare.run(CONFIG, (source,), Session(store))
+    classes = edges.run(ClassesConfig(), prepared, Session(store))
+    label.run(prepared, classes, Session(store))
 
 
 @pytest.fixture(scope="module")

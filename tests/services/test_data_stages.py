@@ -21,6 +21,7 @@ from ced.core.images import REASONS
 from ced.data import edges, label, prepare
 from ced.errors import InputError
 from ced.store.outputs import Output, Store
+from ced.store.session import Session
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -32,9 +33,9 @@ def run_all(
     source: Path, root: Path, config: PrepareConfig = CONFIG, workers: int = 0
 ) -> tuple[Output, Output, Output]:
     store = Store(root)
-    prepared = prepare.run(config, (str(source),), store, workers)
-    classes = edges.run(ClassesConfig(), prepared, store, workers)
-    return prepared, classes, label.run(prepared, classes, store, workers)
+    prepared = prepare.run(config, (str(source),), Session(store, workers))
+    classes = edges.run(ClassesConfig(), prepared, Session(store, workers))
+    return prepared, classes, label.run(prepared, classes, Session(store, workers))
 
 
 def rows(folder: Path) -> pa.Table:
@@ -104,8 +105,8 @@ def test_finished_stages_are_found(photographs: Path, made: tuple[Output, Output
 
 def test_a_changed_setting_redoes_what_depends_on_it(photographs: Path, made: tuple[Output, Output, Output]) -> None:
     store = Store(made[0].path.parents[1])
-    prepared = prepare.run(CONFIG, (str(photographs),), store)
-    classes = edges.run(ClassesConfig(count=5), prepared, store)
+    prepared = prepare.run(CONFIG, (str(photographs),), Session(store))
+    classes = edges.run(ClassesConfig(count=5), prepared, Session(store))
     assert (prepared.reused, classes.reused) == (True, False)
     assert edges.load(classes).count == 5
 
@@ -120,7 +121,7 @@ def test_rgb_examples_are_labelled_by_their_luminance(photographs: Path, tmp_pat
 
 
 def test_bad_files_are_set_aside_and_the_counts_add_up(damaged: Path, tmp_path: Path) -> None:
-    output = prepare.run(PrepareConfig(size=32, photographs_per_part=4), (str(damaged),), Store(tmp_path))
+    output = prepare.run(PrepareConfig(size=32, photographs_per_part=4), (str(damaged),), Session(Store(tmp_path)))
     counts = output.manifest.counts
     assert counts["photographs"] == counts["prepared"] + counts["quarantined"] == 6 + BAD
     assert counts["quarantined"] == BAD
@@ -139,7 +140,7 @@ def test_photographs_of_which_none_can_be_used_are_one_clear_line(tmp_path: Path
         (tmp_path / "set" / name).write_text("words")
     line = r"none of the 2 photographs can be used \(2 not an image\), such as set/a.jpg: no known image format; see "
     with pytest.raises(InputError, match=line):
-        prepare.run(PrepareConfig(), (str(tmp_path / "set"),), Store(tmp_path / "store"))
+        prepare.run(PrepareConfig(), (str(tmp_path / "set"),), Session(Store(tmp_path / "store")))
 
 
 def test_photographs_that_could_not_be_used_for_a_while_are_tried_again(photographs: Path, tmp_path: Path) -> None:
@@ -151,10 +152,10 @@ def test_photographs_that_could_not_be_used_for_a_while_are_tried_again(photogra
     os.utime(path, (1, 1))
     config = PrepareConfig(size=32)
     with pytest.raises(InputError, match=r"none of the 1 photographs can be used \(1 not an image\)"):
-        prepare.run(config, (str(path.parent),), Store(tmp_path))
+        prepare.run(config, (str(path.parent),), Session(Store(tmp_path)))
     path.write_bytes(good)
     os.utime(path, (1, 1))
-    output = prepare.run(config, (str(path.parent),), Store(tmp_path))
+    output = prepare.run(config, (str(path.parent),), Session(Store(tmp_path)))
     assert output.manifest.counts == {"photographs": 1, "prepared": 1, "quarantined": 0, "examples": 2}
     assert list(output.manifest.parts) == ["examples/part-00000.parquet"]
 
@@ -167,11 +168,12 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
 from pathlib import Path
 from ced.cluster import connection
 from ced.store.outputs import Store
+from ced.store.session import Session
 from ced.config import PrepareConfig
 from ced.data import prepare
 config = PrepareConfig(mode="crops", size=64, crops=5, photographs_per_part=2)
 with connection.session("local"):
-    prepare.run(config, ({str(photographs)!r},), Store(Path({str(tmp_path)!r})), workers=1)
+    prepare.run(config, ({str(photographs)!r},), Session(Store(Path({str(tmp_path)!r})), workers=1))
 """
     driver = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
     deadline = time.monotonic() + 120
@@ -182,7 +184,7 @@ with connection.session("local"):
     driver.wait()
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("prepare/*/examples/part-*.parquet")}
     assert not list(tmp_path.glob("prepare/*/manifest.json"))
-    output = prepare.run(CONFIG, (str(photographs),), Store(tmp_path))
+    output = prepare.run(CONFIG, (str(photographs),), Session(Store(tmp_path)))
     assert output.manifest.parts == made[0].manifest.parts
     assert output.manifest.counts == made[0].manifest.counts
     assert {path: path.stat().st_mtime_ns for path in before} == before

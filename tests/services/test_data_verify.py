@@ -11,6 +11,7 @@ from ced.data import edges, label, prepare
 from ced.data.inspect.verify import Checked, cure, verify
 from ced.store import finished
 from ced.store.outputs import MANIFEST, Output, Store
+from ced.store.session import Session
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -18,9 +19,9 @@ pytestmark = pytest.mark.usefixtures("ray_session")
 def run_all(source: Path, root: Path) -> list[Output]:
     store = Store(root)
     config = PrepareConfig(mode="crops", size=32, crops=2, photographs_per_part=4)
-    prepared = prepare.run(config, (str(source),), store)
-    classes = edges.run(ClassesConfig(), prepared, store)
-    return [prepared, classes, label.run(prepared, classes, store)]
+    prepared = prepare.run(config, (str(source),), Session(store))
+    classes = edges.run(ClassesConfig(), prepared, Session(store))
+    return [prepared, classes, label.run(prepared, classes, Session(store))]
 
 
 def heal(checked: Checked) -> None:

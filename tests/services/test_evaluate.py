@@ -27,6 +27,7 @@ from ced.errors import InputError
 from ced.evaluation import evaluate, pool
 from ced.report import stage as report
 from ced.store.outputs import Output, Store
+from ced.store.session import Session
 from ced.tracking import client as mlflow_tracking
 
 # A program that restores what it is given, slowly: time enough to be killed in. It fails on the widest image.
@@ -68,7 +69,7 @@ def numbers(output: Output) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
 
 
 def run(config: EvaluateConfig, images: Path, root: Path, workers: int) -> Output:
-    return evaluate.run(config, str(images), {}, Store(root), workers)
+    return evaluate.run(config, str(images), {}, Session(Store(root), workers))
 
 
 @pytest.fixture(scope="module")
@@ -127,12 +128,13 @@ import sys, json
 from pathlib import Path
 from ced.cluster import connection
 from ced.store.outputs import Store
+from ced.store.session import Session
 from ced.config import EvaluateConfig
 from ced.evaluation import evaluate
 given = json.loads(sys.argv[1])
 config = EvaluateConfig(methods=tuple(given["methods"]), qualities=(10, 20), pictures=1)
 with connection.session("local"):
-    print(evaluate.run(config, given["images"], {}, Store(Path(given["root"]))).path)
+    print(evaluate.run(config, given["images"], {}, Session(Store(Path(given["root"])))).path)
 """
 
 

@@ -24,8 +24,9 @@ from ced.pipeline.publish import Made
 from ced.report import stage
 from ced.restoration.restorer import FILES
 from ced.store.outputs import Output, Store
+from ced.store.session import Session
 from ced.tracking import client as mlflow_tracking
-from ced.tracking import live
+from ced.tracking import provenance
 from ced.tracking.runs import PUBLISH, ROLE
 from ced.training import stage as train
 
@@ -62,7 +63,9 @@ def published(
     """The outcome of publishing the trained pipeline to the server."""
     mlflow_tracking.check(mlflow_server)
     store = Store(tmp_path_factory.mktemp("published"))
-    return told(publish.run(named(pipeline_config, "whole"), made["trained"], store, mlflow_server))
+    return told(
+        publish.run(named(pipeline_config, "whole"), made["trained"], Session(store, tracking_uri=mlflow_server))
+    )
 
 
 def test_the_outcome_says_where_everything_is(
@@ -177,9 +180,9 @@ def test_publishing_again_adds_nothing(
     pipeline_config: Config, made: dict[str, Made], mlflow_server: str, client: MlflowClient, store: Store
 ) -> None:
     config = named(pipeline_config, "again")
-    first = publish.run(config, made["good"], store, mlflow_server)
-    second = publish.run(config, made["good"], store, mlflow_server)
-    elsewhere = publish.run(config, made["good"], Store(store.root / "other"), mlflow_server)
+    first = publish.run(config, made["good"], Session(store, tracking_uri=mlflow_server))
+    second = publish.run(config, made["good"], Session(store, tracking_uri=mlflow_server))
+    elsewhere = publish.run(config, made["good"], Session(Store(store.root / "other"), tracking_uri=mlflow_server))
     assert (first.reused, second.reused, elsewhere.reused) == (False, True, False)
     assert told(first) == told(second) == told(elsewhere)
     assert len(client.search_model_versions("name = 'again'")) == 1
@@ -193,13 +196,13 @@ def test_what_was_told_while_it_trained_is_part_of_the_publication(
 ) -> None:
     config, one = named(pipeline_config, "followed"), made["trained"]
     data = train.Data(one.labelled, one.classes)
-    followed = live.of_pipeline(config, store, mlflow_server)
-    classifier = train.run("classifier", config, data, store, "cpu", followed)
+    session = Session(store, tracking_uri=mlflow_server, pipeline=provenance.pipeline_identity(config, store))
+    classifier = train.run("classifier", config, data, session, "cpu")
     (experiment,) = [each.experiment_id for each in client.search_experiments(filter_string="name = 'followed'")]
     before = {run.data.tags[ROLE]: run for run in client.search_runs([experiment])}
     assert {role: run.info.status for role, run in before.items()} == {"classifier": "FINISHED", "pipeline": "RUNNING"}
     complete = dataclasses.replace(one, trained=one.trained | {"classifier": classifier})
-    outcome = told(publish.run(config, complete, store, mlflow_server))
+    outcome = told(publish.run(config, complete, Session(store, tracking_uri=mlflow_server)))
     runs = client.search_runs([experiment])
     after = {run.data.tags[ROLE]: run for run in runs}
     assert len(runs) == 3 and set(after) == {"pipeline", "classifier", "ced-gt"}
@@ -209,7 +212,7 @@ def test_what_was_told_while_it_trained_is_part_of_the_publication(
     assert {run.info.status for run in runs} == {"FINISHED"}
     history = client.get_metric_history(after["classifier"].info.run_id, "validation_accuracy_stage_1")
     assert [metric.step for metric in history] == [1, 2, 3, 4]
-    again = train.run("classifier", config, data, store, "cpu", followed)
+    again = train.run("classifier", config, data, session, "cpu")
     assert again.reused and len(client.search_runs([experiment])) == 3
 
 
@@ -219,12 +222,12 @@ def test_only_a_better_version_becomes_champion(
     config = named(pipeline_config, "gate")
     steps = [("bad", "1", True), ("good", "2", True), ("twin", "2", False)]
     for name, expected, promoted in steps:
-        outcome = told(publish.run(config, made[name], store, mlflow_server))
+        outcome = told(publish.run(config, made[name], Session(store, tracking_uri=mlflow_server)))
         assert outcome["promoted"] is promoted, outcome["reason"]
         assert champion(client, "gate") == expected
     assert "is level with" in outcome["reason"] and outcome["champion"] == "2"
     worse = named(pipeline_config, "gate", gate="psnr")  # another publication of the worst
-    outcome = told(publish.run(worse, made["bad"], store, mlflow_server))
+    outcome = told(publish.run(worse, made["bad"], Session(store, tracking_uri=mlflow_server)))
     assert (outcome["promoted"], outcome["version"], outcome["gate"]) == (False, "4", "psnr")
     assert "is not above" in outcome["reason"] and champion(client, "gate") == "2"
     assert outcome["metric"] < outcome["champion_metric"] == publish._figures(made["good"].evaluated, "ced-gt")["psnr"]
@@ -235,8 +238,8 @@ def test_figures_on_other_images_are_not_compared_but_measured(
 ) -> None:
     """On a smooth image the bad one's figure is above the good one's on a detailed image."""
     config = named(pipeline_config, "measured")
-    easy = told(publish.run(config, made["bad, smooth"], store, mlflow_server))
-    outcome = told(publish.run(config, made["good"], store, mlflow_server))
+    easy = told(publish.run(config, made["bad, smooth"], Session(store, tracking_uri=mlflow_server)))
+    outcome = told(publish.run(config, made["good"], Session(store, tracking_uri=mlflow_server)))
     assert easy["metric"] > outcome["metric"]
     assert outcome["promoted"], outcome["reason"]
     expected = publish._figures(made["bad"].evaluated, "ced-gt")["psnr_b"]
@@ -248,24 +251,24 @@ def test_a_champion_whose_files_are_not_right(
     damage: str, pipeline_config: Config, made: dict[str, Made], store: Store, tmp_path: Path
 ) -> None:
     uri, config = local(tmp_path / "registry"), named(pipeline_config, "ced")
-    publish.run(config, made["bad, smooth"], store, uri)
+    publish.run(config, made["bad, smooth"], Session(store, tracking_uri=uri))
     folder = mlflow_tracking.load_champion(uri)
     assert folder is not None
     if damage == "deleted":
         shutil.rmtree(folder.parent.parent)
-        outcome = told(publish.run(config, made["bad"], store, uri))
+        outcome = told(publish.run(config, made["bad"], Session(store, tracking_uri=uri)))
         assert outcome["promoted"] and outcome["reason"] == "the files of version 1 are deleted"
         return
     (folder / "restorer.json").write_text('{"format": "another"}')
     with pytest.raises(ServiceError, match="the champion, version 1 of ced, cannot be used") as caught:
-        publish.run(config, made["good"], store, uri)
+        publish.run(config, made["good"], Session(store, tracking_uri=uri))
     assert "\n" not in str(caught.value) and "delete that version or its alias @champion" in str(caught.value)
     client = mlflow_tracking.connect(uri)
     assert champion(client, "ced") == "1"
     statuses = {run.data.tags[ROLE]: run.info.status for run in client.search_runs(["1"], max_results=3)}
     assert statuses == {"pipeline": "FAILED", "classifier": "FINISHED", "ced-gt": "FINISHED"}
     client.delete_registered_model_alias("ced", "champion")  # the cure that was named
-    assert told(publish.run(config, made["good"], store, uri))["version"] == "2"
+    assert told(publish.run(config, made["good"], Session(store, tracking_uri=uri)))["version"] == "2"
     assert champion(client, "ced") == "2"
 
 
@@ -290,6 +293,8 @@ ATTEMPTS = """
 import os, pickle, signal, sys
 from mlflow import MlflowClient
 from ced.store.outputs import Store
+from ced.store.session import Session
+from ced.tracking import provenance
 from ced.pipeline import publish
 import mlflow.pyfunc, mlflow.artifacts, mlflow.store.tracking.sqlalchemy_store  # once, for all attempts
 
@@ -302,7 +307,7 @@ for name in calls:
             real(*a, **k)
             os.kill(os.getpid(), signal.SIGKILL)
         setattr(MlflowClient, name, call)
-        publish.run(*arguments, Store(root), sys.argv[1])
+        publish.run(*arguments, Session(Store(root), tracking_uri=sys.argv[1]))
         os._exit(0)
     print(name, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
@@ -321,7 +326,7 @@ def test_kill_9_at_every_step_then_one_run_one_version_and_the_same_outcome(
         killed.stderr.decode()
     )
     assert not list(store.root.glob("publish/*/manifest.json"))
-    outcome = told(publish.run(config, made["good"], store, uri))
+    outcome = told(publish.run(config, made["good"], Session(store, tracking_uri=uri)))
 
     client = mlflow_tracking.connect(uri)
     found = {run.data.tags[ROLE]: run for run in client.search_runs([outcome["experiment_id"]])}
@@ -332,7 +337,9 @@ def test_kill_9_at_every_step_then_one_run_one_version_and_the_same_outcome(
     assert model.status == "READY" and version.tags[PUBLISH] == model.tags[PUBLISH]
     assert (outcome["run_id"], outcome["version"]) == (found["pipeline"].info.run_id, str(version.version))
 
-    undisturbed = told(publish.run(config, made["good"], Store(tmp_path / "calm"), local(tmp_path / "calm")))
+    undisturbed = told(
+        publish.run(config, made["good"], Session(Store(tmp_path / "calm"), tracking_uri=local(tmp_path / "calm")))
+    )
     for name in ("metric", "promoted", "reason", "version", "champion", "champion_metric"):
         assert outcome[name] == undisturbed[name]
     assert rows(tmp_path / "registry") == rows(tmp_path / "calm")

@@ -26,6 +26,7 @@ from ced.pipeline import restorers
 from ced.recipes import configure
 from ced.restoration.restorer import Restorer
 from ced.store.outputs import Output, Store
+from ced.store.session import Session
 from ced.training import loop, ray_train, stage
 from ced.training.context import PlainContext
 from ced.training.job import TrainJob
@@ -45,9 +46,9 @@ TWO = ClusterConfig(train_workers=2, threads_per_worker=1)
 def data(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> stage.Data:
     store = Store(tmp_path_factory.mktemp("data"))
     config = PrepareConfig(mode="crops", size=32, crops=4, photographs_per_part=3)
-    prepared = prepare.run(config, (str(photographs),), store)
-    classes = edges.run(ClassesConfig(), prepared, store)
-    return stage.Data(label.run(prepared, classes, store), classes)
+    prepared = prepare.run(config, (str(photographs),), Session(store))
+    classes = edges.run(ClassesConfig(), prepared, Session(store))
+    return stage.Data(label.run(prepared, classes, Session(store)), classes)
 
 
 def job(data: stage.Data, out: Path, model: str = "ed", **settings: object) -> TrainJob:
@@ -94,13 +95,13 @@ def one_thread() -> Iterator[None]:
 def plain(data: stage.Data, tmp_path_factory: pytest.TempPathFactory) -> Output:
     """ED trained by the plain loop in this process."""
     with one_thread():
-        return stage.run("ed", CONFIG, data, Store(tmp_path_factory.mktemp("plain")), device="cpu")
+        return stage.run("ed", CONFIG, data, Session(Store(tmp_path_factory.mktemp("plain"))), device="cpu")
 
 
 def test_one_worker_gives_the_bytes_of_the_plain_loop(data: stage.Data, plain: Output, tmp_path: Path) -> None:
     """Streamed by Ray Data, several windows an epoch, where the plain loop holds all examples in memory."""
     config = dataclasses.replace(CONFIG, cluster=dataclasses.replace(ONE, data="stream"))
-    output = stage.run("ed", config, data, Store(tmp_path))
+    output = stage.run("ed", config, data, Session(Store(tmp_path)))
     assert output.manifest.parts[stage.WEIGHTS] == plain.manifest.parts[stage.WEIGHTS]
     assert {name for name in output.manifest.parts if "/" not in name} == {stage.WEIGHTS, stage.METRICS}
     assert output.manifest.fingerprint == plain.manifest.fingerprint, "how it was run is no part of what it is"
@@ -218,12 +219,12 @@ def test_colour_from_photographs_to_a_restored_jpeg(photographs: Path, tmp_path:
     tiny = ["prepare.size=32", "prepare.crops=4", "network.width=8", "network.width_half=4", "network.width_full=4"]
     steps = ["classifier.steps=3", "autoencoder.steps=60", "autoencoder.learning_rate=0.01", "autoencoder.clip_norm=1"]
     config, store = configure("small-rgb", [str(photographs)], None, [*tiny, *steps]), Store(tmp_path)
-    prepared = prepare.run(config.prepare, config.images, store)
-    classes = edges.run(config.classes, prepared, store)
-    examples = stage.Data(label.run(prepared, classes, store), classes)
-    classifier = stage.run("classifier", config, examples, store, device="cpu")
-    trained = stage.run("ced-gt", config, examples, store, device="cpu")
-    restorer = Restorer.load(restorers.run("ced-gt", trained, classifier, classes, store).path)
+    prepared = prepare.run(config.prepare, config.images, Session(store))
+    classes = edges.run(config.classes, prepared, Session(store))
+    examples = stage.Data(label.run(prepared, classes, Session(store)), classes)
+    classifier = stage.run("classifier", config, examples, Session(store), device="cpu")
+    trained = stage.run("ced-gt", config, examples, Session(store), device="cpu")
+    restorer = Restorer.load(restorers.run("ced-gt", trained, classifier, classes, Session(store)).path)
     stream = io.BytesIO()
     Image.open(photographs / "a cup of coffee.JPEG").crop((0, 0, 61, 43)).save(stream, "JPEG", quality=10)
     jpeg = Image.open(stream)

@@ -25,6 +25,7 @@ from ced.pipeline import publish
 from ced.pipeline.publish import Made
 from ced.restoration.restorer import Restorer
 from ced.store.outputs import Store
+from ced.store.session import Session
 from ced.tracking import client
 
 Ask = Callable[[Any], tuple[int, str]]
@@ -60,7 +61,7 @@ def ask(
     """POST to a server of the champion: status and body."""
     root = tmp_path_factory.mktemp("serving")
     uri = client.local_uri(root / "store")
-    publish.run(pipeline_config, made["trained"], Store(root / "store"), uri)
+    publish.run(pipeline_config, made["trained"], Session(Store(root / "store"), tracking_uri=uri))
     (root / "bare").mkdir()
     (root / "bare" / "sitecustomize.py").write_text(BARE_MACHINE)
     environment = {

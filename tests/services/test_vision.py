@@ -24,6 +24,7 @@ from ced.models import weights
 from ced.models.autoencoder import AutoEncoder
 from ced.restoration import restorer
 from ced.store.outputs import Output, Store
+from ced.store.session import Session
 from ced.tracking import client as mlflow_tracking
 from ced.vision import backends, evaluate, report
 from ced.vision.evaluate import Sources
@@ -65,7 +66,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> VisionConfig:
 
 @pytest.fixture(scope="module")
 def made(sources: Sources, config: VisionConfig, tmp_path_factory: pytest.TempPathFactory) -> Output:
-    return evaluate.run(config, sources, Store(tmp_path_factory.mktemp("made")))
+    return evaluate.run(config, sources, Session(Store(tmp_path_factory.mktemp("made"))))
 
 
 def test_every_image_has_a_row_for_each_version(made: Output) -> None:
@@ -106,7 +107,7 @@ def test_a_method_that_fails_on_some_images_is_counted_and_named(
         image = image.crop((0, 0, 40, 40)) if path.stem == "2007_000001" else image
         image.save(tmp_path / "restored" / f"{path.stem}.png")
     config = VisionConfig(methods=("original", f"mine=folder:{tmp_path / 'restored'}"), pictures=0)
-    output = evaluate.run(config, sources, Store(tmp_path / "store"))
+    output = evaluate.run(config, sources, Session(Store(tmp_path / "store")))
     assert output.manifest.counts["failures"] == 2
     _, mine = report.rows_of(output)
     assert (mine.images, mine.failures) == (2, 2)
@@ -119,7 +120,7 @@ def test_a_method_that_fails_on_some_images_is_counted_and_named(
 def test_the_same_bytes_on_one_worker_or_more(
     made: Output, sources: Sources, config: VisionConfig, tmp_path: Path, workers: int
 ) -> None:
-    again = evaluate.run(config, sources, Store(tmp_path), workers)
+    again = evaluate.run(config, sources, Session(Store(tmp_path), workers))
     assert again.manifest.parts == made.manifest.parts
 
 
@@ -127,23 +128,23 @@ def test_finished_work_is_found_and_a_changed_model_is_not(
     made: Output, sources: Sources, config: VisionConfig, tmp_path: Path
 ) -> None:
     store = Store(made.path.parents[1])
-    assert evaluate.run(config, sources, store).reused
+    assert evaluate.run(config, sources, Session(store)).reused
     other = Path(shutil.copy(sources.detector, tmp_path / "other.onnx"))
-    assert evaluate.run(config, sources._replace(detector=str(other)), store).reused  # the same bytes
+    assert evaluate.run(config, sources._replace(detector=str(other)), Session(store)).reused  # the same bytes
     import onnx
 
     model = onnx.load(other)
     model.doc_string = "another"
     onnx.save(model, other)
-    changed = evaluate.run(config, sources._replace(detector=str(other)), store)
+    changed = evaluate.run(config, sources._replace(detector=str(other)), Session(store))
     assert not changed.reused and changed.path != made.path
     dark = next(text for text in config.methods if text.startswith("dark=")).removeprefix("dark=")
     copied = Path(shutil.copytree(dark, tmp_path / "restorer"))
     methods = tuple(text.replace(dark, str(copied)) for text in config.methods)
     moved = dataclasses.replace(config, methods=methods)
-    assert evaluate.run(moved, sources, store).reused  # the content, not the place
+    assert evaluate.run(moved, sources, Session(store)).reused  # the content, not the place
     write(copied, -3)
-    assert not evaluate.run(moved, sources, store).reused
+    assert not evaluate.run(moved, sources, Session(store)).reused
 
 
 def test_a_bad_image_is_named_and_the_others_are_kept(sources: Sources, tmp_path: Path) -> None:
@@ -152,7 +153,7 @@ def test_a_bad_image_is_named_and_the_others_are_kept(sources: Sources, tmp_path
     (folder / "JPEGImages" / "2007_000001.png").write_bytes(good[:60])
     config, store = VisionConfig(methods=("jpeg",), pictures=0), Store(tmp_path / "store")
     with pytest.raises(InputError, match="image 2007_000001 \\(.*\\) cannot be evaluated; repair it or take out"):
-        evaluate.run(config, sources._replace(voc=str(folder)), store)
+        evaluate.run(config, sources._replace(voc=str(folder)), Session(store))
     assert len(list(tmp_path.glob("store/evaluate-vision/*/.parts/part-*.parquet"))) == 3
 
 
@@ -164,12 +165,13 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
 from pathlib import Path
 from ced.cluster import connection
 from ced.store.outputs import Store
+from ced.store.session import Session
 from ced.config import VisionConfig
 from ced.vision import evaluate
 from ced.vision.evaluate import Sources
 config = {config!r}
 with connection.session("local"):
-    evaluate.run(config, {sources!r}, Store(Path({str(tmp_path)!r})), workers=1)
+    evaluate.run(config, {sources!r}, Session(Store(Path({str(tmp_path)!r})), workers=1))
 """
     driver = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
     deadline = time.monotonic() + 120
@@ -180,7 +182,7 @@ with connection.session("local"):
     driver.wait()
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("evaluate-vision/*/.parts/part-*.parquet")}
     assert not list(tmp_path.glob("evaluate-vision/*/manifest.json"))
-    output = evaluate.run(config, sources, Store(tmp_path))
+    output = evaluate.run(config, sources, Session(Store(tmp_path)))
     assert output.manifest.parts == made.manifest.parts
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
@@ -228,7 +230,7 @@ def test_the_real_models_see_less_in_real_jpegs(tmp_path: Path) -> None:
     models = (str(REAL / "models" / "yolox_nano.onnx"), str(REAL / "models" / "deeplabv3_mnv2_pascal_quant.tflite"))
     sources = Sources(str(tmp_path / "voc"), "", *models)
     config = VisionConfig(qualities=(5,), pictures=0)
-    output = evaluate.run(config, sources, Store(tmp_path / "store"))
+    output = evaluate.run(config, sources, Session(Store(tmp_path / "store")))
     original, jpeg = report.rows_of(output)
     assert original.images == 4
     assert original.map > 0.7 > jpeg.map

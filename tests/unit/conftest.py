@@ -23,7 +23,7 @@ from ced.data.sources import Photograph
 from ced.evaluation import evaluate, measure, pool
 from ced.methods import parse
 from ced.methods import prepare as prepare_method
-from ced.store.outputs import Folder, Making, Output, Store, make, write_table, write_text
+from ced.store.outputs import Making, Output, Store, make, write_table, write_text
 
 SIZE = 32
 
@@ -36,7 +36,7 @@ def build(root: Path, colour: str = "y") -> dict[str, Output]:
         Image.fromarray(picture).save(photographs / f"{name}.png")
     (photographs / "text.jpg").write_text("words")
     config = PrepareConfig(mode="crops", size=SIZE, crops=2, colour=colour)
-    place = Folder(root / "out")
+    place = Store(root / "out", flat=True)
 
     def examples(making: Making) -> None:
         for part, names in enumerate((["cat.png", "text.jpg"], ["cup.png", "man.png"])):

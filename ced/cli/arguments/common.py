@@ -3,8 +3,8 @@
 import argparse
 from typing import Any, NoReturn
 
-from ced.config import RELEASED, unknown
-from ced.errors import CedError
+from ced.config import RELEASED
+from ced.errors import CedError, unknown
 
 _SOURCES = "a folder, an archive, a list of paths, any of them on s3://,"
 

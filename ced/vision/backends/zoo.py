@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ced.config import unknown
-from ced.errors import FormatError, InputError, ServiceError
+from ced.errors import FormatError, InputError, ServiceError, unknown
 from ced.vision import objects
 from ced.vision.backends.packages import needed
 

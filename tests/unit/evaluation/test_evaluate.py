@@ -13,6 +13,7 @@ from ced.config import Config, EvaluateConfig, PrepareConfig
 from ced.errors import ConfigError, InputError
 from ced.evaluation import evaluate
 from ced.store.outputs import Making, Manifest, Output, Store, write_table
+from ced.store.session import Session
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ def test_one_restored_file_for_two_originals_is_refused_before_any_work(tmp_path
         Image.fromarray(plane).save(tmp_path / name)
     config = EvaluateConfig(methods=(f"mine=folder:{tmp_path / 'restored'}",))
     with pytest.raises(InputError, match="would stand for set/a/1.png and for set/b/1.png"):
-        evaluate.run(config, str(tmp_path / "set"), {}, Store(tmp_path / "store"))
+        evaluate.run(config, str(tmp_path / "set"), {}, Session(Store(tmp_path / "store")))
     assert not (tmp_path / "store" / "evaluate").exists()
 
 

@@ -13,6 +13,7 @@ from ced.models import weights
 from ced.models.autoencoder import AutoEncoder
 from ced.pipeline import experiments, restorers
 from ced.store.outputs import Store
+from ced.store.session import Session
 from ced.training import stage
 
 NETWORK = NetworkConfig(width=8, width_half=4, width_full=4, blocks=1, stage_blocks=1)
@@ -56,12 +57,12 @@ def test_filters_that_ignore_q_weigh_nothing() -> None:
 
 def test_stages_trains_three_and_the_second_time_nothing(data: stage.Data, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
-    first = experiments.stages(CONFIG, data, store, "cpu")
+    first = experiments.stages(CONFIG, data, Session(store), "cpu")
     found = experiments.answer(first)
     assert len(found["accuracy"]) == 3 and all(0 < share < 1 for share in found["accuracy"])
     assert found["paper"] == [0.3094, 0.3169, 0.3178]
     assert (found["photographs"], found["examples"]) == (2, 8)
-    again = experiments.stages(CONFIG, data, store, "cpu")
+    again = experiments.stages(CONFIG, data, Session(store), "cpu")
     assert again.reused and again.path == first.path
     classifier, network = next((store.root / "train-classifier").iterdir()), NETWORK
     trained = weights.decode((classifier / stage.WEIGHTS).read_bytes())
@@ -70,11 +71,11 @@ def test_stages_trains_three_and_the_second_time_nothing(data: stage.Data, tmp_p
 
 def test_a_trained_store_answers_decoder_weights_at_once(data: stage.Data, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
-    classifier = stage.run("classifier", CONFIG, data, store, "cpu")
+    classifier = stage.run("classifier", CONFIG, data, Session(store), "cpu")
     given = dataclasses.replace(data, classifier=classifier)
-    trained = {model: stage.run(model, CONFIG, given, store, "cpu") for model in ("ced-est", "ced-gt")}
+    trained = {model: stage.run(model, CONFIG, given, Session(store), "cpu") for model in ("ced-est", "ced-gt")}
     before = sorted(path.name for path in store.root.glob("train-*/*"))
-    found = experiments.answer(experiments.decoder_weights(CONFIG, data, store, "cpu"))
+    found = experiments.answer(experiments.decoder_weights(CONFIG, data, Session(store), "cpu"))
     assert sorted(path.name for path in store.root.glob("train-*/*")) == before
     shares = {m: experiments.share((o.path / stage.WEIGHTS).read_bytes()) for m, o in trained.items()}
     for model, share in shares.items():

@@ -15,6 +15,7 @@ from ced.errors import ServiceError
 from ced.evaluation import evaluate, pool
 from ced.pipeline import publish
 from ced.store.outputs import Making, Output, Store, make, write_table
+from ced.store.session import Session
 
 CONFIG = {"methods": ["jpeg", "ed"], "qualities": [10, 20], "pictures": 4, "dataset": "LIVE1", "schema": "1"}
 
@@ -78,7 +79,7 @@ def test_nobody_at_the_address_is_told_in_time_and_the_publication_stays_unfinis
     evaluated = measured(tmp_path, {("ced-gt", 10): [20.0, 21.0]})
     made = publish.Made(evaluated, evaluated, evaluated, {}, {"ced-gt": evaluated}, evaluated, evaluated)
     with pytest.raises(ServiceError, match=r"no MLflow server answers at http://127\.0\.0\.1:9;") as caught:
-        publish.run(Config(), made, Store(tmp_path), "http://me:secret@127.0.0.1:9")
+        publish.run(Config(), made, Session(Store(tmp_path), tracking_uri="http://me:secret@127.0.0.1:9"))
     assert "\n" not in str(caught.value) and "secret" not in str(caught.value)
     assert not list(tmp_path.glob("publish/*/manifest.json"))
 

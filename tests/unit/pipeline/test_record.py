@@ -7,6 +7,7 @@ import pytest
 from ced.errors import ServiceError
 from ced.pipeline import record
 from ced.store.outputs import Making, Store, make
+from ced.store.session import Session
 from ced.tracking import client
 
 
@@ -30,6 +31,6 @@ def test_a_server_that_does_not_answer_is_one_line_and_nothing_is_taken_for_told
     store = Store(tmp_path)
     output = make(store, "evaluate", {"dataset": "set"}, {"images": "0123"}, produce)
     with pytest.raises(ServiceError, match=r"no MLflow server answers at http://127\.0\.0\.1:9;") as caught:
-        record.run(output, output, {}, store, "http://me:secret@127.0.0.1:9", "ced")
+        record.run(output, output, {}, Session(store, tracking_uri="http://me:secret@127.0.0.1:9"), "ced")
     assert "\n" not in str(caught.value) and "secret" not in str(caught.value)
     assert not list(tmp_path.glob("record/*/manifest.json"))

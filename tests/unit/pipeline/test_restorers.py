@@ -12,6 +12,7 @@ from ced.models.baselines import Galteri
 from ced.pipeline import restorers
 from ced.restoration.restorer import Restorer
 from ced.store.outputs import Manifest, Output, Store
+from ced.store.session import Session
 
 NETWORK = NetworkConfig(width=8, width_half=4, width_full=4, blocks=1, stage_blocks=1)
 
@@ -30,20 +31,20 @@ def test_each_method_can_be_loaded_from_what_was_trained(
     monkeypatch.setattr(Galteri, "BLOCKS", 1)
     classes, classifier = restorers.finished(outputs / "edges"), trained(tmp_path, "classifier")
     autoencoder, store = trained(tmp_path, method), Store(tmp_path / "store")
-    made = restorers.run(method, autoencoder, classifier, classes, store)
+    made = restorers.run(method, autoencoder, classifier, classes, Session(store))
     restorer = Restorer.load(made.path)
     assert restorer.method == method
     assert (restorer.classifier is not None) is method.startswith("ced")
     assert ("classifier" in made.manifest.inputs) is method.startswith("ced")
     assert restorers.given(method, made.path).manifest.parts == made.manifest.parts
-    assert restorers.run(method, autoencoder, classifier, classes, store).reused
+    assert restorers.run(method, autoencoder, classifier, classes, Session(store)).reused
 
 
 def test_a_temperature_makes_another_restorer_of_ced_gt_alone(outputs: Path, tmp_path: Path) -> None:
     classes, classifier = restorers.finished(outputs / "edges"), trained(tmp_path, "classifier")
     for method, same in (("ced-gt", False), ("ced-est", True), ("ed", True)):
-        autoencoder, store = trained(tmp_path, method), Store(tmp_path / "store")
-        paper, warmer = (restorers.run(method, autoencoder, classifier, classes, store, t) for t in (0.0, 0.05))
+        autoencoder, session = trained(tmp_path, method), Session(Store(tmp_path / "store"))
+        paper, warmer = (restorers.run(method, autoencoder, classifier, classes, session, t) for t in (0.0, 0.05))
         assert (warmer.path == paper.path) is same
         assert Restorer.load(warmer.path).temperature == (0.0 if same else 0.05)
 
@@ -53,8 +54,8 @@ def test_another_classifier_makes_another_restorer_of_ced_alone(outputs: Path, t
     other = dataclasses.replace(classifier, manifest=dataclasses.replace(classifier.manifest, parts={"x": "y"}))
     for method, same in (("ced-gt", False), ("arcnn", True), ("ed", True)):
         autoencoder, store = trained(tmp_path, method), Store(tmp_path / "store")
-        first = restorers.run(method, autoencoder, classifier, classes, store)
-        assert (restorers.run(method, autoencoder, other, classes, store).path == first.path) is same
+        first = restorers.run(method, autoencoder, classifier, classes, Session(store))
+        assert (restorers.run(method, autoencoder, other, classes, Session(store)).path == first.path) is same
 
 
 def test_a_part_that_is_gone_is_told(outputs: Path) -> None:

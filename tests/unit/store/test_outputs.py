@@ -15,7 +15,7 @@ import pytest
 
 from ced.errors import FormatError, OutputError
 from ced.store import outputs
-from ced.store.outputs import Folder, Making, Store, make, read_manifest, write_bytes, write_table
+from ced.store.outputs import Making, Store, make, read_manifest, write_bytes, write_table
 
 
 def writing(name: str, text: str = "text"):
@@ -78,16 +78,28 @@ def test_a_failed_making_leaves_its_parts_and_is_continued(tmp_path: Path) -> No
 
 
 def test_a_folder_of_ones_own_refuses_another_configuration(tmp_path: Path) -> None:
-    make(Folder(tmp_path), "stage", {"a": 1}, {}, writing("part"))
-    assert make(Folder(tmp_path), "stage", {"a": 1}, {}, refuse).reused
+    make(Store(tmp_path, flat=True), "stage", {"a": 1}, {}, writing("part"))
+    assert make(Store(tmp_path, flat=True), "stage", {"a": 1}, {}, refuse).reused
     with pytest.raises(OutputError, match=r"output of another configuration \(a=1, not 2\); choose another folder"):
-        make(Folder(tmp_path), "stage", {"a": 2}, {}, refuse)
+        make(Store(tmp_path, flat=True), "stage", {"a": 2}, {}, refuse)
 
 
 def test_what_is_asked_for_otherwise_is_named(tmp_path: Path) -> None:
-    make(Folder(tmp_path), "stage", {"a": 1, "b": "x", "c": 0}, {"photographs": "x", "classes": "y"}, writing("part"))
+    make(
+        Store(tmp_path, flat=True),
+        "stage",
+        {"a": 1, "b": "x", "c": 0},
+        {"photographs": "x", "classes": "y"},
+        writing("part"),
+    )
     with pytest.raises(OutputError, match=r"configuration \(a=1, not 2; b=x, not y; other photographs\); choose"):
-        make(Folder(tmp_path), "stage", {"a": 2, "b": "y", "c": 0}, {"photographs": "z", "classes": "y"}, refuse)
+        make(
+            Store(tmp_path, flat=True),
+            "stage",
+            {"a": 2, "b": "y", "c": 0},
+            {"photographs": "z", "classes": "y"},
+            refuse,
+        )
 
 
 @pytest.mark.parametrize("name", ["part-00000.parquet", "examples/part-00000.parquet", "setup.py"])
@@ -95,16 +107,16 @@ def test_a_folder_that_holds_something_else_is_left_as_it_is(tmp_path: Path, nam
     write_bytes(tmp_path / "stage" / name, b"precious")
     write_bytes(tmp_path / "stage" / ".draft.tmp", b"precious")
     with pytest.raises(OutputError, match=rf"stage holds something else already \({name.split('/')[0]}\); choose"):
-        make(Folder(tmp_path), "stage", {"a": 1}, {}, writing("part"))
+        make(Store(tmp_path, flat=True), "stage", {"a": 1}, {}, writing("part"))
     left = {path.name for path in (tmp_path / "stage").rglob("*") if path.is_file()}
     assert left == {Path(name).name, ".draft.tmp", ".lock"}
 
 
 def test_what_differs_inside_a_section_is_told_by_its_dotted_name(tmp_path: Path) -> None:
     config = {"model": "ed", "network": {"width": 32, "stages": 2}}
-    make(Folder(tmp_path), "stage", config, {}, writing("part"))
+    make(Store(tmp_path, flat=True), "stage", config, {}, writing("part"))
     with pytest.raises(OutputError, match=r"another configuration \(network.stages=2, not 3\); choose another folder"):
-        make(Folder(tmp_path), "stage", {"model": "ed", "network": {"width": 32, "stages": 3}}, {}, refuse)
+        make(Store(tmp_path, flat=True), "stage", {"model": "ed", "network": {"width": 32, "stages": 3}}, {}, refuse)
 
 
 def test_an_unfinished_folder_refuses_another_configuration(tmp_path: Path) -> None:
@@ -113,9 +125,9 @@ def test_an_unfinished_folder_refuses_another_configuration(tmp_path: Path) -> N
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        make(Folder(tmp_path), "stage", {"a": 1}, {}, fail)
+        make(Store(tmp_path, flat=True), "stage", {"a": 1}, {}, fail)
     with pytest.raises(OutputError, match="unfinished output of another configuration; remove it, or name another"):
-        make(Folder(tmp_path), "stage", {"a": 2}, {}, refuse)
+        make(Store(tmp_path, flat=True), "stage", {"a": 2}, {}, refuse)
 
 
 def test_a_folder_where_nothing_came_of_a_configuration_is_free_for_another(tmp_path: Path) -> None:
@@ -124,11 +136,11 @@ def test_a_folder_where_nothing_came_of_a_configuration_is_free_for_another(tmp_
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        make(Folder(tmp_path), "stage", {"a": 1}, {}, fail)
-    made = make(Folder(tmp_path), "stage", {"a": 2}, {}, writing("part"))
+        make(Store(tmp_path, flat=True), "stage", {"a": 1}, {}, fail)
+    made = make(Store(tmp_path, flat=True), "stage", {"a": 2}, {}, writing("part"))
     assert made.manifest.config == {"a": 2}
     with pytest.raises(OutputError, match="output of another configuration"):
-        make(Folder(tmp_path), "stage", {"a": 1}, {}, refuse)
+        make(Store(tmp_path, flat=True), "stage", {"a": 1}, {}, refuse)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": "other"}', '{"format": "ced-manifest", "version": 1}'])

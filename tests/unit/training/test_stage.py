@@ -10,6 +10,7 @@ from ced.errors import InputError
 from ced.overrides import override
 from ced.restoration.restorer import RELEASED
 from ced.store.outputs import Manifest, Output, Store
+from ced.store.session import Session
 from ced.training import stage
 
 REPORT = {"step": 50, "steps": 200, "loss": 1.23456, "images_per_second": 75.0, "batch_size": 16}
@@ -32,7 +33,7 @@ def test_the_line_of_an_autoencoder() -> None:
 
 def test_ced_est_without_a_classifier_is_a_mistake_of_the_caller(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="estimates of a classifier"):
-        stage.run("ced-est", Config(), stage.Data(output("a"), output("b")), Store(tmp_path))
+        stage.run("ced-est", Config(), stage.Data(output("a"), output("b")), Session(Store(tmp_path)))
 
 
 def test_lines_are_said_once_and_only_whole(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

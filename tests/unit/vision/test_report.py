@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 from ced import schema
-from ced.store.outputs import Folder, Making, Output, make, write_bytes, write_table
+from ced.store.outputs import Making, Output, Store, make, write_bytes, write_table
+from ced.store.session import Session
 from ced.vision import report
 from ced.vision.evaluate import Sources
 
@@ -58,7 +59,7 @@ def evaluated(tmp_path: Path) -> Output:
         making.counts.update(images=2, objects=4)
 
     told = {"fit": "native", "through": "", "dataset": "voc"}
-    return make(Folder(tmp_path / "made"), "evaluate-vision", told, {"images": "0123"}, produce)
+    return make(Store(tmp_path / "made", flat=True), "evaluate-vision", told, {"images": "0123"}, produce)
 
 
 def test_rows_are_over_all_images_of_a_method() -> None:
@@ -95,7 +96,7 @@ def test_colours_are_rows_of_their_own() -> None:
 
 
 def test_the_files_say_the_same(evaluated: Output, tmp_path: Path) -> None:
-    reported = report.run(SOURCES, evaluated, Folder(tmp_path / "report"))
+    reported = report.run(SOURCES, evaluated, Session(Store(tmp_path / "report", flat=True)))
     results = json.loads((reported.path / "results.json").read_text())
     assert [one["map"] for one in results["rows"]] == [0.5, pytest.approx(3 / 11)]
     assert results["rows"][0]["ap"]["cow"] is None
@@ -125,6 +126,6 @@ def test_mlflow_is_told_every_figure() -> None:
 
 
 def test_a_finished_report_is_found(evaluated: Output, tmp_path: Path) -> None:
-    first = report.run(SOURCES, evaluated, Folder(tmp_path / "report"))
-    again = report.run(SOURCES, evaluated, Folder(tmp_path / "report"))
+    first = report.run(SOURCES, evaluated, Session(Store(tmp_path / "report", flat=True)))
+    again = report.run(SOURCES, evaluated, Session(Store(tmp_path / "report", flat=True)))
     assert (first.reused, again.reused) == (False, True)
