@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from ced.errors import ConfigError
-from ced.methods.spec import TRAINED, parse
+from ced.methods.method import TRAINED, parse
 
 
 def check(settings: Sequence[str], heeded: Collection[str], given: Mapping[str, str]) -> None:

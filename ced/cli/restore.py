@@ -2,13 +2,13 @@
 
 import argparse
 import contextlib
+import dataclasses
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ced import settings
 from ced.config import RELEASED
-from ced.core import images, jpeg
 from ced.core.images import Rejected
 from ced.data import sources
 from ced.errors import ConfigError, InputError, OutputError
@@ -16,7 +16,7 @@ from ced.progress import Progress
 from ced.store.outputs import write_bytes
 
 if TYPE_CHECKING:
-    from ced.restoration.restorer import Restorer
+    from ced.restoration.family import Family
 
 logger = logging.getLogger("ced")
 
@@ -27,79 +27,50 @@ def restore(arguments: argparse.Namespace) -> None:
     if arguments.faithful:
         _check_faithful(arguments, temperature)
     work = _plan(arguments.inputs, Path(arguments.out))
-    whole = arguments.model == RELEASED
-    folder = None if whole else _model(arguments)
-    restorers = _Restorers(folder, temperature, arguments.self_ensemble, whole, arguments.faithful)
-    given = restorers.load(restorers.folder) if restorers.folder else None
-    if temperature and given and given.classifier is None:
-        raise ConfigError(
-            f"--read-off {arguments.read_off}: {given.method} has no classifier to read off; leave it out"
-        )
-    from ced.restoration.restorer import decoded_bytes  # and with it torch, once what was asked for is found right
+    folder = None if arguments.faithful or arguments.model == RELEASED else _model(arguments)
+    family = _family(arguments, folder, temperature)  # and with it torch, once what was asked for is found right
+    from ced.restoration.family import decoded_bytes
 
     progress = Progress("restore", len(work), "images")
-    failed = kept = 0
+    failed = unchanged = 0
     for source, target in work:
         try:
             data = sources.read(source)
-            restorer = restorers.of(data)
+            restorer = family.for_file(data)
             write_bytes(target, restorer.restore_bytes(data) if restorer else decoded_bytes(data))
-            kept += restorer is None
+            unchanged += restorer is None
         except Rejected as error:
             failed += 1
             logger.warning("%s: %s (%s); left out", source.name, error.message, error.reason)
         progress.advance()
-    logger.info("restored %d of %d images to %s", len(work) - failed - kept, len(work), arguments.out)
-    if kept:
+    logger.info("restored %d of %d images to %s", len(work) - failed - unchanged, len(work), arguments.out)
+    if unchanged:
         logger.info(
             "%d are good as they are (quality factor above %d): written unchanged; --model released restores them too",
-            kept,
-            restorers.good,
+            unchanged,
+            family.leave_above,
         )
     if failed:
         raise InputError(f"{failed} of {len(work)} images could not be restored; see the lines above")
 
 
-class _Restorers:
-    """One restorer for all images or, without a `folder`, those that come with ced: by quality factor and colour.
+def _family(arguments: argparse.Namespace, folder: Path | None, temperature: float | None) -> "Family":
+    """The restorers for these files: those of a folder, or those that come with ced.
 
-    `whole`: also for images that are good as they are. `faithful`: the one nearest to the pixels for all.
+    Raises FormatError, ConfigError.
     """
+    from ced.restoration import family as families
 
-    def __init__(
-        self, folder: Path | None, temperature: float | None, self_ensemble: bool, whole: bool, faithful: bool
-    ):
-        self.folder, self._temperature, self._self_ensemble = folder, temperature, self_ensemble
-        self._whole, self._faithful = whole, faithful
-        self._loaded: dict[Path, Restorer] = {}
-
-    def of(self, data: bytes) -> "Restorer | None":
-        """The restorer for an image file; None where those that come with ced would make it worse."""
-        from ced.restoration.restorer import FAITHFUL, released
-
-        if self.folder:
-            return self.load(self.folder)
-        quality = jpeg.quality_of(data)
-        if quality is not None and quality > self.good and not self._whole:
-            return None
-        return self.load(FAITHFUL if self._faithful else released(quality, images.in_colour(data)))
-
-    @property
-    def good(self) -> int:
-        """The quality factor above which what comes with ced leaves files alone."""
-        from ced.restoration.restorer import GOOD, GOOD_FAITHFUL
-
-        return GOOD_FAITHFUL if self._faithful else GOOD
-
-    def load(self, folder: Path) -> "Restorer":
-        """The restorer in a folder, loaded once. Raises FormatError."""
-        from ced.restoration.restorer import Restorer
-
-        if folder not in self._loaded:
-            self._loaded[folder] = Restorer.load(
-                folder, temperature=self._temperature, self_ensemble=self._self_ensemble
-            )
-        return self._loaded[folder]
+    family = families.Family.load(folder or (families.FAITHFUL if arguments.faithful else families.RELEASED))
+    if arguments.model == RELEASED:
+        family = family.everything()
+    family = dataclasses.replace(family, temperature=temperature, self_ensemble=arguments.self_ensemble)
+    restorer = family.restorer(family.members[0])
+    if temperature and restorer.classifier is None:
+        raise ConfigError(
+            f"--read-off {arguments.read_off}: {restorer.method} has no classifier to read off; leave it out"
+        )
+    return family
 
 
 def _temperature(text: str | None) -> float | None:
@@ -177,7 +148,10 @@ def _model(arguments: argparse.Namespace) -> Path | None:
     client.check(uri)
     if arguments.model:
         return client.resolve(uri, arguments.model)
-    champion = client.load_champion(uri)
+    from ced.pipeline import publish
+
+    newest = publish.newest(store)
+    champion = client.load_champion(uri, newest.model, newest.alias)
     if champion is None:
         raise InputError(f"no trained model in {store}; run `ced run quickstart` first or name one with --model")
     return champion

@@ -76,9 +76,9 @@ def start(given: list[str], models: Sequence[str]) -> dict[str, Path]:
 
 
 def _released() -> Path:
-    from ced.restoration import restorer  # and with it torch, for those alone who ask for what comes with ced
+    from ced.restoration import family  # and with it torch, for those alone who ask for what comes with ced
 
-    return restorer.RELEASED
+    return family.RELEASED / "y"
 
 
 def device(arguments: argparse.Namespace, config: Config) -> str:

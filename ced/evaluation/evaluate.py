@@ -19,8 +19,9 @@ from ced.data.sources import Photograph
 from ced.errors import ConfigError, InputError
 from ced.evaluation import failures, perceptual, pool
 from ced.evaluation.measure import BEGUN, PARTS, PICTURES, SPECTRA, Task, evaluate_image, part_name, picture_name
-from ced.methods import Prepared, check_apart, parse, prepare
-from ced.methods.open import restorer
+from ced.methods import Method, find, parse, takes_colours
+from ced.methods.folder import check_apart
+from ced.methods.restorer import restorer
 from ced.progress import Progress
 from ced.store.outputs import Making, Output, Store, make, write_table
 from ced.store.session import Session
@@ -96,12 +97,13 @@ def picture(output: Output, number: int, quality: int, version: str) -> np.ndarr
         return np.asarray(image)
 
 
-def _prepared(text: str, config: EvaluateConfig, restorers: dict[str, Output], store: Store) -> Prepared:
+def _prepared(text: str, config: EvaluateConfig, restorers: dict[str, Output], store: Store) -> Method:
     asked = parse(text)
     if asked.name in restorers:
         output = restorers[asked.name]
-        return restorer(asked.name, output.path, config.colours, output.manifest.content)
-    return prepare(asked, config, store.root)
+        method = restorer(asked.name, output.path, output.manifest.content)
+        return takes_colours(method, config, str(output.path))
+    return find(asked, config, store.root)
 
 
 def _produce(task: Task, qualities: tuple[int, ...], found: list[Photograph], workers: int, making: Making) -> None:

@@ -20,7 +20,7 @@ from ced.core.spectrum import Spectrum
 from ced.data import sources
 from ced.data.sources import Photograph
 from ced.evaluation import perceptual
-from ced.methods import Damaged, Failed, Method, Prepared, checked, open_method
+from ced.methods import Damaged, Failed, Method, checked
 from ced.store.attempts import MOST, Attempts
 from ced.store.outputs import write_bytes, write_table_later
 
@@ -36,7 +36,7 @@ class Task:
     dataset: str
     folder: str
     colour: str
-    methods: tuple[Prepared, ...]
+    methods: tuple[Method, ...]
     pictures: int  # images whose restorations are kept as PNG
     lpips: bool = False
 
@@ -135,8 +135,8 @@ def _measure_all(task: Task, name: str, original: _Original, quality: int, attem
         told = {**facts, "method": prepared.name}
         try:
             attempts.take(prepared.name, _deadly)
-            method = open_method(prepared)  # loading is not restoring
-            seconds, restored = _timed(method, damaged)
+            prepared.load()  # loading is not restoring
+            seconds, restored = _timed(prepared, damaged)
         except Failed as error:
             found.rows.append(told | {"reason": error.reason, "message": error.message})
             continue

@@ -1,19 +1,5 @@
 """What is compared: anything that restores a JPEG, behind one small protocol."""
 
-from ced.methods.open import Prepared, check_apart, open_method, prepare
-from ced.methods.protocol import Damaged, Failed, Method, checked
-from ced.methods.spec import Spec, parse, split
+from ced.methods.method import KINDS, Damaged, Failed, Method, Request, checked, find, parse, split, takes_colours
 
-__all__ = [
-    "Damaged",
-    "Failed",
-    "Method",
-    "Prepared",
-    "Spec",
-    "check_apart",
-    "checked",
-    "open_method",
-    "parse",
-    "prepare",
-    "split",
-]
+__all__ = ["KINDS", "Damaged", "Failed", "Method", "Request", "checked", "find", "parse", "split", "takes_colours"]

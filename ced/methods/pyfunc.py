@@ -1,16 +1,21 @@
 """A model of MLflow that `ced` did not log: any pyfunc whose signature says that it takes an image."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ced import settings
+from ced.config import fingerprint
 from ced.errors import ConfigError
-from ced.methods.given import pixels
-from ced.methods.network import planewise
-from ced.methods.protocol import Damaged, Failed
-from ced.tracking import pyfunc
+from ced.methods import restorer
+from ced.methods.folder import pixels
+from ced.methods.method import MODEL, SELF_ENSEMBLE, Conditions, Damaged, Failed, Find, Method, Request
+from ced.store.outputs import sha256, write_bytes
+from ced.tracking import client, pyfunc
 from ced.tracking.pyfunc import Loaded
 
 _TAKEN = "one column of bytes (a JPEG file) or one array of uint8 or floats with free height and width"
@@ -26,48 +31,107 @@ class Form(NamedTuple):
     type: str = "uint8"  # of an array; floats are 0..1
 
 
-@dataclass(frozen=True, eq=False)
-class Pyfunc:
-    """The model with its form. One that takes planes is given a colour image `through` its luma or all of YCbCr."""
+@dataclass(frozen=True)
+class ModelMethod:
+    """A model in a folder that MLflow laid out. One that takes planes is given a colour image `through` its luma or all
+    of YCbCr."""
 
     name: str
-    predict: Callable[[Any], Any]
-    form: Form
+    folder: Path
+    content: str
     through: str = "luma"
     timed: bool = True
 
     @property
-    def colour(self) -> str:
-        return "rgb" if self.form.axes and self.form.channels == 3 else "any"
+    def colours(self) -> tuple[str, ...]:
+        return ("y", "rgb") if self.channels == 1 else ("rgb",)
+
+    @property
+    def channels(self) -> int:
+        """1 where planes are restored or files taken, 3 where RGB arrays are."""
+        return self.form.channels if self.form.axes else 1
+
+    @property
+    def form(self) -> Form:
+        """How the model takes an image. Raises ConfigError."""
+        return _load(self.folder, self.name)[1]
+
+    def load(self) -> None:
+        """Load the model. Raises ConfigError."""
+        _load(self.folder, self.name)
 
     def restore(self, damaged: Damaged) -> np.ndarray:
         """What the model answers, as 8 bits. Raises Failed."""
-        if not self.form.axes:
-            answer = _first(self.predict(pyfunc.table(self.form.name, damaged.stream)))
-            if not isinstance(answer, bytes):
-                raise Failed(
-                    "no image", f"the model answers with {type(answer).__name__}, not with an image file's bytes"
-                )
-            return pixels(answer, damaged, f"output of {self.name}")
-        if self.form.channels == 3:
-            return self._asked(damaged.image)
-        return planewise(self._asked, damaged.image, self.through)
+        model, form = _load(self.folder, self.name)
+        return answer(model.predict, form, damaged, self.through)
 
-    def _asked(self, image: np.ndarray) -> np.ndarray:
-        array = _shaped(image, self.form)
-        answer = _first(self.predict({self.form.name: array} if self.form.name else array))
-        restored = np.asarray(answer)
-        if restored.size != image.size:
-            raise Failed("another size", f"the model answers with {restored.shape}, not {array.shape}")
-        if restored.shape == array.shape and "C" in self.form.axes:
-            restored = np.moveaxis(restored, self.form.axes.index("C"), -1)
-        plain = restored.reshape(image.shape)
-        if plain.dtype == np.uint8:
-            return np.ascontiguousarray(plain)
-        if not np.isfinite(plain).all():
-            raise Failed("no image", "the model answers with values that are not finite")
-        scale = 255 if self.form.type in _FLOATS else 1
-        return np.clip(np.round(plain * scale), 0, 255).astype(np.uint8)
+
+@functools.lru_cache(maxsize=4)
+def _load(folder: Path, name: str) -> tuple[Loaded, Form]:
+    model = pyfunc.load(folder, name)
+    return model, form_of(model, name)
+
+
+def _find(request: Request, conditions: Conditions, store: Path) -> Method:
+    """A model of MLflow, copied into the store, where all machines of a job see it: a restorer, or any pyfunc."""
+    from ced.restoration.restorer import FILES
+
+    tracking = settings.load().mlflow_uri or client.local_uri(store)
+    client.check(tracking)
+    model = client.resolve_model(tracking, request.target)
+    own = model / client.RESTORER
+    if own.is_dir():
+        files = {path.name: path for path in own.iterdir() if path.name in FILES}
+        folder = _copy(files, store / "models" / restorer.digest(own))
+        return restorer.find_restorer(request._replace(target=str(folder)), conditions, store)
+    if request.self_ensemble:
+        raise ConfigError(f"method {request.name}: {request.target} is no restorer of ced; leave {SELF_ENSEMBLE}: out")
+    files = {path.relative_to(model).as_posix(): path for path in sorted(model.rglob("*")) if path.is_file()}
+    content = fingerprint({name: sha256(path) for name, path in files.items()})
+    method = ModelMethod(request.name, _copy(files, store / "models" / content).resolve(), content)
+    method.load()
+    return method
+
+
+ENTRIES: dict[str, Find] = {MODEL: _find}
+
+
+def _copy(files: dict[str, Path], folder: Path) -> Path:
+    for name, path in files.items():
+        if not (folder / name).exists():
+            write_bytes(folder / name, path.read_bytes())
+    return folder
+
+
+def answer(predict: Callable[[Any], Any], form: Form, damaged: Damaged, through: str = "luma") -> np.ndarray:
+    """What a model that takes images in a form makes of one, as 8 bits. Raises Failed."""
+    if not form.axes:
+        file = _first(predict(pyfunc.table(form.name, damaged.stream)))
+        if not isinstance(file, bytes):
+            raise Failed("no image", f"the model answers with {type(file).__name__}, not with an image file's bytes")
+        return pixels(file, damaged, "output of the model")
+    if form.channels == 3:
+        return _asked(predict, form, damaged.image)
+    from ced.restoration.restorer import planewise
+
+    return planewise(lambda plane: _asked(predict, form, plane), damaged.image, through)
+
+
+def _asked(predict: Callable[[Any], Any], form: Form, image: np.ndarray) -> np.ndarray:
+    """The answer to one array. Shape: (H, W) or (H, W, 3) uint8 -> the same."""
+    array = _shaped(image, form)
+    restored = np.asarray(_first(predict({form.name: array} if form.name else array)))
+    if restored.size != image.size:
+        raise Failed("another size", f"the model answers with {restored.shape}, not {array.shape}")
+    if restored.shape == array.shape and "C" in form.axes:
+        restored = np.moveaxis(restored, form.axes.index("C"), -1)
+    plain = restored.reshape(image.shape)
+    if plain.dtype == np.uint8:
+        return np.ascontiguousarray(plain)
+    if not np.isfinite(plain).all():
+        raise Failed("no image", "the model answers with values that are not finite")
+    scale = 255 if form.type in _FLOATS else 1
+    return np.clip(np.round(plain * scale), 0, 255).astype(np.uint8)
 
 
 def form_of(loaded: Loaded, name: str) -> Form:

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ced.config import Config, as_dict, fingerprint
+from ced.config import Config, PublishConfig, as_dict, fingerprint
 from ced.data import edges, sources
 from ced.errors import FormatError, ServiceError
 from ced.evaluation import evaluate
 from ced.pipeline import record, restorers
 from ced.report import stage as report
-from ced.store.outputs import Making, Output, make, write_text
+from ced.store.outputs import MANIFEST, Making, Output, make, read_manifest, write_text
 from ced.store.session import Session
 from ced.tracking import client as mlflow_tracking
 from ced.tracking import live_runs, provenance, registry, runs
@@ -90,6 +90,14 @@ def run(config: Config, made: Made, session: Session) -> Output:
 
     record.forget_lost(session.store.of("publish", fingerprint("publish", described, inputs)), session.tracking_uri)
     return make(session.store, "publish", described, inputs, produce)
+
+
+def newest(root: Path) -> PublishConfig:
+    """What the newest publication of a store was asked for: the names of its model and alias; the default where there
+    is none. Raises FormatError."""
+    manifests = sorted(root.glob(f"publish/*/{MANIFEST}"), key=lambda path: path.stat().st_mtime)
+    manifest = read_manifest(manifests[-1].parent) if manifests else None
+    return PublishConfig(**manifest.config["publish"]) if manifest else PublishConfig()
 
 
 def decide(ours: float, theirs: float, gate: str, champion: str) -> Decision:

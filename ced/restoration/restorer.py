@@ -9,6 +9,7 @@ ED has no C: its decoder takes E's output alone. The networks of other authors t
 
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -34,11 +35,6 @@ AUTOENCODER = "autoencoder.safetensors"  # the network that restores, of whichev
 CLASSIFIER = "classifier.safetensors"
 CLASSES = "classes.json"
 FILES = (DESCRIPTION, AUTOENCODER, CLASSIFIER, CLASSES)
-
-RELEASED = Path(__file__).parents[1] / "released" / "y"  # comes with ced, for every quality factor (docs/model-card.md)
-FAITHFUL = RELEASED.with_name("faithful")  # so does this one, which leaves out what it is not sure of: ED
-GOOD, GOOD_FAITHFUL = 70, 90  # quality factors above are better left alone by these (docs/model-card.md)
-_FOR_QUALITY = ((12, "-q10"), (24, "-q20"))  # and those for one alone, with the highest that they are used for
 
 TILE_PIXELS = 1 << 21  # larger images are restored in bands of about this many pixels
 GRID = 4  # sides the networks take are multiples of this
@@ -110,21 +106,26 @@ class Restorer:
         A luminance model restores the full-range luma of a colour image, the plane its JPEG stream coded, and
         leaves the chroma as it is.
         """
-        if image.mode == "L" and self.channels == 1:
-            return Image.fromarray(self.restore_planes(np.asarray(image)[None])[0])
-        rgb = image.convert("RGB")
+        if self.channels == 1:
+            pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"))
+            return Image.fromarray(self.restore_pixels(pixels))
+        planes = np.ascontiguousarray(np.asarray(image.convert("RGB")).transpose(2, 0, 1))
+        restored = Image.fromarray(np.ascontiguousarray(self.restore_planes(planes).transpose(1, 2, 0)))
+        return restored.convert("L") if image.mode == "L" else restored
+
+    def restore_pixels(self, pixels: np.ndarray, through: str = "luma") -> np.ndarray:
+        """Restore decoded pixels. Shape: (H, W) or (H, W, 3) uint8 -> the same.
+
+        `through`: how a luminance model takes a colour image, by its luma alone or by all of "ycbcr" (`planewise`).
+        """
         if self.channels == 3:
-            planes = np.ascontiguousarray(np.asarray(rgb).transpose(2, 0, 1))
-            restored = Image.fromarray(np.ascontiguousarray(self.restore_planes(planes).transpose(1, 2, 0)))
-            return restored.convert("L") if image.mode == "L" else restored
-        luma, blue, red = rgb.convert("YCbCr").split()
-        luma = Image.fromarray(self.restore_planes(np.asarray(luma)[None])[0])
-        return Image.merge("YCbCr", (luma, blue, red)).convert("RGB")
+            return np.asarray(self.restore_image(Image.fromarray(pixels)))
+        return planewise(lambda plane: self.restore_planes(plane[None])[0], pixels, through)
 
     def restore_bytes(self, data: bytes) -> bytes:
         """Image file in, restored PNG out, upright and with its colour profile. Raises Rejected."""
         image = open_image(data)
-        return _png(self.restore_image(image), image.info.get("icc_profile"))
+        return png_bytes(self.restore_image(image), image.info.get("icc_profile"))
 
     def _band(self, planes: np.ndarray, top: int, bottom: int) -> np.ndarray:
         margin = self._margin()
@@ -162,17 +163,20 @@ class Restorer:
         return restored
 
 
-def released(quality: int | None, in_colour: bool) -> Path:
-    """The folder of the restorer that comes with ced for JPEGs of a quality factor, None where it is not known, with
-    one plane or in colour."""
-    only = next((name for highest, name in _FOR_QUALITY if quality is not None and quality <= highest), "")
-    return RELEASED.with_name(("rgb" if in_colour else "y") + only)
+def planewise(restore: Callable[[np.ndarray], np.ndarray], pixels: np.ndarray, through: str) -> np.ndarray:
+    """What a function of planes makes of an image. Shape: (H, W) or (H, W, 3) uint8 -> the same.
 
-
-def decoded_bytes(data: bytes) -> bytes:
-    """Image file in, the same picture as a PNG, upright and with its colour profile. Raises Rejected."""
-    image = open_image(data)
-    return _png(image, image.info.get("icc_profile"))
+    Of a colour image it is given the full-range luma, the plane that its JPEG stream coded; "luma" leaves the chroma
+    as it is, "ycbcr" gives it each of the two as well.
+    """
+    if pixels.ndim == 2:
+        return restore(pixels)
+    planes = Image.fromarray(pixels).convert("YCbCr").split()
+    restored = [
+        plane if number and through == "luma" else Image.fromarray(np.ascontiguousarray(restore(np.asarray(plane))))
+        for number, plane in enumerate(planes)
+    ]
+    return np.asarray(Image.merge("YCbCr", restored).convert("RGB"))
 
 
 def files(
@@ -194,7 +198,8 @@ def open_image(data: bytes) -> Image.Image:
     return image if image.mode == "L" else images.to_rgb(image)
 
 
-def _png(image: Image.Image, profile: bytes | None) -> bytes:
+def png_bytes(image: Image.Image, profile: bytes | None) -> bytes:
+    """An image as a PNG file, with a colour profile where there is one."""
     stream = io.BytesIO()
     image.save(stream, "PNG", icc_profile=profile)
     return stream.getvalue()

@@ -132,14 +132,13 @@ def _logged(run: Run, publication: str, restorer: Path, scratch: Path) -> Any:
 @contextmanager
 def _staged(restorer: Path, scratch: Path) -> Iterator[Path]:
     """`restorer` and `ced` as folders of these names, each with what a deployed model needs of it alone."""
-    from ced.restoration.restorer import FILES
+    from ced.restoration.family import files_of
 
     staged = scratch / "staged"
     shutil.rmtree(staged, ignore_errors=True)
-    (staged / "restorer").mkdir(parents=True)
-    for file in restorer.iterdir():
-        if file.name in FILES:
-            shutil.copyfile(file, staged / "restorer" / file.name)
+    for name, path in files_of(restorer).items():
+        (staged / "restorer" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, staged / "restorer" / name)
     package = Path(ced.__file__).parent
     (staged / "ced").mkdir()
     for name in SHIPPED:

@@ -16,7 +16,7 @@ from mlflow.protos.databricks_pb2 import BAD_REQUEST, INTERNAL_ERROR
 from PIL import Image, UnidentifiedImageError
 
 from ced.core.images import Rejected
-from ced.restoration.restorer import Restorer
+from ced.restoration.family import Family
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 
@@ -39,7 +39,7 @@ class Restoration(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     def load_context(self, context: Any) -> None:
         """Read the weights: safetensors and JSON, no pickle."""
         self.settings = dict(context.model_config)
-        self.restorer = Restorer.load(context.artifacts["restorer"], self.settings["device"])
+        self.family = Family.load(context.artifacts["restorer"]).on(self.settings["device"])
         self.turn = threading.Lock()
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
@@ -55,7 +55,7 @@ class Restoration(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         try:
             admitted = self._admitted(data)
             with self.turn:
-                return self.restorer.restore_bytes(admitted)
+                return self.family.restore_bytes(admitted)
         except Rejected as error:
             raise Refused(f"{name} cannot be restored: {error.message} ({error.reason})") from None
         except (MemoryError, RuntimeError) as error:  # torch reports exhausted memory as a RuntimeError

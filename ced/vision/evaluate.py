@@ -21,7 +21,7 @@ from ced.core.images import Rejected
 from ced.data.prepare import part_name
 from ced.errors import InputError
 from ced.evaluation import failures as tell
-from ced.methods import Damaged, Failed, Prepared, checked, open_method
+from ced.methods import Damaged, Failed, Method, checked
 from ced.progress import Progress
 from ced.store.attempts import MOST, Attempts
 from ced.store.outputs import Making, Output, make, write_bytes, write_table
@@ -52,7 +52,7 @@ class Task:
     config: VisionConfig
     sources: Sources
     folder: str
-    methods: tuple[Prepared, ...]  # all but the original
+    methods: tuple[Method, ...]  # all but the original
 
 
 class Version(NamedTuple):
@@ -67,7 +67,7 @@ class Version(NamedTuple):
 def run(config: VisionConfig, sources: Sources, session: Session) -> Output:
     """Detect and segment in every version of every image, or find it done. Raises CedError."""
     scenes = voc.find(sources.voc, sources.split)
-    methods = vision_methods.prepared(config, session.store.root)
+    methods = vision_methods.methods(config, session.store.root)
     backends.load_detector(sources.detector)
     backends.load_segmenter(sources.segmenter, config.fit)
     inputs = {
@@ -191,10 +191,11 @@ def _step(version: Version) -> str:
     return f"{version.method} {version.quality} {version.colour}"
 
 
-def _restored(prepared: Prepared, damaged: Damaged, step: str, attempts: Attempts) -> np.ndarray | Failed:
+def _restored(prepared: Method, damaged: Damaged, step: str, attempts: Attempts) -> np.ndarray | Failed:
     try:
         attempts.take(step, _deadly)
-        return checked(open_method(prepared), damaged)
+        prepared.load()
+        return checked(prepared, damaged)
     except Failed as failed:
         return failed
 

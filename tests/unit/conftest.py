@@ -21,8 +21,8 @@ from ced.core.quantiles import Coarse, Fine
 from ced.data import edges, label, prepare
 from ced.data.sources import Photograph
 from ced.evaluation import evaluate, measure, pool
+from ced.methods import find as find_method
 from ced.methods import parse
-from ced.methods import prepare as prepare_method
 from ced.store.outputs import Making, Output, Store, make, write_table, write_text
 
 SIZE = 32
@@ -121,7 +121,7 @@ def evaluate_small(root: Path) -> Output:
             (root / "smooth" / f"q{quality}").mkdir(parents=True, exist_ok=True)
             Image.fromarray(luminance(pixels)).filter(ImageFilter.BoxBlur(1)).save(root / f"smooth/q{quality}" / name)
     config = EvaluateConfig(methods=("jpeg", f"smooth=folder:{root / 'smooth'}"), qualities=(10, 20))
-    methods = tuple(prepare_method(parse(text), config, root) for text in config.methods)
+    methods = tuple(find_method(parse(text), config, root) for text in config.methods)
 
     def produce(making: Making) -> None:
         task = measure.Task("set", str(making.folder), "y", methods, pictures=2)

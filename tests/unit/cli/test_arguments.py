@@ -11,7 +11,7 @@ from ced.cli import stages
 from ced.cli.arguments import COMMANDS, parser
 from ced.config import MODELS
 from ced.errors import CedError, ConfigError
-from ced.restoration import restorer
+from ced.restoration.family import RELEASED
 
 
 def choices(of: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
@@ -55,7 +55,7 @@ def test_weights_to_start_from_are_for_every_model_or_for_the_named() -> None:
     both = ("classifier", "ced-gt")
     assert stages.start(["a=b"], both) == dict.fromkeys(both, Path("a=b").resolve())
     each = stages.start(["classifier=released", "ed=models"], MODELS)
-    assert each == {"classifier": restorer.RELEASED, "ed": Path("models").resolve()}
+    assert each == {"classifier": RELEASED / "y", "ed": Path("models").resolve()}
     for twice in (["ed=a", "ed=b"], ["a", "b"], ["a", "ed=b"]):
         with pytest.raises(ConfigError, match="has a folder already"):
             stages.start(twice, MODELS)

@@ -20,6 +20,7 @@ from ced.models import weights
 from ced.models.autoencoder import AutoEncoder
 from ced.models.classifier import Classifier
 from ced.restoration import restorer
+from ced.restoration.family import RELEASED
 
 
 @pytest.fixture(scope="module")
@@ -224,11 +225,11 @@ def test_the_released_one_is_chosen_by_the_images_own_quality_factor_and_colour(
     gray = {"gray10.jpg": "y-q10", "gray20.jpg": "y-q20", "gray50.jpg": "y"}
     for name, folder in (in_colour | gray).items():
         single = tmp_path / "single.png"
-        assert run(tmp_path / "in" / name, "-o", single, "--model", restorer.RELEASED.parent / folder) == 0
+        assert run(tmp_path / "in" / name, "-o", single, "--model", RELEASED / folder) == 0
         assert single.read_bytes() == (tmp_path / "out" / name).with_suffix(".png").read_bytes()
 
 
-@pytest.mark.parametrize("how, good", [((), restorer.GOOD), (("--faithful",), restorer.GOOD_FAITHFUL)])
+@pytest.mark.parametrize("how, good", [((), 70), (("--faithful",), 90)])
 def test_good_images_stay_as_they_are(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, how: tuple[str, ...], good: int
 ) -> None:

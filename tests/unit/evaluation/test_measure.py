@@ -14,7 +14,7 @@ from ced.core import jpeg, metrics
 from ced.core.colour import luminance
 from ced.core.spectrum import Spectrum
 from ced.evaluation.measure import BEGUN, PARTS, SPECTRA, Task, evaluate_image, part_name, picture_name
-from ced.methods import parse, prepare
+from ced.methods import find, parse
 from ced.store.attempts import MOST, Attempts
 
 CAT = data.chelsea()[:75, :101]
@@ -22,7 +22,7 @@ CAT = data.chelsea()[:75, :101]
 
 def task(folder: Path, *methods: str, pictures: int = 0, colour: str = "y") -> Task:
     config = EvaluateConfig(colour=colour, qualities=(10, 20))
-    prepared = tuple(prepare(parse(text), config, folder) for text in methods or ("jpeg",))
+    prepared = tuple(find(parse(text), config, folder) for text in methods or ("jpeg",))
     return Task("set", str(folder), colour, prepared, pictures)
 
 

@@ -15,11 +15,10 @@ from PIL import Image, ImageOps
 
 from ced.config import EvaluateConfig
 from ced.errors import CedError, ConfigError
-from ced.methods import Damaged, Failed, checked, open_method, parse, prepare
-from ced.methods.network import planewise
-from ced.methods.open import digest
-from ced.methods.pyfunc import Form, Pyfunc, form_of
-from ced.restoration.restorer import Restorer
+from ced.methods import Damaged, Failed, checked, find, parse
+from ced.methods.pyfunc import Form, answer, form_of
+from ced.methods.restorer import RestorerMethod, digest
+from ced.restoration.restorer import Restorer, planewise
 from ced.tracking import client
 from ced.tracking.pyfunc import Loaded
 
@@ -77,7 +76,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, gray_model: Path) -> Path:
 
 
 def method(store: Path, model: str, colour: str = "y") -> Any:
-    return open_method(prepare(parse(f"theirs=models:/{model}/1"), EvaluateConfig(colour=colour), store))
+    return find(parse(f"theirs=models:/{model}/1"), EvaluateConfig(colour=colour), store)
 
 
 def test_files_in_files_out(store: Path, gray: Damaged, colour: Damaged, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,18 +98,19 @@ def test_a_model_with_a_restorer_in_it_is_the_restorer(
     store: Path, gray: Damaged, gray_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    prepared = prepare(parse("ours=models:/ours/1"), EvaluateConfig(), store)
-    assert (prepared.kind, prepared.content) == ("restorer", digest(gray_model))
-    assert Path(prepared.target) == store / "models" / digest(gray_model)
+    prepared = find(parse("ours=models:/ours/1"), EvaluateConfig(), store)
+    assert isinstance(prepared, RestorerMethod) and prepared.content == digest(gray_model)
+    assert prepared.family.members[0].folder == store / "models" / digest(gray_model)
     expected = Restorer.load(gray_model).restore_planes(gray.image[None])[0]
-    assert np.array_equal(checked(open_method(prepared), gray), expected)
+    assert np.array_equal(checked(prepared, gray), expected)
 
 
 def test_self_ensemble_is_for_restorers(store: Path, gray: Damaged, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with pytest.raises(CedError, match=r"models:/planes/1 is no restorer of ced; leave self-ensemble: out"):
-        prepare(parse("theirs=self-ensemble:models:/planes/1"), EvaluateConfig(), store)
-    assert prepare(parse("ours=self-ensemble:models:/ours/1"), EvaluateConfig(), store).self_ensemble
+        find(parse("theirs=self-ensemble:models:/planes/1"), EvaluateConfig(), store)
+    ours = find(parse("ours=self-ensemble:models:/ours/1"), EvaluateConfig(), store)
+    assert isinstance(ours, RestorerMethod) and ours.family.self_ensemble
 
 
 def test_a_model_without_a_signature_is_one_line(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,9 +158,7 @@ def test_arrays_of_colour_keep_their_channels_apart(colour: Damaged, axes: str, 
         seen.append(array)
         return array
 
-    theirs = Pyfunc("theirs", predict, Form("", axes, 3, kind))
-    assert theirs.colour == "rgb"
-    assert np.array_equal(checked(theirs, colour), colour.image)
+    assert np.array_equal(answer(predict, Form("", axes, 3, kind), colour), colour.image)
     height, width = colour.image.shape[:2]
     sizes = {"N": 1, "H": height, "W": width, "C": 3}
     assert seen[0].shape == tuple(sizes[axis] for axis in axes) and seen[0].dtype == kind
@@ -168,11 +166,11 @@ def test_arrays_of_colour_keep_their_channels_apart(colour: Damaged, axes: str, 
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    ("wrong", "reason"),
     [(np.zeros((3, 3)), "another size"), (np.full((45, 70), np.nan), "no image"), ("x", "another size")],
 )
-def test_an_answer_that_is_no_image_is_a_failure(gray: Damaged, answer: Any, reason: str) -> None:
+def test_an_answer_that_is_no_image_is_a_failure(gray: Damaged, wrong: Any, reason: str) -> None:
     with pytest.raises(Failed, match=reason):
-        checked(Pyfunc("theirs", lambda array: answer, Form("", "HW", 1, "float32")), gray)
+        answer(lambda array: wrong, Form("", "HW", 1, "float32"), gray)
     with pytest.raises(Failed, match="no image: the model answers with"):
-        checked(Pyfunc("theirs", lambda table: [answer], Form("photo")), gray)
+        answer(lambda table: [wrong], Form("photo"), gray)

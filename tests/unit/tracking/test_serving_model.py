@@ -115,7 +115,7 @@ def test_memory_that_runs_out_is_the_servers_fault(restorer_folder: Path, monkey
     def allocate(_: bytes) -> bytes:
         return bytes(np.empty((1 << 46,), np.uint8)[: huge.width])  # more than any machine has
 
-    monkeypatch.setattr(type(model.restorer), "restore_bytes", lambda _, data: allocate(data))
+    monkeypatch.setattr(type(model.family), "restore_bytes", lambda _, data: allocate(data))
     with pytest.raises(Refused) as caught:
         ask(model, picture())
     assert caught.value.get_http_status_code() == 500

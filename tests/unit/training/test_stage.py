@@ -8,7 +8,7 @@ import pytest
 from ced.config import Config
 from ced.errors import InputError
 from ced.overrides import override
-from ced.restoration.restorer import RELEASED
+from ced.restoration import family
 from ced.store.outputs import Manifest, Output, Store
 from ced.store.session import Session
 from ced.training import stage
@@ -75,7 +75,8 @@ def test_where_weights_to_start_from_are_found(tmp_path: Path) -> None:
     trained.mkdir(parents=True)
     (trained / stage.WEIGHTS).touch()
     assert stage.weights_in(tmp_path / "models", "ed") == trained / stage.WEIGHTS
-    assert stage.weights_in(RELEASED, "classifier") == RELEASED / "classifier.safetensors"
-    assert stage.weights_in(RELEASED, "ced-gt") == RELEASED / "autoencoder.safetensors"
+    released = family.RELEASED / "y"
+    assert stage.weights_in(released, "classifier") == released / "classifier.safetensors"
+    assert stage.weights_in(released, "ced-gt") == released / "autoencoder.safetensors"
     with pytest.raises(InputError, match="models: no weights of classifier to start from"):
         stage.weights_in(tmp_path / "models", "classifier")

@@ -10,7 +10,9 @@ from skimage import data
 
 from ced.config import NetworkConfig, VisionConfig
 from ced.errors import CedError, FormatError, InputError
-from ced.methods import Damaged, checked, open_method
+from ced.methods import Damaged, checked
+from ced.methods.command import CommandMethod
+from ced.methods.restorer import JpegMethod, RestorerMethod
 from ced.models import weights
 from ced.models.autoencoder import AutoEncoder
 from ced.restoration import restorer
@@ -53,8 +55,8 @@ def restored(folder: str, through: str, image: np.ndarray, tmp_path: Path) -> np
     """What the method makes of an image, as a worker opens it."""
     colour = "rgb" if image.ndim == 3 else "y"
     config = VisionConfig(methods=("original", f"mine={folder}"), colours=(colour,), through=through)
-    (prepared,) = methods.prepared(config, tmp_path)
-    return checked(open_method(prepared), damaged(image))
+    (prepared,) = methods.methods(config, tmp_path)
+    return checked(prepared, damaged(image))
 
 
 def ycbcr(rgb: np.ndarray) -> list[np.ndarray]:
@@ -91,8 +93,12 @@ def test_a_model_of_rgb_takes_all_three_at_once(rgb_model: str, through: str, tm
 
 def test_the_original_is_no_method_and_the_others_keep_their_order(luminance_model: str, tmp_path: Path) -> None:
     texts = ("cp=command:cp {input} {output}", "original", "jpeg", f"mine={luminance_model}")
-    found = methods.prepared(VisionConfig(methods=texts), tmp_path)
-    assert [(one.name, one.kind) for one in found] == [("cp", "command"), ("jpeg", "jpeg"), ("mine", "restorer")]
+    found = methods.methods(VisionConfig(methods=texts), tmp_path)
+    assert [(method.name, type(method)) for method in found] == [
+        ("cp", CommandMethod),
+        ("jpeg", JpegMethod),
+        ("mine", RestorerMethod),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -114,10 +120,10 @@ def test_what_a_model_cannot_take_is_found_out_early(
 ) -> None:
     folder = {"rgb": rgb_model, "y": luminance_model}[model]
     with pytest.raises(CedError, match=message):
-        methods.prepared(VisionConfig(methods=(f"mine={folder}",), colours=colours, through=through), tmp_path)
+        methods.methods(VisionConfig(methods=(f"mine={folder}",), colours=colours, through=through), tmp_path)
 
 
 def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
     for text, kind in ((f"mine={tmp_path}", FormatError), (f"mine=folder:{tmp_path / 'gone'}", InputError)):
         with pytest.raises(kind):
-            methods.prepared(VisionConfig(methods=(text,)), tmp_path)
+            methods.methods(VisionConfig(methods=(text,)), tmp_path)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from ced.errors import InputError
 from ced.methods import Damaged, Failed, checked
-from ced.methods.given import Folder, of_colour, pixels
+from ced.methods.folder import FolderMethod, of_colour, pixels
 
 
 def save(path: Path, image: np.ndarray) -> None:
@@ -20,28 +20,28 @@ def save(path: Path, image: np.ndarray) -> None:
 def test_a_file_is_found_by_path_or_bare_name_and_any_suffix(tmp_path: Path, gray: Damaged, name: str) -> None:
     restored = 255 - gray.image
     save(tmp_path / name, restored)
-    assert np.array_equal(checked(Folder("mine", tmp_path), gray), restored)
+    assert np.array_equal(checked(FolderMethod("mine", tmp_path), gray), restored)
 
 
 def test_the_path_goes_before_the_bare_name(tmp_path: Path, gray: Damaged) -> None:
     save(tmp_path / "man.png", gray.image)
     save(tmp_path / "below" / "man.png", 255 - gray.image)
-    assert np.array_equal(checked(Folder("mine", tmp_path), gray), 255 - gray.image)
+    assert np.array_equal(checked(FolderMethod("mine", tmp_path), gray), 255 - gray.image)
 
 
 def test_qualities_have_folders_of_their_own(tmp_path: Path, gray: Damaged) -> None:
     save(tmp_path / "q10" / "man.png", gray.image)
     save(tmp_path / "q20" / "man.png", 255 - gray.image)
-    assert np.array_equal(checked(Folder("mine", tmp_path), gray), gray.image)
+    assert np.array_equal(checked(FolderMethod("mine", tmp_path), gray), gray.image)
     other = Damaged(gray.name, 30, gray.stream, gray.image)
     with pytest.raises(Failed, match="q30"):
-        checked(Folder("mine", tmp_path), other)
+        checked(FolderMethod("mine", tmp_path), other)
 
 
 def test_colours_have_folders_of_their_own_above_the_qualities(tmp_path: Path, gray: Damaged, colour: Damaged) -> None:
     save(tmp_path / "y" / "q10" / "man.png", 255 - gray.image)
     save(tmp_path / "rgb" / "q20" / "cat.png", 255 - colour.image)
-    method = Folder("mine", tmp_path)
+    method = FolderMethod("mine", tmp_path)
     assert np.array_equal(checked(method, gray), 255 - gray.image)
     assert np.array_equal(checked(method, colour), 255 - colour.image)
     assert of_colour(tmp_path / "y", "y") == tmp_path / "y", "qualities are no colours"
@@ -52,11 +52,11 @@ def test_colours_have_folders_of_their_own_above_the_qualities(tmp_path: Path, g
 def test_an_image_of_a_single_file_has_no_folder_in_its_name(tmp_path: Path, gray: Damaged) -> None:
     save(tmp_path / "man.png", gray.image)
     alone = Damaged("man.jpg", 10, gray.stream, gray.image)
-    assert np.array_equal(checked(Folder("mine", tmp_path), alone), gray.image)
+    assert np.array_equal(checked(FolderMethod("mine", tmp_path), alone), gray.image)
 
 
 def apart(folder: Path, *names: str, qualities: tuple[int, ...] = (10,)) -> None:
-    Folder("mine", folder).check_apart(names, ("y",), qualities)
+    FolderMethod("mine", folder).check_apart(names, ("y",), qualities)
 
 
 def test_one_file_is_never_taken_for_two_originals(tmp_path: Path, gray: Damaged) -> None:
@@ -85,36 +85,36 @@ def test_odd_names_are_names(tmp_path: Path, gray: Damaged, name: str) -> None:
     save(tmp_path / name, gray.image)
     save(tmp_path / "a1x.png", 255 - gray.image)
     odd = Damaged(f"set/{name}", 10, gray.stream, gray.image)
-    assert np.array_equal(checked(Folder("mine", tmp_path), odd), gray.image)
+    assert np.array_equal(checked(FolderMethod("mine", tmp_path), odd), gray.image)
 
 
 def test_a_missing_file_and_two_files_are_failures(tmp_path: Path, gray: Damaged) -> None:
     with pytest.raises(Failed) as caught:
-        checked(Folder("mine", tmp_path), gray)
+        checked(FolderMethod("mine", tmp_path), gray)
     assert (caught.value.reason, str(tmp_path / "below" / "man") in caught.value.message) == ("no file", True)
     save(tmp_path / "man.png", gray.image)
     save(tmp_path / "man.bmp", gray.image)
     (tmp_path / "man.txt").write_text("no image")
     with pytest.raises(Failed) as caught:
-        checked(Folder("mine", tmp_path), gray)
+        checked(FolderMethod("mine", tmp_path), gray)
     assert caught.value.reason == "ambiguous"
 
 
 def test_another_size_and_a_broken_file_are_failures(tmp_path: Path, gray: Damaged) -> None:
     save(tmp_path / "man.png", gray.image[:-1])
     with pytest.raises(Failed, match="70x44, not 70x45"):
-        checked(Folder("mine", tmp_path), gray)
+        checked(FolderMethod("mine", tmp_path), gray)
     (tmp_path / "man.png").write_bytes(b"words")
     with pytest.raises(Failed, match="man.png: no known image format"):
-        checked(Folder("mine", tmp_path), gray)
+        checked(FolderMethod("mine", tmp_path), gray)
 
 
 def test_gray_stored_as_colour_is_gray_and_colour_is_refused(tmp_path: Path, gray: Damaged, colour: Damaged) -> None:
     save(tmp_path / "man.png", np.stack([gray.image] * 3, axis=-1))
-    assert np.array_equal(checked(Folder("mine", tmp_path), gray), gray.image)
+    assert np.array_equal(checked(FolderMethod("mine", tmp_path), gray), gray.image)
     save(tmp_path / "man.png", colour.image)
     with pytest.raises(Failed, match="use --colour rgb") as caught:
-        checked(Folder("mine", tmp_path), gray)
+        checked(FolderMethod("mine", tmp_path), gray)
     assert caught.value.reason == "not gray"
 
 

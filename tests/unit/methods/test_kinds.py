@@ -1,5 +1,6 @@
 """What is found out about methods before a job, and that they open afterwards."""
 
+import dataclasses
 import shutil
 import subprocess
 import sys
@@ -12,45 +13,53 @@ from PIL import Image
 
 from ced.config import EvaluateConfig, VisionConfig
 from ced.core.metrics import blocking_effect_factor
-from ced.errors import CedError, ConfigError
-from ced.methods import Damaged, Failed, checked, open_method, parse, prepare
-from ced.methods.open import restorer
-from ced.restoration.restorer import FAITHFUL, Restorer, released
+from ced.errors import CedError
+from ced.methods import Damaged, Failed, checked, find, parse
+from ced.methods.folder import FolderMethod
+from ced.methods.restorer import restorer
+from ced.restoration.family import FAITHFUL, RELEASED, Family
+from ced.restoration.restorer import Restorer
 
 TWO = EvaluateConfig(qualities=(10, 20))
 
 
+def released(quality: int, in_colour: bool) -> Path:
+    member = Family.load(RELEASED).member(quality, "rgb" if in_colour else "y")
+    assert member is not None
+    return member.folder
+
+
 def test_a_restorers_folder(gray_model: Path, gray: Damaged, tmp_path: Path) -> None:
-    prepared = prepare(parse(f"mine={gray_model}"), TWO, tmp_path)
+    prepared = find(parse(f"mine={gray_model}"), TWO, tmp_path)
     copy = shutil.copytree(gray_model, tmp_path / "copy")
-    assert prepare(parse(f"other={copy}"), TWO, tmp_path).content == prepared.content, "the content, not the place"
-    method = open_method(prepared)
+    assert find(parse(f"other={copy}"), TWO, tmp_path).content == prepared.content, "the content, not the place"
+    method = prepared
     assert method.name == "mine"
     assert checked(method, gray).shape == gray.image.shape
-    assert open_method(prepared) is method, "loaded once"
-    assert restorer("mine", gray_model, ("y",), "known").content == "known"
+    assert prepared is method, "loaded once"
+    assert restorer("mine", gray_model, "known").content == "known"
 
 
 def test_self_ensemble_of_a_restorer_and_of_one_for_each_quality(gray: Damaged, tmp_path: Path) -> None:
     """Another method, by name and by content, so that no result of the one is taken for the other's."""
     for where in ("released", str(released(gray.quality, in_colour=False))):
-        alone, ensemble = (prepare(parse(f"mine={how}{where}"), TWO, tmp_path) for how in ("", "self-ensemble:"))
+        alone, ensemble = (find(parse(f"mine={how}{where}"), TWO, tmp_path) for how in ("", "self-ensemble:"))
         assert alone.content != ensemble.content
         single = Restorer.load(released(gray.quality, in_colour=False), self_ensemble=True)
-        restored = checked(open_method(ensemble), gray)
+        restored = checked(ensemble, gray)
         assert np.array_equal(restored, single.restore_planes(gray.image[None])[0])
-        assert not np.array_equal(restored, checked(open_method(alone), gray))
+        assert not np.array_equal(restored, checked(alone, gray))
 
 
 def test_what_comes_with_ced_needs_nothing_trained(tmp_path: Path, gray: Damaged) -> None:
     """For each quality factor the restorer that `ced restore` takes."""
-    prepared = prepare(parse("ours=released"), TWO, tmp_path)
-    assert prepared._replace(name="released") == prepare(parse("released"), TWO, tmp_path / "elsewhere")
-    method = open_method(prepared)
-    assert (method.name, method.colour) == ("ours", "any")
+    prepared = find(parse("ours=released"), TWO, tmp_path)
+    assert dataclasses.replace(prepared, name="released") == find(parse("released"), TWO, tmp_path / "elsewhere")
+    method = prepared
+    assert (method.name, method.colours) == ("ours", ("y",))
     for quality in TWO.qualities:
         damaged = Damaged.of("man.png", quality, gray.image)
-        single = open_method(prepare(parse(f"one={released(quality, in_colour=False)}"), TWO, tmp_path))
+        single = find(parse(f"one={released(quality, in_colour=False)}"), TWO, tmp_path)
         restored = checked(method, damaged)
         assert np.array_equal(restored, checked(single, damaged))
         assert blocking_effect_factor(restored) < blocking_effect_factor(damaged.image) / 2
@@ -60,9 +69,9 @@ def test_what_comes_with_ced_takes_colour_by_networks_of_its_own(
     colour: Damaged, gray: Damaged, tmp_path: Path
 ) -> None:
     both = VisionConfig(methods=("jpeg",), colours=("rgb", "y"), qualities=(10, 20))
-    prepared = prepare(parse("ours=released"), both, tmp_path)
-    method = open_method(prepared)
-    assert method.colour == "any"
+    prepared = find(parse("ours=released"), both, tmp_path)
+    method = prepared
+    assert set(method.colours) == {"y", "rgb"}
     strong = Damaged.of("cat.png", 10, colour.image)
     for damaged, in_colour in ((strong, True), (colour, True), (gray, False)):
         single = Restorer.load(released(damaged.quality, in_colour))
@@ -71,24 +80,24 @@ def test_what_comes_with_ced_takes_colour_by_networks_of_its_own(
         )
     assert Restorer.load(released(10, in_colour=True)).channels == 3
     with pytest.raises(Failed, match="none is for rgb at quality factor 20"):
-        checked(open_method(prepare(parse("ours=released"), TWO, tmp_path)), colour)
+        checked(find(parse("ours=released"), TWO, tmp_path), colour)
 
 
-def test_the_faithful_one_takes_colour(colour: Damaged, tmp_path: Path) -> None:
+def test_the_faithful_one_takes_colour_and_gray(colour: Damaged, gray: Damaged, tmp_path: Path) -> None:
     rgb = VisionConfig(methods=("jpeg",), colours=("rgb",), qualities=(10, 20))
-    method = open_method(prepare(parse("faithful"), rgb, tmp_path))
+    method = find(parse("faithful"), rgb, tmp_path)
     single = Restorer.load(FAITHFUL)
     expected = np.asarray(single.restore_image(Image.fromarray(colour.image)))
-    assert (method.name, method.colour) == ("faithful", "rgb")
+    assert (method.name, method.colours) == ("faithful", ("y", "rgb"))
     assert np.array_equal(checked(method, colour), expected)
-    with pytest.raises(ConfigError, match="restores colour images alone; use --colour rgb"):
-        prepare(parse("faithful"), TWO, tmp_path)
+    plane = find(parse("faithful"), TWO, tmp_path)
+    assert np.array_equal(checked(plane, gray), np.asarray(single.restore_image(Image.fromarray(gray.image))))
 
 
 def test_a_restorer_opens_with_the_way_that_colour_takes(gray_model: Path, colour: Damaged, tmp_path: Path) -> None:
-    prepared = prepare(parse(f"mine={gray_model}"), TWO, tmp_path)
-    luma = checked(open_method(prepared), colour)
-    ycbcr = checked(open_method(prepared._replace(through="ycbcr")), colour)
+    prepared = find(parse(f"mine={gray_model}"), TWO, tmp_path)
+    luma = checked(prepared, colour)
+    ycbcr = checked(dataclasses.replace(prepared, through="ycbcr"), colour)
     assert not np.array_equal(luma, ycbcr)
 
 
@@ -98,21 +107,21 @@ def test_a_folder_of_two_colours_needs_both_and_their_qualities(tmp_path: Path, 
     for quality in (10, 20):
         (tmp_path / "made" / f"q{quality}").mkdir(parents=True)
     with pytest.raises(CedError, match="made has no y and rgb; with several colours it needs them"):
-        prepare(asked, both, tmp_path)
+        find(asked, both, tmp_path)
     (tmp_path / "made" / "y" / "q10").mkdir(parents=True)
     with pytest.raises(CedError, match="made/rgb: no such folder; restore images of this colour too"):
-        prepare(asked, both, tmp_path)
+        find(asked, both, tmp_path)
     (tmp_path / "made" / "rgb" / "q10").mkdir(parents=True)
     with pytest.raises(CedError, match="made/rgb has no q20"):
-        prepare(asked, both, tmp_path)
+        find(asked, both, tmp_path)
     for colour in ("y", "rgb"):
         (tmp_path / "made" / colour / "q20").mkdir()
         Image.fromarray(gray.image).save(tmp_path / "made" / colour / "q20" / "man.png")
     with pytest.raises(CedError, match="method mine: .*/rgb/q10: no files in it"):
-        prepare(asked, both, tmp_path)
+        find(asked, both, tmp_path)
     for colour in ("y", "rgb"):
         Image.fromarray(gray.image).save(tmp_path / "made" / colour / "q10" / "man.png")
-    assert prepare(asked, both, tmp_path).kind == "folder"
+    assert isinstance(find(asked, both, tmp_path), FolderMethod)
 
 
 def test_a_restorer_for_each_quality_factor(tmp_path: Path, gray: Damaged, write_restorer: Callable[..., Path]) -> None:
@@ -120,29 +129,29 @@ def test_a_restorer_for_each_quality_factor(tmp_path: Path, gray: Damaged, write
     for quality in (10, 20):
         write_restorer(tmp_path / f"q{quality}" / "ed", 1, seed=quality)
     asked = parse(f"mine={tmp_path}/q{{quality}}/ed")
-    prepared = prepare(asked, TWO, tmp_path)
-    method = open_method(prepared)
-    assert (method.name, method.colour) == ("mine", "any")
+    prepared = find(asked, TWO, tmp_path)
+    method = prepared
+    assert (method.name, method.colours) == ("mine", ("y", "rgb"))
     for quality in (20, 10):
-        single = open_method(prepare(parse(f"one={tmp_path}/q{quality}/ed"), TWO, tmp_path))
+        single = find(parse(f"one={tmp_path}/q{quality}/ed"), TWO, tmp_path)
         damaged = Damaged.of("man.png", quality, gray.image)
         assert np.array_equal(checked(method, damaged), checked(single, damaged))
     with pytest.raises(Failed, match="none is for y at quality factor 30"):
         checked(method, Damaged.of("man.png", 30, gray.image))
     write_restorer(tmp_path / "q20" / "ed", 1, seed=3)
-    assert prepare(asked, TWO, tmp_path).content != prepared.content
+    assert find(asked, TWO, tmp_path).content != prepared.content
     with pytest.raises(CedError, match="q30"):
-        prepare(asked, EvaluateConfig(qualities=(10, 30)), tmp_path)
+        find(asked, EvaluateConfig(qualities=(10, 30)), tmp_path)
 
 
 def test_a_folder_of_images_changes_with_its_files(tmp_path: Path, gray: Damaged) -> None:
     for quality in (10, 20):
         (tmp_path / f"q{quality}").mkdir()
         Image.fromarray(gray.image).save(tmp_path / f"q{quality}" / "man.png")
-    prepared = prepare(parse(f"mine=folder:{tmp_path}"), TWO, tmp_path)
-    assert np.array_equal(checked(open_method(prepared), gray), gray.image)
+    prepared = find(parse(f"mine=folder:{tmp_path}"), TWO, tmp_path)
+    assert np.array_equal(checked(prepared, gray), gray.image)
     Image.fromarray(gray.image[:-1]).save(tmp_path / "q20" / "man.png")
-    assert prepare(parse(f"mine=folder:{tmp_path}"), TWO, tmp_path).content != prepared.content
+    assert find(parse(f"mine=folder:{tmp_path}"), TWO, tmp_path).content != prepared.content
 
 
 def test_linked_folders_of_images_are_looked_into_and_others_left_alone(tmp_path: Path, gray: Damaged) -> None:
@@ -152,19 +161,19 @@ def test_linked_folders_of_images_are_looked_into_and_others_left_alone(tmp_path
         Image.fromarray(gray.image).save(tmp_path / place / "man.png")
     (tmp_path / "made" / "q10").symlink_to(tmp_path / "elsewhere")
     asked = parse(f"mine=folder:{tmp_path / 'made'}")
-    before = prepare(asked, TWO, tmp_path)
-    assert np.array_equal(checked(open_method(before), gray), gray.image)
+    before = find(asked, TWO, tmp_path)
+    assert np.array_equal(checked(before, gray), gray.image)
     Image.fromarray(gray.image[:-1]).save(tmp_path / "made" / "q30" / "man.png")
-    assert prepare(asked, TWO, tmp_path).content == before.content
+    assert find(asked, TWO, tmp_path).content == before.content
     Image.fromarray(gray.image[:-1]).save(tmp_path / "elsewhere" / "man.png")
-    assert prepare(asked, TWO, tmp_path).content != before.content
+    assert find(asked, TWO, tmp_path).content != before.content
 
 
 def test_a_command(tmp_path: Path, gray: Damaged) -> None:
-    prepared = prepare(parse("mine=command:cp {input} {output}"), TWO, tmp_path)
-    assert (prepared.folder, prepared.timeout) == (str(Path.cwd()), 600.0)
-    assert np.array_equal(checked(open_method(prepared), gray), gray.image)
-    other = prepare(parse("mine=command:cp -p {input} {output}"), TWO, tmp_path)
+    prepared = find(parse("mine=command:cp {input} {output}"), TWO, tmp_path)
+    assert (prepared.folder, prepared.timeout) == (Path.cwd(), 600.0)
+    assert np.array_equal(checked(prepared, gray), gray.image)
+    other = find(parse("mine=command:cp -p {input} {output}"), TWO, tmp_path)
     assert other.content != prepared.content
 
 
@@ -173,30 +182,30 @@ def test_a_command_changes_with_its_program(tmp_path: Path) -> None:
     program.write_text("#!/bin/sh\ncp $1 $2\n")
     program.chmod(0o755)
     asked = parse(f"mine=command:{program} {{input}} {{output}}")
-    before = prepare(asked, TWO, tmp_path).content
+    before = find(asked, TWO, tmp_path).content
     program.write_text("#!/bin/sh\ncp -p $1 $2\n")
-    assert prepare(asked, TWO, tmp_path).content != before
+    assert find(asked, TWO, tmp_path).content != before
 
 
 def test_a_command_changes_with_the_files_that_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A script that somebody else's program runs, and its weights: measured again where one was edited."""
     monkeypatch.chdir(tmp_path)
     asked = parse("mine=command:sh 'my restore.sh' --weights=best.pt --mode=x/y {input} {output}")
-    contents = [prepare(asked, TWO, tmp_path).content]
+    contents = [find(asked, TWO, tmp_path).content]
     for name, text in (("my restore.sh", "cp $1 $2"), ("best.pt", "1"), ("my restore.sh", "cp -p $1 $2")):
         Path(name).write_text(text)
-        contents.append(prepare(asked, TWO, tmp_path).content)
+        contents.append(find(asked, TWO, tmp_path).content)
     Path("another").write_text("no part of it")
-    assert prepare(asked, TWO, tmp_path).content == contents[-1]
+    assert find(asked, TWO, tmp_path).content == contents[-1]
     assert len(set(contents)) == 4
     long = parse(f"mine=command:sh -c '{'x' * 5000}' {{input}} {{output}}")
-    assert prepare(long, TWO, tmp_path).content, "no name of a file is as long"
+    assert find(long, TWO, tmp_path).content, "no name of a file is as long"
 
 
 def test_jpeg_needs_nothing(tmp_path: Path, gray: Damaged) -> None:
-    prepared = prepare(parse("jpeg"), TWO, tmp_path)
+    prepared = find(parse("jpeg"), TWO, tmp_path)
     assert prepared.content == ""
-    assert checked(open_method(prepared), gray) is gray.image
+    assert checked(prepared, gray) is gray.image
 
 
 @pytest.mark.parametrize(
@@ -219,7 +228,7 @@ def test_what_cannot_work_is_refused_in_one_line(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (tmp_path / "some" / "q10").mkdir(parents=True)
     with pytest.raises(CedError) as caught:
-        prepare(parse(text.format(here=tmp_path)), TWO, tmp_path)
+        find(parse(text.format(here=tmp_path)), TWO, tmp_path)
     assert clause.format() in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -227,9 +236,9 @@ def test_what_cannot_work_is_refused_in_one_line(
 def test_a_colour_model_is_for_colour(colour_model: Path, colour: Damaged, tmp_path: Path) -> None:
     asked = parse(f"mine={colour_model}")
     with pytest.raises(CedError, match="use --colour rgb"):
-        prepare(asked, TWO, tmp_path)
-    prepared = prepare(asked, EvaluateConfig(colour="rgb"), tmp_path)
-    assert checked(open_method(prepared), colour).shape == colour.image.shape
+        find(asked, TWO, tmp_path)
+    prepared = find(asked, EvaluateConfig(colour="rgb"), tmp_path)
+    assert checked(prepared, colour).shape == colour.image.shape
 
 
 def test_methods_without_a_network_need_no_torch() -> None:

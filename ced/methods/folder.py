@@ -1,7 +1,7 @@
-"""Images that somebody else restored: a folder of them, and the file that a command has written."""
+"""Images that another program restored: a folder of them, and the one file that a command has written."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
@@ -10,12 +10,13 @@ import numpy as np
 from PIL import Image
 
 from ced.core.images import SUFFIXES, Rejected, open_upright, to_rgb
+from ced.data import sources
 from ced.errors import InputError
-from ced.methods.protocol import Damaged, Failed
+from ced.methods.method import Conditions, Damaged, Failed, Find, Method, Request
 
 
 @dataclass(frozen=True)
-class Folder:
+class FolderMethod:
     """A folder of restored images, named as the originals are (whatever the suffix), below q10, q20, ... if it has any,
     and these below y and rgb if it has those.
 
@@ -24,18 +25,22 @@ class Folder:
 
     name: str
     folder: Path
-    colour: str = "any"
+    content: str = ""
+    colours: tuple[str, ...] = ("y", "rgb")
     timed: bool = False
+
+    def load(self) -> None:
+        """Nothing is needed."""
 
     def restore(self, damaged: Damaged) -> np.ndarray:
         """The file's pixels. Raises Failed where there is none, more than one, or one that is no such image."""
         top = self._top("y" if damaged.image.ndim == 2 else "rgb", damaged.quality)
-        found = _named_after(top, damaged.name)
-        if len(found) > 1:
-            raise Failed("ambiguous", f"{found[0]} and {found[1].name} are both named after {damaged.name}")
-        if not found:
+        files = _named_after(top, damaged.name)
+        if len(files) > 1:
+            raise Failed("ambiguous", f"{files[0]} and {files[1].name} are both named after {damaged.name}")
+        if not files:
             raise Failed("no file", f"{top / _within(damaged.name).with_suffix('')}.* is not there")
-        return pixels(found[0].read_bytes(), damaged, str(found[0]))
+        return pixels(files[0].read_bytes(), damaged, str(files[0]))
 
     def check_apart(self, names: Iterable[str], colours: Iterable[str], qualities: Iterable[int]) -> None:
         """Find out whether a file here would be taken for the restoration of two originals. Raises InputError."""
@@ -59,9 +64,48 @@ class Folder:
         return top / f"q{quality}" if has_qualities(top) else top
 
 
+def check_apart(methods: Iterable[Method], names: Sequence[str], conditions: Conditions) -> None:
+    """Find out whether folders of restored images have a file for each of the originals. Raises InputError."""
+    for method in methods:
+        if isinstance(method, FolderMethod):
+            method.check_apart(names, conditions.colours, conditions.qualities)
+
+
+def _find(request: Request, conditions: Conditions, store: Path) -> FolderMethod:
+    folder = Path(request.target)
+    if not folder.is_dir():
+        raise InputError(f"method {request.name}: {folder}: no such folder; give one of restored images")
+    tops = {colour: of_colour(folder, colour) for colour in conditions.colours}
+    if len(set(tops.values())) < len(tops):
+        raise InputError(f"method {request.name}: {folder} has no y and rgb; with several colours it needs them")
+    folders = [each for top in tops.values() for each in _folders(request.name, top, conditions.qualities)]
+    try:
+        content = sources.content(sources.find(tuple(map(str, folders))))
+    except InputError as error:
+        raise InputError(f"method {request.name}: {error}") from None
+    return FolderMethod(request.name, folder.resolve(), content)
+
+
+def _folders(name: str, folder: Path, qualities: tuple[int, ...]) -> list[Path]:
+    """The folders that images are taken from. Raises InputError."""
+    if not folder.is_dir():
+        raise InputError(f"method {name}: {folder}: no such folder; restore images of this colour too")
+    if has_qualities(folder):
+        missing = [f"q{quality}" for quality in qualities if not (folder / f"q{quality}").is_dir()]
+        if missing:
+            raise InputError(f"method {name}: {folder} has no {', '.join(missing)}; restore these qualities too")
+        return [folder / f"q{quality}" for quality in qualities]
+    if len(qualities) > 1:
+        raise InputError(f"method {name}: {folder} has no q10, q20, ...; with several qualities it needs them")
+    return [folder]
+
+
+ENTRIES: dict[str, Find] = {"folder": _find}
+
+
 def of_colour(folder: Path, colour: str) -> Path:
     """Where a folder has its images of a colour: in y and rgb if it has both or either, else all in itself."""
-    return folder / colour if any((folder / one).is_dir() for one in ("y", "rgb")) else folder
+    return folder / colour if any((folder / name).is_dir() for name in ("y", "rgb")) else folder
 
 
 def has_qualities(folder: Path) -> bool:
@@ -102,5 +146,5 @@ def _named_after(top: Path, name: str) -> list[Path]:
 
 def _files(path: Path) -> list[Path]:
     """The image files called `path`, with whatever suffix an image has instead of its own."""
-    found = sorted(path.parent.glob(f"{escape(path.stem)}.*")) if path.parent.is_dir() else []
-    return [one for one in found if one.stem == path.stem and one.suffix.lower() in SUFFIXES]
+    files = sorted(path.parent.glob(f"{escape(path.stem)}.*")) if path.parent.is_dir() else []
+    return [file for file in files if file.stem == path.stem and file.suffix.lower() in SUFFIXES]

@@ -1,0 +1,135 @@
+"""Which restorer a file gets: one value that the command line, evaluation and a served model all ask.
+
+A family is a folder with a family.json, or a single restorer's folder. Those that come with ced lie in ced/released.
+"""
+
+import functools
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ced.core import images, jpeg
+from ced.errors import FormatError
+from ced.restoration.restorer import DESCRIPTION, FILES, Restorer, open_image, png_bytes
+
+FORMAT, VERSION = "ced-family", 1
+FAMILY = "family.json"
+RELEASED = Path(__file__).parents[1] / "released"  # comes with ced: CED-GT for gray and for colour (docs/model-card.md)
+FAITHFUL = RELEASED / "faithful"  # so does this: an ED for every file, nearest to the pixels
+BEST = 100  # the highest quality factor
+
+
+@dataclass(frozen=True)
+class Member:
+    """A restorer's folder, and the files that it is for: planes of gray ("y") or colour ("rgb"), and their quality."""
+
+    folder: Path
+    colours: tuple[str, ...] = ("y", "rgb")
+    highest: int = BEST  # quality factor; of several members the first that reaches a file's quality restores it
+    lowest: int = 1
+
+
+@dataclass(frozen=True)
+class Family:
+    """Restorers of different files, and how they are all read off.
+
+    `leave_above`: JPEGs of a higher quality factor are left as they are, since these restorers would make them worse.
+    `temperature`, `self_ensemble`: as of `Restorer`; None leaves each restorer its own temperature.
+    """
+
+    members: tuple[Member, ...]
+    leave_above: int = BEST
+    temperature: float | None = None
+    self_ensemble: bool = False
+    device: str = "cpu"
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Family":
+        """The family in a folder: that of its family.json, else of the one restorer there. Raises FormatError."""
+        folder = Path(folder).resolve()
+        path = folder / FAMILY
+        if not path.is_file():
+            restorer = _load(folder, "cpu", None, False)
+            return cls((Member(folder, ("y", "rgb") if restorer.channels == 1 else ("rgb",)),))
+        try:
+            described = json.loads(path.read_text())
+            if (described["format"], described["version"]) != (FORMAT, VERSION):
+                raise FormatError(f"{path}: no family of restorers of this version of ced; give another folder")
+            members = tuple(_member(folder, entry) for entry in described["members"])
+            if not members:
+                raise ValueError("no members")
+            return cls(members, int(described.get("leave_above", BEST)))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise FormatError(f"{path}: not a family of restorers ({error}); give a folder that ced made") from error
+
+    def everything(self) -> "Family":
+        """The same restorers, for JPEGs of every quality factor."""
+        return replace(self, leave_above=BEST)
+
+    def on(self, device: str) -> "Family":
+        """The same restorers, loaded on a device, those of all members at once. Raises FormatError."""
+        family = replace(self, device=device)
+        for member in family.members:
+            family.restorer(member)
+        return family
+
+    def member(self, quality: int | None, colour: str) -> Member | None:
+        """The member for a JPEG of a quality factor (None: not known), of gray ("y") or in colour ("rgb").
+
+        Gray is restored by a member for colour where none is for gray. None where no member is for it.
+        """
+        known = BEST if quality is None else quality
+        fitting = [member for member in self.members if member.lowest <= known <= member.highest]
+        wanted = (colour, "rgb") if colour == "y" else (colour,)
+        return next((member for each in wanted for member in fitting if each in member.colours), None)
+
+    def restorer(self, member: Member) -> Restorer:
+        """A member's restorer, loaded once a process. Raises FormatError."""
+        return _load(member.folder, self.device, self.temperature, self.self_ensemble)
+
+    def for_file(self, data: bytes) -> Restorer | None:
+        """The restorer for an image file, None where the file is better left as it is. Raises FormatError."""
+        quality = jpeg.quality_of(data)
+        if quality is not None and quality > self.leave_above:
+            return None
+        colour = "rgb" if images.in_colour(data) else "y"
+        member = self.member(quality, colour) or self.members[-1]
+        return self.restorer(member)
+
+    def restore_bytes(self, data: bytes) -> bytes:
+        """Image file in, PNG out, upright and with its colour profile: restored, or as it was where it is better left
+        alone. Raises Rejected, FormatError."""
+        restorer = self.for_file(data)
+        return restorer.restore_bytes(data) if restorer else decoded_bytes(data)
+
+
+def decoded_bytes(data: bytes) -> bytes:
+    """Image file in, the same picture as a PNG, upright and with its colour profile. Raises Rejected."""
+    image: Image.Image = open_image(data)
+    return png_bytes(image, image.info.get("icc_profile"))
+
+
+def files_of(folder: Path) -> dict[str, Path]:
+    """The files of a restorer or a family, by their path within the folder. Raises FormatError where it is neither."""
+    family = Family.load(folder)
+    folders = [folder] if not (folder / FAMILY).is_file() else [folder, *(member.folder for member in family.members)]
+    names = (*FILES, FAMILY)
+    found = {path for inside in folders for path in Path(inside).iterdir() if path.name in names}
+    return {path.resolve().relative_to(folder.resolve()).as_posix(): path for path in sorted(found)}
+
+
+def _member(folder: Path, entry: dict[str, Any]) -> Member:
+    name = str(entry["folder"])
+    place = (folder / name).resolve()
+    if not place.is_relative_to(folder) or not (place / DESCRIPTION).is_file():
+        raise ValueError(f"member {name!r}: no restorer inside this folder")
+    lowest, highest = entry.get("quality", (1, BEST))
+    return Member(place, tuple(entry["colours"]), int(highest), int(lowest))
+
+
+@functools.lru_cache(maxsize=32)
+def _load(folder: Path, device: str, temperature: float | None, self_ensemble: bool) -> Restorer:
+    return Restorer.load(folder, device, temperature, self_ensemble)
