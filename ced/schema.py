@@ -70,7 +70,7 @@ POOLED = pa.schema(
         pa.field("quality", pa.uint8(), nullable=False),
         pa.field("method", pa.string(), nullable=False),
         pa.field("w1", pa.float64()),
-        pa.field("w1_low", pa.float64()),  # 95 %, bootstrap over the images (ced.core.influence)
+        pa.field("w1_low", pa.float64()),  # 95 %, bootstrap over the images (ced.core.resampling)
         pa.field("w1_high", pa.float64()),
         pa.field("energy", pa.float64()),
         pa.field("energy_low", pa.float64()),

@@ -9,7 +9,6 @@ less in any sum over them: W1 and energy have four right digits and more.
 
 import functools
 import io
-import itertools
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -28,7 +27,6 @@ _ZERO = _SIDE  # the bin of zero: negative ones before it, positive ones behind
 _BINS = 2 * _SIDE + 1
 _FIRST = (127 + _OCTAVES[0]) * _PER_OCTAVE  # upper 16 bits of 2^-10
 _AT_ONCE, _COUNT = 1 << 17, 34
-_PLANE = b"ced plane 1\n"  # what `bytes_of` begins with
 _CACHED = 1 << 15  # values whose bins are found at a time: what they take stays in a core's cache
 
 
@@ -39,17 +37,53 @@ class Likeness(NamedTuple):
     energy: float  # ratio of the standard deviations; 1 is perfect, below it detail is missing
 
 
-class Loaded(NamedTuple):
-    """A stored spectrum: of the bins that hold values, all int64."""
+class Filled(NamedTuple):
+    """A spectrum as the bins that hold values, all int64: what is stored, and what one plane gives."""
 
     bins: np.ndarray  # counted through all channels, ascending
     counts: np.ndarray
     lower: np.ndarray  # sums of lower bits
 
+    @classmethod
+    def of(cls, plane: np.ndarray) -> Self:
+        """One plane: its Laplacian's full 8x8 blocks. Shape: (H, W) uint8, at least 8x8. Raises ValueError."""
+        _check(plane)
+        counts = lower = np.zeros(1, np.int64)
+        first, *others = _histograms(dct8x8(laplacian(plane)))
+        bins = np.flatnonzero(first if not others else np.logical_or.reduce([first, *others]))
+        for histogram in (first, *others):
+            more = _apart(histogram, bins)
+            counts, lower = counts + more[0], lower + more[1]
+        return cls(bins, counts, lower)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """What `to_bytes` has written. Raises ValueError for anything else."""
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+                bins, *others = (stored[name] for name in ("bins", "steps", "counts", "lower"))
+        except (KeyError, OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+            raise ValueError("not a spectrum") from error
+        if bins != _BINS:
+            raise ValueError("a spectrum with other bins")
+        steps, counts, lower = others
+        return cls(np.cumsum(steps, dtype=np.int64), counts.astype(np.int64), lower.astype(np.int64))
+
+    def to_bytes(self, packed: bool = True) -> bytes:
+        """The .npz of docs/evaluation.md; unpacked it is quicker to write, for files that are soon removed. The same
+        spectrum gives the same bytes."""
+        steps = np.diff(self.bins, prepend=0)
+        arrays = {"steps": _narrow(steps), "counts": _narrow(self.counts), "lower": _narrow(self.lower)}
+        return _npz({"bins": np.array(_BINS), **arrays}, packed)
+
     @property
     def blocks(self) -> int:
         """How many coefficients each channel has."""
         return int(self.counts[: np.searchsorted(self.bins, _BINS)].sum())
+
+    def values(self) -> np.ndarray:
+        """The mean of the values in each bin. Shape: (bins,) float64."""
+        return _means(self.bins % _BINS, self.counts, self.lower)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,36 +104,17 @@ class Spectrum:
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """The summary whose `to_bytes` are given. Raises ValueError."""
-        return cls.empty().merge_bytes(data)
+        return cls.empty().add(Filled.from_bytes(data))
 
     def update(self, plane: np.ndarray) -> Self:
-        """Take in, in place, one plane: its Laplacian's full 8x8 blocks. Shape: (H, W) uint8, at least 8x8.
+        """Take in, in place, one plane (`Filled.of`). Raises ValueError."""
+        return self.add(Filled.of(plane))
 
-        Raises ValueError for another type or a plane without a block.
-        """
-        _check(plane)
-        for both in _histograms(dct8x8(laplacian(plane))):
-            counts, lower = _apart(both, np.arange(both.size))
-            self.counts.ravel()[:] += counts
-            self.lower.ravel()[:] += lower
+    def add(self, filled: Filled) -> Self:
+        """Take in, in place, the planes of another spectrum."""
+        self.counts.ravel()[filled.bins] += filled.counts
+        self.lower.ravel()[filled.bins] += filled.lower
         return self
-
-    @classmethod
-    def bytes_of(cls, plane: np.ndarray) -> bytes:
-        """One plane's summary in a form for `merge_bytes` that is quick to write and to read, and small without being
-        packed, since most bins of one plane hold a single value. Not for keeping. Raises ValueError."""
-        _check(plane)
-        first, *others = _histograms(dct8x8(laplacian(plane)))
-        if others:
-            return cls.empty().update(plane).to_bytes()
-        filled = first != 0
-        counts, lower = _apart(first, np.flatnonzero(filled))
-        several = counts > 1
-        where = np.flatnonzero(several)
-        many, wide = _narrow(counts[where]), _narrow(lower[where])
-        told = np.array([_BINS, len(counts), len(where), many.itemsize, wide.itemsize])
-        arrays = (told, np.packbits(filled), np.packbits(several), lower.astype(np.uint16), many, wide)
-        return _PLANE + b"".join(array.tobytes() for array in arrays)
 
     def merge(self, other: Self) -> Self:
         """The summary of the planes of both."""
@@ -110,18 +125,9 @@ class Spectrum:
         return type(self)(self.counts - other.counts, self.lower - other.lower)
 
     def to_bytes(self) -> bytes:
-        """The .npz of docs/evaluation.md: the bins that hold values. The same summary gives the same bytes."""
-        index = np.flatnonzero(self.counts)
-        filled = {"counts": self.counts.ravel()[index], "lower": self.lower.ravel()[index]}
-        small = {name: _narrow(values) for name, values in filled.items()}
-        return _npz({"bins": np.array(_BINS), "steps": _narrow(np.diff(index, prepend=0)), **small})
-
-    def merge_bytes(self, data: bytes) -> Self:
-        """Take in, in place, the summary whose `to_bytes` or `bytes_of` are given. Raises ValueError for others."""
-        loaded = load(data)
-        self.counts.ravel()[loaded.bins] += loaded.counts
-        self.lower.ravel()[loaded.bins] += loaded.lower
-        return self
+        """The .npz of docs/evaluation.md. The same summary gives the same bytes."""
+        bins = np.flatnonzero(self.counts)
+        return Filled(bins, self.counts.ravel()[bins], self.lower.ravel()[bins]).to_bytes()
 
     @property
     def blocks(self) -> int:
@@ -152,8 +158,8 @@ class Spectrum:
         A value within 0.8 % of an edge may be counted on its other side. Shape: (E,) -> (E - 1,) int64.
         """
         values, counts = self.values(u, v)
-        found, _ = np.histogram(values, edges, weights=counts)
-        return found.astype(np.int64)
+        counted, _ = np.histogram(values, edges, weights=counts)
+        return counted.astype(np.int64)
 
     def _filled(self, u: int, v: int) -> tuple[np.ndarray, np.ndarray]:
         values, counts = self.values(u, v)
@@ -162,40 +168,48 @@ class Spectrum:
         return values, counts
 
 
-def load(data: bytes) -> Loaded:
-    """What `to_bytes` or `bytes_of` have written. Raises ValueError for anything else."""
-    if data.startswith(_PLANE):
-        return _load_plane(data)
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-            bins, *others = (stored[name] for name in ("bins", "steps", "counts", "lower"))
-    except (KeyError, OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError("not a spectrum") from error
-    if bins != _BINS:
-        raise ValueError("a spectrum with other bins")
-    steps, counts, lower = others
-    return Loaded(np.cumsum(steps, dtype=np.int64), counts.astype(np.int64), lower.astype(np.int64))
+_TOGETHER = 32
+COARSE = 2 * (_SIDE // _TOGETHER) + 1  # bins of a channel, four to an octave, for figures that bear to be a little off
 
 
-def _load_plane(data: bytes) -> Loaded:
-    """What `bytes_of` has written: of all bins that hold values the lower 16 bits of their sums of lower bits, which is
-    all that a single value has; of those that hold several their counts and whole sums."""
-    view = memoryview(data)[len(_PLANE) :]
-    try:
-        bins, held, many, narrow, wide = np.frombuffer(view, np.int64, 5).tolist()
-        ends = np.cumsum([40, -(-CHANNELS * _BINS // 8), -(-held // 8), 2 * held, narrow * many, wide * many])
-        parts = [view[start:end] for start, end in itertools.pairwise(ends)]
-        filled, several = (np.frombuffer(part, np.uint8) for part in parts[:2])
-        lower = np.frombuffer(parts[2], np.uint16).astype(np.int64)
-        bins_held = np.flatnonzero(np.unpackbits(filled, count=CHANNELS * _BINS).view(np.bool_))
-        where = np.flatnonzero(np.unpackbits(several, count=held).view(np.bool_))
-        counts = np.ones(held, np.int64)
-        counts[where], lower[where] = np.frombuffer(parts[3], f"u{narrow}"), np.frombuffer(parts[4], f"u{wide}")
-    except (ValueError, IndexError, TypeError) as error:
-        raise ValueError("not a spectrum") from error
-    if bins != _BINS or len(bins_held) != held or len(view) != ends[-1]:
-        raise ValueError("not a spectrum of these bins")
-    return Loaded(bins_held, counts, lower)
+class Coarse(NamedTuple):
+    """A spectrum in coarse bins, with the moments of each channel."""
+
+    counts: np.ndarray  # (64, COARSE) int64
+    moments: np.ndarray  # (64, 3) float64: how many values, their sum, the sum of their squares
+
+    @classmethod
+    def of(cls, filled: Filled) -> Self:
+        """The coarse form of a spectrum. A value counts as the middle of its fine bin, off by less than 0.4 %."""
+        coarse, channel, values = (table.take(filled.bins) for table in _coarse_tables())
+        counts = np.bincount(coarse, filled.counts, CHANNELS * COARSE).astype(np.int64)
+        powers = (filled.counts * values**power for power in range(3))
+        moments = np.stack([np.bincount(channel, weights, CHANNELS) for weights in powers], axis=1)
+        return cls(counts.reshape(CHANNELS, COARSE), moments)
+
+    def __add__(self, other: "Coarse") -> "Coarse":  # type: ignore[override]  # sums, and not one tuple after the other
+        return Coarse(self.counts + other.counts, self.moments + other.moments)
+
+
+@functools.cache
+def _coarse_tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The coarse bin, the channel, and the middle of each fine bin; all are counted through the channels."""
+    channel, within = np.divmod(np.arange(CHANNELS * _BINS), _BINS)
+    side = within - _ZERO
+    coarse = channel * COARSE + _SIDE // _TOGETHER + np.sign(side) * -(-np.abs(side) // _TOGETHER)
+    middles = _means(np.arange(_BINS), np.ones(_BINS), np.full(_BINS, 1 << 15))
+    return coarse, channel, np.tile(middles, CHANNELS)
+
+
+@functools.cache
+def coarse_middles() -> np.ndarray:
+    """The middle of each coarse bin. Shape: (COARSE,) float64."""
+    half = _SIDE // _TOGETHER
+    ends = _ZERO + 1 + _TOGETHER * np.arange(half + 1)  # the first fine bins of the coarse ones, positive
+    upper = (ends - _ZERO - 1 + _FIRST).astype(np.uint32) << np.uint32(16)
+    edges = upper.view(np.float32).astype(np.float64)
+    middles = (edges[:-1] + edges[1:]) / 2
+    return np.concatenate([-middles[::-1], [0.0], middles])
 
 
 def likeness(original: Spectrum, restored: Spectrum) -> Likeness:
@@ -205,8 +219,8 @@ def likeness(original: Spectrum, restored: Spectrum) -> Likeness:
     same values, else both are infinite. Raises ValueError where one of them is of no planes.
     """
     channels = [divmod(row, BLOCK) for row in range(1, CHANNELS)]
-    found = [_channel(original, restored, u, v) for u, v in channels]
-    return Likeness(*(float(np.mean(column)) for column in zip(*found, strict=True)))
+    figures = [_channel(original, restored, u, v) for u, v in channels]
+    return Likeness(*(float(np.mean(column)) for column in zip(*figures, strict=True)))
 
 
 def wasserstein(first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, np.ndarray]) -> float:
@@ -277,14 +291,15 @@ def _bins_of_upper() -> np.ndarray:
     return bins
 
 
-def _npz(arrays: dict[str, np.ndarray]) -> bytes:
+def _npz(arrays: dict[str, np.ndarray], packed: bool) -> bytes:
     """As numpy.savez_compressed, at zlib's quickest level: a third of the time for a tenth more bytes."""
+    method = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as file:
         for name, array in arrays.items():
             entry = io.BytesIO()
             np.lib.format.write_array(entry, array, allow_pickle=False)
-            file.writestr(zipfile.ZipInfo(f"{name}.npy"), entry.getbuffer(), zipfile.ZIP_DEFLATED, compresslevel=1)
+            file.writestr(zipfile.ZipInfo(f"{name}.npy"), entry.getbuffer(), method, compresslevel=1)
     return stream.getvalue()
 
 

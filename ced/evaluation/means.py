@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ced.core.bootstrap import intervals
 from ced.core.metrics import bef_mse_bound
+from ced.core.resampling import intervals
 from ced.evaluation.pool import Figures
 from ced.report.model import Row
 

@@ -16,7 +16,7 @@ from ced.cluster import ray_data
 from ced.core import metrics
 from ced.core.colour import luminance
 from ced.core.images import Rejected, decode_rgb
-from ced.core.spectrum import Spectrum
+from ced.core.spectrum import Filled
 from ced.data import sources
 from ced.data.sources import Photograph
 from ced.evaluation import perceptual
@@ -114,7 +114,7 @@ def _opened(photograph: Photograph, colour: str) -> _Original:
         least = f"the measures take {metrics.SMALLEST}x{metrics.SMALLEST} and more"
         raise Rejected("too small", f"{rgb.shape[1]}x{rgb.shape[0]} pixels, {least}")
     luma = luminance(rgb)
-    return _Original(luma if colour == "y" else rgb, metrics.Reference.of(luma), Spectrum.bytes_of(luma))
+    return _Original(luma if colour == "y" else rgb, metrics.Reference.of(luma), Filled.of(luma).to_bytes(packed=False))
 
 
 def _crashed() -> Rejected:
@@ -146,7 +146,7 @@ def _measure_all(task: Task, name: str, original: _Original, quality: int, attem
             measured["lpips"] = _perceptual().distance(original.reference.plane, plane)
         found.rows.append({**told, **measured, "seconds": seconds})
         key = version(quality, prepared.name)
-        found.spectra[key], found.pictures[key] = Spectrum.bytes_of(plane), restored
+        found.spectra[key], found.pictures[key] = Filled.of(plane).to_bytes(packed=False), restored
     return found
 
 

@@ -1,6 +1,6 @@
 """The end of an evaluation: the spectra of its images, pooled by quality factor and method, and compared (figure 6)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,9 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ced import schema
-from ced.core import influence
-from ced.core.influence import Influence
-from ced.core.spectrum import Spectrum, likeness, load
+from ced.core.resampling import PooledDraws
+from ced.core.spectrum import Coarse, Filled, Likeness, Spectrum, likeness
 from ced.evaluation.measure import ORIGINAL, version
 from ced.store.outputs import Output, write_bytes, write_table
 
@@ -21,26 +20,32 @@ FILE, FOLDER = "pooled.parquet", "spectra"
 class Pool:
     """Spectra so far. Sums of integers: the order of the images plays no part, and taking away is exact.
 
-    In memory is one spectrum, 6 MB, for the originals and for each method at each quality factor.
+    In memory is one spectrum, 6 MB, for the originals and for each method at each quality factor, and for each of
+    these the draws of its intervals (`PooledDraws`).
     """
 
     def __init__(self, qualities: Sequence[int], methods: Sequence[str]):
         self._named = {version(quality, method): (quality, method) for quality in qualities for method in methods}
         self._first = qualities[0]
         self._totals = {name: Spectrum.empty() for name in (ORIGINAL, *self._named)}
-        self._lost: dict[str, Spectrum] = {}  # the originals that a version has not
+        self._draws = {name: PooledDraws() for name in self._named}
+        self._missing: dict[str, Spectrum] = {}  # the originals that a version has not
         self.added: dict[Path, int] = {}  # parts, and their quality factors
 
     def add(self, part: Path, quality: int) -> None:
         """Take in the spectra of an image at a quality factor: its part."""
-        spectra = {name: column[0].as_py() for name, column in _columns(part)}
+        image = int(part.name.split("-")[1].partition(".")[0])
+        table = pq.read_table(part)
+        spectra = {name: Filled.from_bytes(table[name][0].as_py()) for name in table.column_names}
         if quality == self._first:  # every part has its original
-            self._totals[ORIGINAL].merge_bytes(spectra[ORIGINAL])
+            self._totals[ORIGINAL].add(spectra[ORIGINAL])
+        original = Coarse.of(spectra[ORIGINAL])
         for name in (name for name, (of, _) in self._named.items() if of == quality):
             if name in spectra:
-                self._totals[name].merge_bytes(spectra[name])
+                self._totals[name].add(spectra[name])
+                self._draws[name].add(image, original, Coarse.of(spectra[name]))
             else:
-                self._lost.setdefault(name, Spectrum.empty()).merge_bytes(spectra[ORIGINAL])
+                self._missing.setdefault(name, Spectrum.empty()).add(spectra[ORIGINAL])
         self.added[part] = quality
 
     def write(self, folder: Path) -> None:
@@ -53,46 +58,30 @@ class Pool:
         files[ORIGINAL] = spectrum_file(folder, 0, ORIGINAL)
         # The workers are done, so that all cores are free for threads: most of this is numpy's and zlib's.
         with ThreadPoolExecutor() as threads:
-            written = [threads.submit(self._save, path, name) for name, path in files.items()]
-            ends = self._intervals(threads)
-            for one in written:
-                one.result()
-        rows = [self._row(name, ends.get(name)) for name in self._named]
+            saved = [threads.submit(self._save, path, name) for name, path in files.items()]
+            rows = list(threads.map(self._row, self._named))
+            for save in saved:
+                save.result()
         write_table(folder / FILE, pa.Table.from_pylist(rows, schema.POOLED))
 
     def _save(self, path: Path, name: str) -> None:
         write_bytes(path, self._totals[name].to_bytes())
 
-    def _row(self, name: str, ends: influence.Intervals | None) -> dict[str, Any]:
+    def _row(self, name: str) -> dict[str, Any]:
         quality, method = self._named[name]
         row: dict[str, Any] = {"quality": quality, "method": method}
         if self._totals[name].blocks:
-            row |= likeness(self._originals(name), self._totals[name])._asdict()
-        for figure, interval in ends._asdict().items() if ends else ():
-            row |= {f"{figure}_low": interval.low, f"{figure}_high": interval.high}
+            exact = likeness(self._originals(name), self._totals[name])
+            row |= exact._asdict()
+            ends = self._draws[name].intervals(exact) or ()
+            for figure, interval in zip(Likeness._fields, ends, strict=False):
+                row |= {f"{figure}_low": interval.low, f"{figure}_high": interval.high}
         return row
 
     def _originals(self, name: str) -> Spectrum:
         """The originals of the images that a version has."""
         originals = self._totals[ORIGINAL]
-        return originals.without(self._lost[name]) if name in self._lost else originals
-
-    def _intervals(self, threads: ThreadPoolExecutor) -> dict[str, influence.Intervals]:
-        """Of each version's figures: a second look at the parts, in an order that does not depend on the workers."""
-        filled = {name: total for name, total in self._totals.items() if name != ORIGINAL and total.blocks}
-        found = threads.map(lambda name: Influence.of(self._originals(name), filled[name]), filled)
-        tables = {name: table for name, table in zip(filled, found, strict=True) if table is not None}
-
-        def of_part(part: Path) -> dict[str, influence.Added]:
-            spectra = {name: load(column[0].as_py()) for name, column in _columns(part)}
-            wanted = spectra.keys() & tables.keys()
-            return {name: tables[name].added(spectra[ORIGINAL], spectra[name]) for name in wanted}
-
-        added: dict[str, list[influence.Added]] = {name: [] for name in tables}
-        for one in threads.map(of_part, sorted(self.added)):
-            for name, what in one.items():
-                added[name].append(what)
-        return {name: influence.pooled_intervals(some) for name, some in added.items()}
+        return originals.without(self._missing[name]) if name in self._missing else originals
 
 
 def pool(folder: Path, parts: Mapping[int, Sequence[Path]], methods: Sequence[str]) -> None:
@@ -126,11 +115,6 @@ def figures(output: Output) -> dict[tuple[int, str], Figures]:
 def _figures(row: dict[str, Any]) -> Figures:
     ends = [(name, row[f"{name}_low"], row[f"{name}_high"]) for name in ("w1", "energy")]
     return Figures(_number(row["w1"]), _number(row["energy"]), tuple(one for one in ends if one[1] is not None))
-
-
-def _columns(part: Path) -> Iterator[tuple[str, Any]]:
-    table = pq.read_table(part)
-    return zip(table.column_names, table.columns, strict=True)
 
 
 def _number(value: float | None) -> float:

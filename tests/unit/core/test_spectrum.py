@@ -17,7 +17,7 @@ from skimage import data
 from ced.core import jpeg, spectrum
 from ced.core.colour import luminance
 from ced.core.frequency import dct8x8, laplacian
-from ced.core.spectrum import Spectrum, likeness, load, wasserstein
+from ced.core.spectrum import Filled, Spectrum, likeness, wasserstein
 
 LIVE1 = Path(__file__).parents[4] / "shared" / "data" / "live1"
 
@@ -79,7 +79,7 @@ def test_order_and_division_do_not_matter(some: list[np.ndarray], random) -> Non
     parts = [reduce(Spectrum.update, part, Spectrum.empty()) for part in (shuffled[:cut], shuffled[cut:])]
     assert same(parts[0].merge(parts[1]), whole)
     assert same(parts[1].merge(parts[0]), whole)
-    travelled = Spectrum.from_bytes(parts[0].to_bytes()).merge_bytes(parts[1].to_bytes())
+    travelled = Spectrum.from_bytes(parts[0].to_bytes()).add(Filled.from_bytes(parts[1].to_bytes()))
     assert same(travelled, whole)
     assert travelled.to_bytes() == whole.to_bytes()
     assert whole.blocks == sum((p.shape[0] // 8) * (p.shape[1] // 8) for p in some)
@@ -190,24 +190,23 @@ def test_live1_at_quality_10() -> None:
 
 @given(planes, planes)
 @settings(max_examples=50, deadline=None)
-def test_one_planes_quick_form_is_its_summary(first: np.ndarray, second: np.ndarray) -> None:
-    both = Spectrum.empty().merge_bytes(Spectrum.bytes_of(first)).merge_bytes(Spectrum.bytes_of(second))
+def test_one_plane_is_the_bins_that_it_fills(first: np.ndarray, second: np.ndarray) -> None:
+    filled = [Filled.of(plane) for plane in (first, second)]
+    both = Spectrum.empty().add(filled[0]).add(filled[1])
     assert same(both, Spectrum.empty().update(first).update(second))
-    assert load(Spectrum.bytes_of(first)).blocks == (first.shape[0] // 8) * (first.shape[1] // 8)
-    assert same(both.without(Spectrum.from_bytes(Spectrum.bytes_of(second))), Spectrum.empty().update(first))
+    assert filled[0].blocks == (first.shape[0] // 8) * (first.shape[1] // 8)
+    assert same(both.without(Spectrum.empty().add(filled[1])), Spectrum.empty().update(first))
 
 
-def test_a_photographs_quick_form_is_its_summary(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_stored_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     for plane in (data.camera(), np.full((64, 64), 7, np.uint8)):
-        assert same(Spectrum.from_bytes(Spectrum.bytes_of(plane)), Spectrum.empty().update(plane))
+        assert same(Spectrum.from_bytes(Filled.of(plane).to_bytes(packed=False)), Spectrum.empty().update(plane))
     whole = Spectrum.empty().update(data.camera())
     monkeypatch.setattr(spectrum, "_AT_ONCE", 1000)  # too many blocks for exact sums at once
-    assert same(Spectrum.from_bytes(Spectrum.bytes_of(data.camera())), whole)
+    assert same(Spectrum.from_bytes(Filled.of(data.camera()).to_bytes(packed=False)), whole)
 
 
 @pytest.mark.parametrize("length", [5, 12, 30, 52, 5000, -1])
-def test_a_quick_form_that_is_cut_off_is_refused(length: int) -> None:
+def test_what_is_cut_off_is_refused(length: int) -> None:
     with pytest.raises(ValueError, match="spectrum"):
-        load(Spectrum.bytes_of(data.camera())[:length])
-    with pytest.raises(ValueError, match="spectrum"):
-        load(Spectrum.bytes_of(data.camera()) + b"more")
+        Filled.from_bytes(Filled.of(data.camera()).to_bytes(packed=False)[:length])

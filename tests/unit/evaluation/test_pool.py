@@ -9,8 +9,8 @@ from skimage import data
 
 from ced.core import jpeg
 from ced.core.colour import luminance
-from ced.core.influence import Influence, pooled_intervals
-from ced.core.spectrum import Spectrum, likeness, load
+from ced.core.resampling import PooledDraws
+from ced.core.spectrum import Coarse, Filled, Spectrum, likeness
 from ced.evaluation import pool
 from ced.store.outputs import Manifest, Output, write_table
 
@@ -32,7 +32,10 @@ def parts(folder: Path, failed: tuple[int, ...] = ()) -> list[Path]:
     """A part an image, with a method that copies the JPEG and fails on some."""
     paths = []
     for number, plane in enumerate(PLANES):
-        columns = {"original": Spectrum.bytes_of(plane), "q010-jpeg": Spectrum.bytes_of(damaged(plane))}
+        columns = {
+            "original": Filled.of(plane).to_bytes(packed=False),
+            "q010-jpeg": Filled.of(damaged(plane)).to_bytes(packed=False),
+        }
         if number not in failed:
             columns["q010-copy"] = columns["q010-jpeg"]
         paths.append(folder / f"part-{number:05d}.parquet")
@@ -79,13 +82,14 @@ def test_intervals_are_over_the_images_that_the_method_restored(tmp_path: Path) 
     pool.pool(tmp_path, {10: parts(tmp_path / "parts", failed=(1,))}, ["jpeg", "copy"])
     found = everything(tmp_path)
     for key, planes in ((10, "jpeg"), PLANES), ((10, "copy"), [PLANES[0], PLANES[2]]):
-        table = Influence.of(spectrum(*planes), spectrum(*map(damaged, planes)))
-        assert table is not None
-        pairs = [(Spectrum.bytes_of(plane), Spectrum.bytes_of(damaged(plane))) for plane in planes]
-        expected = pooled_intervals([table.added(load(first), load(second)) for first, second in pairs])
-        assert found[key].intervals == (("w1", *expected.w1), ("energy", *expected.energy))
+        draws = PooledDraws()
+        for number, plane in enumerate(planes):
+            draws.add(number, *(Coarse.of(Filled.of(version)) for version in (plane, damaged(plane))))
+        expected = draws.intervals(likeness(spectrum(*planes), spectrum(*map(damaged, planes))))
+        assert expected is not None
+        assert found[key].intervals == (("w1", *expected[0]), ("energy", *expected[1]))
         for name, low, high in found[key].intervals:
-            assert low < getattr(found[key], name) < high
+            assert low <= getattr(found[key], name) <= high
 
 
 def test_a_method_that_restored_nothing_has_no_figures(tmp_path: Path) -> None:
