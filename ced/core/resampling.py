@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ced.core.spectrum import CHANNELS, Coarse, Likeness, coarse_middles
+from ced.core.spectrum import CHANNELS, CoarseSpectrum, Likeness, coarse_middles
 
 REPEATS, LEVEL, SEED = 2000, 0.95, 0
 GROUPS = 256  # of more images as many groups are drawn, each of every 256th image
@@ -51,7 +51,7 @@ class PooledDraws:
         self._counts: dict[int, np.ndarray] = {}  # by group: (2, 64, COARSE) int64
         self._moments: dict[int, np.ndarray] = {}  # by image: (2, 64, 3)
 
-    def add(self, image: int, original: Coarse, restored: Coarse) -> None:
+    def add(self, image: int, original: CoarseSpectrum, restored: CoarseSpectrum) -> None:
         """Take in an image, by its number, and what a method made of it."""
         counts = np.stack([original.counts, restored.counts])
         group = image % GROUPS

@@ -172,7 +172,7 @@ _TOGETHER = 32
 COARSE = 2 * (_SIDE // _TOGETHER) + 1  # bins of a channel, four to an octave, for figures that bear to be a little off
 
 
-class Coarse(NamedTuple):
+class CoarseSpectrum(NamedTuple):
     """A spectrum in coarse bins, with the moments of each channel."""
 
     counts: np.ndarray  # (64, COARSE) int64
@@ -187,8 +187,8 @@ class Coarse(NamedTuple):
         moments = np.stack([np.bincount(channel, weights, CHANNELS) for weights in powers], axis=1)
         return cls(counts.reshape(CHANNELS, COARSE), moments)
 
-    def __add__(self, other: "Coarse") -> "Coarse":  # type: ignore[override]  # sums, and not one tuple after the other
-        return Coarse(self.counts + other.counts, self.moments + other.moments)
+    def __add__(self, other: "CoarseSpectrum") -> "CoarseSpectrum":  # type: ignore[override]  # sums, and not one tuple after the other
+        return CoarseSpectrum(self.counts + other.counts, self.moments + other.moments)
 
 
 @functools.cache

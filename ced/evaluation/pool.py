@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from ced import schema
 from ced.core.resampling import PooledDraws
-from ced.core.spectrum import Coarse, Filled, Likeness, Spectrum, likeness
+from ced.core.spectrum import CoarseSpectrum, Filled, Likeness, Spectrum, likeness
 from ced.evaluation.measure import ORIGINAL, version
 from ced.store.outputs import Output, write_bytes, write_table
 
@@ -39,11 +39,11 @@ class Pool:
         spectra = {name: Filled.from_bytes(table[name][0].as_py()) for name in table.column_names}
         if quality == self._first:  # every part has its original
             self._totals[ORIGINAL].add(spectra[ORIGINAL])
-        original = Coarse.of(spectra[ORIGINAL])
+        original = CoarseSpectrum.of(spectra[ORIGINAL])
         for name in (name for name, (of, _) in self._named.items() if of == quality):
             if name in spectra:
                 self._totals[name].add(spectra[name])
-                self._draws[name].add(image, original, Coarse.of(spectra[name]))
+                self._draws[name].add(image, original, CoarseSpectrum.of(spectra[name]))
             else:
                 self._missing.setdefault(name, Spectrum.empty()).add(spectra[ORIGINAL])
         self.added[part] = quality

@@ -13,7 +13,7 @@ from skimage import data
 from ced.core import jpeg, resampling
 from ced.core.colour import luminance
 from ced.core.resampling import REPEATS, SEED, PooledDraws, intervals
-from ced.core.spectrum import Coarse, Filled, Likeness, Spectrum, coarse_middles, likeness
+from ced.core.spectrum import CoarseSpectrum, Filled, Likeness, Spectrum, coarse_middles, likeness
 
 
 def test_it_is_scipys_percentile_bootstrap() -> None:
@@ -91,7 +91,7 @@ def pooled(planes: list[np.ndarray]) -> Spectrum:
 def exact_and_intervals(planes: list[np.ndarray], restored: list[np.ndarray]) -> tuple[Likeness, Any]:
     draws = PooledDraws()
     for number, pair in enumerate(zip(planes, restored, strict=True)):
-        draws.add(number, *(Coarse.of(Filled.of(plane)) for plane in pair))
+        draws.add(number, *(CoarseSpectrum.of(Filled.of(plane)) for plane in pair))
     exact = likeness(pooled(planes), pooled(restored))
     return exact, draws.intervals(exact)
 
@@ -147,7 +147,7 @@ def test_pooled_intervals_depend_on_no_order_and_many_images_are_drawn_in_groups
     for order in (numbered, numbered[::-1]):
         draws = PooledDraws()
         for number, pair in order:
-            draws.add(number, *(Coarse.of(Filled.of(plane)) for plane in pair))
+            draws.add(number, *(CoarseSpectrum.of(Filled.of(plane)) for plane in pair))
         ends.append(draws.intervals(exact))
     assert ends[0] == ends[1]
     assert ends[0] is not None and ends[0][0].low < exact.w1 < ends[0][0].high
@@ -156,7 +156,7 @@ def test_pooled_intervals_depend_on_no_order_and_many_images_are_drawn_in_groups
 def test_coarse_bins_hold_the_values_around_their_middles() -> None:
     """A quarter of an octave each: the counts of numpy's histogram between the middles of neighbours."""
     filled = Filled.of(PLANES[0])
-    coarse, spectrum = Coarse.of(filled), Spectrum.empty().add(filled)
+    coarse, spectrum = CoarseSpectrum.of(filled), Spectrum.empty().add(filled)
     middles = coarse_middles()
     assert (np.diff(middles) > 0).all()
     for row in (1, 9, 63):

@@ -10,7 +10,7 @@ from skimage import data
 from ced.core import jpeg
 from ced.core.colour import luminance
 from ced.core.resampling import PooledDraws
-from ced.core.spectrum import Coarse, Filled, Spectrum, likeness
+from ced.core.spectrum import CoarseSpectrum, Filled, Spectrum, likeness
 from ced.evaluation import pool
 from ced.store.outputs import Manifest, Output, write_table
 
@@ -84,7 +84,7 @@ def test_intervals_are_over_the_images_that_the_method_restored(tmp_path: Path) 
     for key, planes in ((10, "jpeg"), PLANES), ((10, "copy"), [PLANES[0], PLANES[2]]):
         draws = PooledDraws()
         for number, plane in enumerate(planes):
-            draws.add(number, *(Coarse.of(Filled.of(version)) for version in (plane, damaged(plane))))
+            draws.add(number, *(CoarseSpectrum.of(Filled.of(version)) for version in (plane, damaged(plane))))
         expected = draws.intervals(likeness(spectrum(*planes), spectrum(*map(damaged, planes))))
         assert expected is not None
         assert found[key].intervals == (("w1", *expected[0]), ("energy", *expected[1]))
