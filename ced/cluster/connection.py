@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 
 from ced import settings
-from ced.errors import ServiceError
+from ced.errors import ServiceError, first_line
 from ced.timeouts import PATIENCE, Silence, answer_of
 
 LOCAL = "local"
@@ -97,5 +97,6 @@ def _connect_in_time(address: str) -> None:
     except Silence:
         raise ServiceError(f"Ray at {address} does not let us in; is RAY_AUTH_TOKEN the cluster's?") from None
     except (Exception, SystemExit) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ServiceError(f"no Ray cluster at {address} ({reason}); check --ray-address or leave it out") from error
+        raise ServiceError(
+            f"no Ray cluster at {address} ({first_line(error)}); check --ray-address or leave it out"
+        ) from error

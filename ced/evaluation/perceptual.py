@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ced.errors import ConfigError, ServiceError
+from ced.errors import ConfigError, ServiceError, first_line
 from ced.timeouts import Silence, answer_of
 
 _PATIENCE = 600.0  # seconds: the backbone has 233 MB
@@ -25,7 +25,8 @@ class Perceptual:
             import lpips
         except (ImportError, OSError, RuntimeError) as error:  # a torchvision of another torch raises the latter two
             raise ConfigError(
-                f"LPIPS: {_line(error)}; `pip install lpips` with the torchvision of this torch, or leave out --lpips"
+                f"LPIPS: {first_line(error)}; "
+                "`pip install lpips` with the torchvision of this torch, or leave out --lpips"
             ) from None
         try:
             return cls(answer_of(lambda: lpips.LPIPS(net=_NETWORK, verbose=False).eval(), _PATIENCE))
@@ -35,7 +36,7 @@ class Perceptual:
             ) from None
         except (OSError, RuntimeError, ValueError) as error:
             raise ServiceError(
-                f"LPIPS: its backbone cannot be downloaded ({_line(error)}); go online once, or leave out --lpips"
+                f"LPIPS: its backbone cannot be downloaded ({first_line(error)}); go online once, or leave out --lpips"
             ) from error
 
     def distance(self, original: np.ndarray, restored: np.ndarray) -> float:
@@ -53,7 +54,3 @@ class Perceptual:
 def check() -> None:
     """Find out before any work whether LPIPS can be measured. Raises ConfigError or ServiceError."""
     Perceptual.load()
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

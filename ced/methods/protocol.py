@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from ced.core import jpeg
+from ced.errors import first_line
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +63,7 @@ def checked(method: Method, damaged: Damaged) -> np.ndarray:
     except Failed:
         raise
     except Exception as error:
-        line = (str(error).strip().splitlines() or [""])[0][:300]
-        raise Failed("error", f"{type(error).__name__}: {line}") from error
+        raise Failed("error", f"{type(error).__name__}: {first_line(error, 300, otherwise='')}") from error
     if restored.shape != damaged.image.shape or restored.dtype != np.uint8:
         raise Failed("another size", f"{_size(restored)}, not {_size(damaged.image)}")
     return restored

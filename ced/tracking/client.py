@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ced import settings
-from ced.errors import ConfigError, InputError, ServiceError
+from ced.errors import ConfigError, InputError, ServiceError, first_line
 from ced.timeouts import PATIENCE, Silence, answer_of
 
 if TYPE_CHECKING:
@@ -251,4 +251,4 @@ def _line(error: object) -> str:
     """The first line of an error's text."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    return first_line(error, 300)

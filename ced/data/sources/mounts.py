@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 from ced.data.sources.naming import is_uri, shown
-from ced.errors import InputError
+from ced.errors import InputError, first_line
 
 _WEB = ("http", "https")  # their paths are whole addresses
 _BUCKETS = ("s3", "gs", "gcs")
@@ -91,7 +91,7 @@ def _fsspec(root: str) -> Mount:
     try:
         files, before = fsspec.core.url_to_fs(root)
     except ImportError as error:
-        raise InputError(f"{shown(root)}: needs another package ({str(error).splitlines()[0]})") from None
+        raise InputError(f"{shown(root)}: needs another package ({first_line(error)})") from None
     except ValueError:
         raise InputError(f"{shown(root)}: unknown kind of address; use s3://, gs://, https:// or a path") from None
     return Mount(PyFileSystem(FSSpecHandler(files)), before.rstrip("/"))
