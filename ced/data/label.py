@@ -1,6 +1,10 @@
-"""Stage 3: examples + classes -> part-*.parquet, the class map of each example's target, row by row.
+"""Stage 3, `label`: examples + classes -> the class map of each example's target (section 3.3).
 
-The examples themselves are not written again: part k here belongs to part k of the examples.
+Takes: the outputs of `prepare` and `edges`.
+Writes: part-*.parquet (`ced.schema.LABELS`), row by row. The examples are not written again: part k here belongs to
+part k of the examples. Counts: examples.
+Is run again for: other bytes of examples or of classes.json, other columns.
+Safe to retry: parts that are there are kept.
 """
 
 from functools import partial
@@ -11,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ced import schema
-from ced.cluster import ray_data
+from ced.cluster.parts import Part, run_parts
 from ced.cluster.ray_data import Later, Row
 from ced.core.classes import Classes
 from ced.core.columns import binary, luma_of
@@ -28,9 +32,9 @@ _KEY = ["image_id", "flip", "height", "width"]
 
 
 def run(prepared: Output, classes: Output, session: Session) -> Output:
-    """Label every example, or find them labelled."""
+    """Label every example."""
     inputs = {"examples": prepared.manifest.content, "classes": classes.manifest.content}
-    produce = partial(_produce, prepared, edges.load(classes), session.workers)
+    produce = partial(_produce, prepared, edges.load(classes), session)
     described = {"schema": schema.VERSION, "columns": ",".join(schema.LABELS.names)}
     return make(session.store, "label", described, inputs, produce)
 
@@ -42,8 +46,7 @@ def examples_of(labelled: Output) -> Path:
     """
     content = labelled.manifest.inputs.get("examples")
     # A folder of the user's own has prepare/ beside label/, a store has prepare/*/ beside label/*/.
-    near = [labelled.path.parent / "prepare", *sorted(labelled.path.parent.parent.glob("prepare/*"))]
-    for folder in near:
+    for folder in (labelled.path.parent / "prepare", *sorted(labelled.path.parent.parent.glob("prepare/*"))):
         if (folder / MANIFEST).exists():
             manifest = read_manifest(folder)
             if manifest is not None and manifest.content == content:
@@ -51,20 +54,18 @@ def examples_of(labelled: Output) -> Path:
     raise InputError(f"{labelled.path}: the examples that it labels (prepare, content {content}) are not beside it")
 
 
-def _produce(prepared: Output, classes: Classes, workers: int, making: Making) -> None:
-    parts = sorted((prepared.path / EXAMPLES).glob("part-*.parquet"))
-    missing = [part for part in parts if not (making.folder / part.name).exists()]
-    progress = Progress("label", len(parts), "parts")
-    progress.skip(len(parts) - len(missing))
-    task = partial(label_part, classes, str(making.folder))
-    for done in ray_data.run_tasks(task, [{"part": str(part)} for part in missing], workers):
-        making.parts[done["name"]] = done["digest"]
-        progress.advance()
-    making.counts["examples"] = sum(pq.read_metadata(making.folder / part.name).num_rows for part in parts)
+def _produce(prepared: Output, classes: Classes, session: Session, making: Making) -> None:
+    folder = making.folder
+    examples = sorted((prepared.path / EXAMPLES).glob("part-*.parquet"))
+    parts = [Part({"part": str(part)}, (folder / part.name,)) for part in examples]
+    task = partial(label_part, classes, str(folder))
+    for answer in run_parts(task, parts, session, Progress("label", len(parts), "parts")):
+        making.parts[answer["name"]] = answer["digest"]
+    making.counts["examples"] = sum(pq.read_metadata(folder / part.name).num_rows for part in examples)
 
 
 def label_part(classes: Classes, folder: str, row: Row) -> Later:
-    """Write one part of labels; waited for by calling what is returned."""
+    """Write one part of labels. Calling what is returned waits for the file and gives its name and digest."""
     part = Path(row["part"])
     table = pq.read_table(part, columns=[*_KEY, "target"], use_threads=False, memory_map=True)
     column = binary(label_maps(classes, table)) if table.num_rows else pa.chunked_array([], pa.binary())
