@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from ced import settings
 from ced.errors import ServiceError, first_line
-from ced.timeouts import PATIENCE, Silence, answer_of
+from ced.timeouts import ANSWER_TIMEOUT, NoAnswer, call_in_time
 
 LOCAL = "local"
 
@@ -93,8 +93,8 @@ def _connect_in_time(address: str) -> None:
     """Connect: a driver whose token the cluster refuses waits for ever."""
     knock(address)
     try:
-        answer_of(lambda: _connect(address), PATIENCE)
-    except Silence:
+        call_in_time(lambda: _connect(address), ANSWER_TIMEOUT)
+    except NoAnswer:
         raise ServiceError(f"Ray at {address} does not let us in; is RAY_AUTH_TOKEN the cluster's?") from None
     except (Exception, SystemExit) as error:
         raise ServiceError(

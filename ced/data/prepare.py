@@ -27,7 +27,7 @@ from ced.core.images import Rejected, decode
 from ced.data import sources as photographs
 from ced.data.sources import Photograph
 from ced.errors import InputError, ServiceError
-from ced.isolation import Crashed, alone
+from ced.isolation import Crashed, run_isolated
 from ced.progress import Progress
 from ced.store.attempts import Attempts
 from ced.store.outputs import Making, Output, make, write_table_later
@@ -134,9 +134,9 @@ def _decode_isolated(data: bytes, name: str, config: PrepareConfig, crops: int) 
     work = partial(_decode, data, name, config, crops)
     try:
         try:
-            return alone(work)
+            return run_isolated(work)
         except Crashed:
-            return alone(work)
+            return run_isolated(work)
     except Crashed as error:
         raise Rejected("crashed", f"decoding it ended the process ({error.how})") from error
 

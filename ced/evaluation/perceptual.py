@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 
 from ced.errors import ConfigError, ServiceError, first_line
-from ced.timeouts import Silence, answer_of
+from ced.timeouts import NoAnswer, call_in_time
 
 _PATIENCE = 600.0  # seconds: the backbone has 233 MB
 _NETWORK = "alex"  # what the package recommends for comparing images
@@ -29,8 +29,8 @@ class Perceptual:
                 "`pip install lpips` with the torchvision of this torch, or leave out --lpips"
             ) from None
         try:
-            return cls(answer_of(lambda: lpips.LPIPS(net=_NETWORK, verbose=False).eval(), _PATIENCE))
-        except Silence:
+            return cls(call_in_time(lambda: lpips.LPIPS(net=_NETWORK, verbose=False).eval(), _PATIENCE))
+        except NoAnswer:
             raise ServiceError(
                 f"LPIPS: its backbone did not come within {_PATIENCE:.0f} s; leave out --lpips"
             ) from None

@@ -9,7 +9,7 @@ from typing import TypeVar
 from ced.core.images import Rejected
 from ced.data.sources.naming import shown
 from ced.errors import InputError
-from ced.timeouts import PATIENCE, Silence, answer_of
+from ced.timeouts import ANSWER_TIMEOUT, NoAnswer, call_in_time
 
 _REFUSED = ("access denied", "signature does not match", "invalid access key id", "invalid signature", "forbidden")
 _MISSING = ("no such bucket", "no such key", "resource not found")
@@ -17,10 +17,10 @@ _Answer = TypeVar("_Answer")
 
 
 def first(source: str, ask: Callable[[], _Answer]) -> _Answer:
-    """A first answer of a server, waited for no longer than PATIENCE. Raises InputError."""
+    """A first answer of a server, waited for no longer than ANSWER_TIMEOUT. Raises InputError."""
     try:
-        return answer_of(lambda: told(source, ask), PATIENCE)
-    except Silence:
+        return call_in_time(lambda: told(source, ask), ANSWER_TIMEOUT)
+    except NoAnswer:
         raise _silent(source) from None
 
 

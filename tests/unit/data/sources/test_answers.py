@@ -43,7 +43,7 @@ def test_a_photograph_is_set_aside_and_a_server_that_is_down_ends_the_work() -> 
 
 
 def test_a_first_answer_is_not_waited_for_forever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "PATIENCE", 0.05)
+    monkeypatch.setattr(answers, "ANSWER_TIMEOUT", 0.05)
     with pytest.raises(InputError, match="x: the server does not answer"):
         answers.first("x", lambda: time.sleep(1))
     assert answers.first("x", lambda: 5) == 5
