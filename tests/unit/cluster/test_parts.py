@@ -1,36 +1,19 @@
 """The loop over parts: which are run, what is counted, what is left."""
 
 import logging
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from ced.cluster import parts, ray_data
 from ced.cluster.parts import Part, run_parts
-from ced.cluster.ray_data import Later, Row
+from ced.cluster.ray_data import Row
 from ced.progress import Progress
 from ced.store.attempts import Attempts
 from ced.store.outputs import Store
 from ced.store.session import Session
 
 
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Tasks run in this process, one after the other; the workers that were asked for."""
-    asked: list[int] = []
-
-    def run_tasks(function: Callable[[Row], Row | Later], rows: list[Row], workers: int) -> Iterator[Row]:
-        asked.append(workers)
-        for row in rows:
-            answer = function(row)
-            yield answer() if callable(answer) else answer
-
-    monkeypatch.setattr(ray_data, "run_tasks", run_tasks)
-    return asked
-
-
-@pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("tasks_here")
 def test_parts_that_are_there_are_skipped_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "ced")
     (tmp_path / "1-a").touch()
@@ -45,7 +28,7 @@ def test_parts_that_are_there_are_skipped_and_counted(tmp_path: Path, caplog: py
     assert (progress.done, progress.before) == (30, 20)  # skipped, and the first, whose time is the workers' start
 
 
-@pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("tasks_here")
 def test_a_part_without_files_is_always_run(tmp_path: Path) -> None:
     listed = [Part({"n": n}) for n in range(2)]
     assert list(run_parts(lambda row: row, listed, Session(Store(tmp_path)), Progress("", 2, ""))) == [
@@ -54,12 +37,12 @@ def test_a_part_without_files_is_always_run(tmp_path: Path) -> None:
     ]
 
 
-def test_the_sessions_workers_run_the_tasks(here: list[int], tmp_path: Path) -> None:
+def test_the_sessions_workers_run_the_tasks(tasks_here: list[int], tmp_path: Path) -> None:
     list(run_parts(lambda row: row, [Part({})], Session(Store(tmp_path), workers=3), Progress("", 1, "")))
-    assert here == [3]
+    assert tasks_here == [3]
 
 
-@pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("tasks_here")
 def test_attempts_of_an_earlier_job_do_not_count_and_none_are_left(tmp_path: Path) -> None:
     begun = tmp_path / ".begun"
     Attempts(begun / "0")
@@ -67,6 +50,6 @@ def test_attempts_of_an_earlier_job_do_not_count_and_none_are_left(tmp_path: Pat
     def function(row: Row) -> Row:
         return {"before": Attempts(begun / "0").before}
 
-    loop = parts.run_parts(function, [Part({}), Part({})], Session(Store(tmp_path)), Progress("", 2, ""), begun)
+    loop = run_parts(function, [Part({}), Part({})], Session(Store(tmp_path)), Progress("", 2, ""), begun)
     assert [answer["before"] for answer in loop] == [0, 1]
     assert not begun.exists()
