@@ -38,7 +38,7 @@ logger = logging.getLogger("ced")
 EXAMPLES, QUARANTINE = "examples", "quarantine"
 NAMED = 20  # photographs that a page or a terminal names as set aside; the quarantine has all
 _BEGUN = ".begun"  # scratch: the attempts at each part
-_WHY = "quarantined: "  # a count's name begins so, and ends with the reason
+WHY = "quarantined: "  # a count's name begins so, and ends with the reason
 _ATTEMPTS = 8  # at a part whose worker dies each time, then the job ends
 
 
@@ -173,12 +173,12 @@ def _count(folder: Path, photographs: int) -> dict[str, int]:
         why.update(pq.read_table(path, columns=["reason"])["reason"].to_pylist())
     aside = sum(why.values())
     counts = {"photographs": photographs, "prepared": photographs - aside, "quarantined": aside, "examples": rows}
-    return counts | {f"{_WHY}{reason}": n for reason, n in sorted(why.items())}
+    return counts | {f"{WHY}{reason}": n for reason, n in sorted(why.items())}
 
 
 def reasons(counts: dict[str, int]) -> str:
     """Why photographs were set aside, in words: "2 truncated, 1 small"; of an output's counts."""
-    return ", ".join(f"{n:,} {name.removeprefix(_WHY)}" for name, n in counts.items() if name.startswith(_WHY))
+    return ", ".join(f"{n:,} {name.removeprefix(WHY)}" for name, n in counts.items() if name.startswith(WHY))
 
 
 def quarantined(output: Output) -> list[dict[str, str]]:
