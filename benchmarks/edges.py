@@ -33,9 +33,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ced.core import classes
-from ced.core.colour import luminance
 from ced.core.frequency import CHANNELS, MIRROR, by_channel, coefficients
-from ced.core.images import decode
+from ced.core.images import decode, luminance
 from ced.core.quantiles import Coarse, Fine
 from ced.data import sources
 

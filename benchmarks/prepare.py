@@ -34,8 +34,8 @@ from scipy.fft import dctn
 
 from ced.cluster import connection
 from ced.core import jpeg
-from ced.core.colour import luminance
 from ced.core.frequency import laplacian
+from ced.core.images import luminance
 from ced.data import edges, label, prepare, sources
 from ced.pipeline.session import session
 from ced.recipes import configure

@@ -23,8 +23,9 @@ from ced.cluster.parts import Part, run_parts
 from ced.cluster.ray_data import Row
 from ced.config import ClassesConfig, as_dict
 from ced.core import classes
-from ced.core.columns import luma_of, stack
+from ced.core.examples import stack
 from ced.core.frequency import CHANNELS, MIRROR, by_channel, coefficients
+from ced.core.images import luma_of
 from ced.core.quantiles import Coarse, Fine
 from ced.data.prepare import EXAMPLES
 from ced.progress import Progress

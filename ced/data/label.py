@@ -18,8 +18,9 @@ from ced import schema
 from ced.cluster.parts import Part, run_parts
 from ced.cluster.ray_data import Later, Row
 from ced.core.classes import Classes
-from ced.core.columns import binary, luma_of
+from ced.core.examples import binary
 from ced.core.frequency import coefficients
+from ced.core.images import luma_of
 from ced.data import edges
 from ced.data.edges import mirrored, targets
 from ced.data.prepare import EXAMPLES

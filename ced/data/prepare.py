@@ -21,8 +21,7 @@ from ced import schema
 from ced.cluster.parts import Part, run_parts
 from ced.cluster.ray_data import Later, Row
 from ced.config import PrepareConfig, as_dict
-from ced.core.columns import binary
-from ced.core.examples import Example, examples
+from ced.core.examples import Example, binary, examples
 from ced.core.images import Rejected, decode
 from ced.data import sources as photographs
 from ced.data.sources import Photograph

@@ -14,8 +14,7 @@ from PIL import Image
 from ced import schema
 from ced.cluster import ray_data
 from ced.core import metrics
-from ced.core.colour import luminance
-from ced.core.images import Rejected, decode_rgb
+from ced.core.images import Rejected, decode_rgb, luminance
 from ced.core.spectrum import Spectrum
 from ced.data import sources
 from ced.data.sources import Photograph

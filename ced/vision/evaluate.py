@@ -16,8 +16,7 @@ import pyarrow.parquet as pq
 from ced import schema
 from ced.cluster import ray_data
 from ced.config import VisionConfig, as_dict
-from ced.core.colour import luminance
-from ced.core.images import Rejected
+from ced.core.images import Rejected, luminance
 from ced.data.prepare import part_name
 from ced.errors import InputError
 from ced.evaluation import failures as tell

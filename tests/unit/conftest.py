@@ -16,9 +16,8 @@ from ced.cluster import ray_data
 from ced.cluster.ray_data import Later, Row
 from ced.config import ClassesConfig, EvaluateConfig, PrepareConfig, as_dict
 from ced.core import classes
-from ced.core.colour import luminance
-from ced.core.columns import luma_of
 from ced.core.frequency import by_channel, coefficients
+from ced.core.images import luma_of, luminance
 from ced.core.quantiles import Coarse, Fine
 from ced.data import edges, label, prepare
 from ced.data.sources import Photograph

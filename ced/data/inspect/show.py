@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ced.core.columns import stack
+from ced.core.examples import stack
 from ced.core.frequency import CHANNELS, PATCH
 from ced.data import edges, label
 from ced.data.inspect import contact_sheet

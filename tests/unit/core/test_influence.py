@@ -6,7 +6,7 @@ from skimage import data
 
 from ced.core import jpeg
 from ced.core.bootstrap import SEED
-from ced.core.colour import luminance
+from ced.core.images import luminance
 from ced.core.influence import Influence, pooled_intervals
 from ced.core.spectrum import Spectrum, likeness, load
 

@@ -9,8 +9,8 @@ from PIL import Image
 from skimage import data
 
 from ced.config import PrepareConfig
-from ced.core.columns import luma_of
 from ced.core.frequency import CHANNELS, coefficients
+from ced.core.images import luma_of
 from ced.core.quantiles import Coarse, Fine
 from ced.data import edges, prepare
 from ced.data.sources import Photograph
