@@ -50,7 +50,8 @@ def open_upright(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
         with warnings.catch_warnings(), _pillows_limit(max_pixels):
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data)) as image:
-                _check_pixels(image.width * image.height, max_pixels)
+                if image.width * image.height > max_pixels:
+                    raise _too_large(image.width * image.height, max_pixels)
                 image.load()
                 ImageOps.exif_transpose(image, in_place=True)
                 return image
@@ -65,7 +66,8 @@ def open_upright(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
         raise Rejected("too large", "not enough memory to decode it") from error
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
         reason = "truncated" if "truncated" in str(error).lower() else "damaged"
-        raise Rejected(reason, _plain(error)) from error
+        text = re.sub(r" at 0x[0-9a-fA-F]+", "", str(error))  # memory addresses differ from run to run
+        raise Rejected(reason, text or type(error).__name__) from error
 
 
 def in_colour(data: bytes) -> bool:
@@ -109,11 +111,6 @@ def luma_of(planes: np.ndarray) -> np.ndarray:
     return planes[:, 0] if planes.shape[1] == 1 else luminance(planes.transpose(0, 2, 3, 1))
 
 
-def _check_pixels(pixels: int, max_pixels: int) -> None:
-    if pixels > max_pixels:
-        raise _too_large(pixels, max_pixels)
-
-
 def _too_large(pixels: int | str, max_pixels: int) -> Rejected:
     return Rejected("too large", f"{pixels} pixels, the limit is {max_pixels}")
 
@@ -126,8 +123,3 @@ def _pillows_limit(max_pixels: int) -> Iterator[None]:
         yield
     finally:
         Image.MAX_IMAGE_PIXELS = former
-
-
-def _plain(error: Exception) -> str:
-    """The error's text without memory addresses, which differ from run to run."""
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", str(error)) or type(error).__name__

@@ -18,9 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ced.cluster import ray_data
-from ced.cluster.parts import Part, run_parts
-from ced.cluster.ray_data import Row
+from ced.cluster.parts import Part, Row, room, run_parts
 from ced.config import ClassesConfig, as_dict
 from ced.core import classes
 from ced.core.examples import stack
@@ -53,7 +51,7 @@ def load(output: Output) -> classes.Classes:
 
 def _produce(config: ClassesConfig, prepared: Output, session: Session, making: Making) -> None:
     parts = sorted(str(path) for path in (prepared.path / EXAMPLES).glob("part-*.parquet"))
-    together = min(max(1, len(parts) // (_SUMMARIES * ray_data.room(session.workers))), _PARTS_AT_MOST)
+    together = min(max(1, len(parts) // (_SUMMARIES * room(session.workers))), _PARTS_AT_MOST)
     some = [parts[start : start + together] for start in range(0, len(parts), together)]
     tasks = [Part({"parts": paths}, units=len(paths)) for paths in some]
     progress = Progress("edges", 2 * len(parts), "parts")

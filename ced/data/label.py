@@ -10,13 +10,11 @@ Safe to retry: parts that are there are kept.
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ced import schema
-from ced.cluster.parts import Part, run_parts
-from ced.cluster.ray_data import Later, Row
+from ced.cluster.parts import Later, Part, Row, run_parts
 from ced.core.classes import Classes
 from ced.core.examples import binary
 from ced.core.frequency import coefficients
@@ -69,15 +67,11 @@ def label_part(classes: Classes, folder: str, row: Row) -> Later:
     """Write one part of labels. Calling what is returned waits for the file and gives its name and digest."""
     part = Path(row["part"])
     table = pq.read_table(part, columns=[*_KEY, "target"], use_threads=False, memory_map=True)
-    column = binary(label_maps(classes, table)) if table.num_rows else pa.chunked_array([], pa.binary())
-    labels = pa.table([*(table[name] for name in _KEY), column], schema.LABELS)
-    digest = write_table_later(Path(folder, part.name), labels)
+    column = pa.chunked_array([], pa.binary())
+    if table.num_rows:
+        luma = luma_of(targets(table))
+        pairs = mirrored(luma)  # each image and its flip: the image's coefficients are enough
+        q = coefficients(luma[::2] if pairs else luma)
+        column = binary(classes.label_mirrored(q) if pairs else classes.label(q))
+    digest = write_table_later(Path(folder, part.name), pa.table([*(table[k] for k in _KEY), column], schema.LABELS))
     return lambda: {"name": part.name, "digest": digest.result()}
-
-
-def label_maps(classes: Classes, table: pa.Table) -> np.ndarray:
-    """The class maps y of a table's targets. Shape: (N, 16, H/4, W/4) uint8."""
-    luma = luma_of(targets(table))
-    if mirrored(luma):
-        return classes.label_mirrored(coefficients(luma[::2]))
-    return classes.label(coefficients(luma))

@@ -18,8 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ced import schema
-from ced.cluster.parts import Part, run_parts
-from ced.cluster.ray_data import Later, Row
+from ced.cluster.parts import Later, Part, Row, run_parts
 from ced.config import PrepareConfig, as_dict
 from ced.core.examples import Example, binary, examples
 from ced.core.images import Rejected, decode

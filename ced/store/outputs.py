@@ -28,6 +28,7 @@ from ced.store import files
 logger = logging.getLogger("ced")
 
 MANIFEST = "manifest.json"
+UNFINISHED = ".unfinished"  # the note of an output that is being made
 _FORMAT = "ced-manifest"
 _VERSION = 1
 
@@ -222,7 +223,7 @@ def _claim(folder: Path, wanted: str) -> None:
     nothing came of the former one, the folder is free.
 
     What has no note is not ours: nothing is written among it, and none of it taken for a finished part."""
-    note = folder / ".unfinished"
+    note = folder / UNFINISHED
     foreign = sorted(path.name for path in folder.iterdir() if not _hidden(path.name))
     if foreign and not note.exists():
         raise OutputError(f"{folder} holds something else already ({foreign[0]}); choose another folder")

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ced import schema
-from ced.cluster import ray_data
+from ced.cluster.parts import Row, run_tasks
 from ced.config import VisionConfig, as_dict
 from ced.core.images import Rejected, luminance
 from ced.data.prepare import part_name
@@ -114,7 +114,7 @@ def _produce(task: Task, scenes: list[voc.Scene], workers: int, making: Making) 
             rows.append({"number": number, "scene": json.dumps(scene)})
     rejected = []
     shutil.rmtree(making.folder / _BEGUN, ignore_errors=True)  # of tasks that were stopped with an earlier job
-    for row in ray_data.run_tasks(partial(evaluate_image, task), rows, workers):
+    for row in run_tasks(partial(evaluate_image, task), rows, workers):
         progress.advance()
         if row["reason"]:
             rejected.append(f"{row['name']} ({row['reason']}: {row['message']})")
@@ -128,7 +128,7 @@ def _produce(task: Task, scenes: list[voc.Scene], workers: int, making: Making) 
     making.counts.update(images=len(scenes), objects=objects, rows=table.num_rows, failures=failures)
 
 
-def evaluate_image(task: Task, row: ray_data.Row) -> ray_data.Row:
+def evaluate_image(task: Task, row: Row) -> Row:
     """Detect and segment in all versions of one image: one part. The row says why where it cannot be done, also where
     it has ended this process again and again."""
     scene = voc.Scene(*json.loads(row["scene"]))

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image, ImageFilter
 from skimage import data
 
-from ced.cluster import ray_data
-from ced.cluster.ray_data import Later, Row
+from ced.cluster import parts as cluster_parts
+from ced.cluster.parts import Later, Row
 from ced.config import ClassesConfig, EvaluateConfig, PrepareConfig, as_dict
 from ced.core import classes
 from ced.core.frequency import by_channel, coefficients
@@ -155,5 +155,5 @@ def tasks_here(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             answer = function(row)
             yield answer() if callable(answer) else answer
 
-    monkeypatch.setattr(ray_data, "run_tasks", run_tasks)
+    monkeypatch.setattr(cluster_parts, "run_tasks", run_tasks)
     return asked

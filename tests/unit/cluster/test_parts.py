@@ -1,12 +1,15 @@
-"""The loop over parts: which are run, what is counted, what is left."""
+"""The loop over parts: which are run, what is counted, what is left; how rows are divided into Ray's tasks."""
 
 import logging
+import pickle
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ced.cluster.parts import Part, run_parts
-from ced.cluster.ray_data import Row
+from ced.cluster.parts import Later, Part, Row, _table, _task, divided, run_parts
+from ced.errors import InputError
 from ced.progress import Progress
 from ced.store.attempts import Attempts
 from ced.store.outputs import Store
@@ -53,3 +56,43 @@ def test_attempts_of_an_earlier_job_do_not_count_and_none_are_left(tmp_path: Pat
     loop = run_parts(function, [Part({}), Part({})], Session(Store(tmp_path)), Progress("", 2, ""), begun)
     assert [answer["before"] for answer in loop] == [0, 1]
     assert not begun.exists()
+
+
+@given(st.integers(0, 500), st.integers(1, 64))
+def test_every_row_is_in_one_task_and_the_tasks_shrink(rows: int, workers: int) -> None:
+    slices = list(divided(rows, workers))
+    assert [row for one in slices for row in range(rows)[one]] == list(range(rows))
+    sizes = [one.stop - one.start for one in slices]
+    assert sizes == sorted(sizes, reverse=True)
+    assert all(1 <= size <= 8 for size in sizes)
+    if rows >= workers:
+        assert len(slices) >= workers
+
+
+def test_a_mistake_travels_as_a_row_behind_what_was_done() -> None:
+    def function(row: Row) -> Row:
+        if row["n"] == 1:
+            raise InputError("x.jpg: no such file")
+        return row
+
+    told = [
+        pickle.loads(row) for table in _task(function, _table([{"n": 0}, {"n": 1}])) for row in table["row"].to_pylist()
+    ]
+    assert [type(one) for one in told] == [InputError]
+    assert str(told[0]) == "x.jpg: no such file"
+
+
+def test_a_function_that_ends_later_is_waited_for_behind_the_next() -> None:
+    order: list[str] = []
+
+    def function(row: Row) -> Later:
+        order.append(f"begin {row['n']}")
+        return lambda: order.append(f"end {row['n']}") or row
+
+    told = [
+        pickle.loads(row)
+        for table in _task(function, _table([{"n": n} for n in range(3)]))
+        for row in table["row"].to_pylist()
+    ]
+    assert [row["n"] for row in told] == [0, 1, 2]
+    assert order == ["begin 0", "begin 1", "end 0", "begin 2", "end 1", "end 2"]
