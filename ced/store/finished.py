@@ -31,15 +31,6 @@ def find(folders: Sequence[Path]) -> list[Output]:
     return sorted(outputs.values(), key=lambda output: (order.get(output.manifest.stage, len(order)), output.path))
 
 
-def visible(folder: Path) -> list[str]:
-    """The names of an output's files, sorted; hidden ones are scratch, and the manifest is not one of its parts."""
-    names = []
-    for root, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        names += [Path(root, name).relative_to(folder).as_posix() for name in files if not name.startswith(".")]
-    return sorted(name for name in names if name != MANIFEST)
-
-
 def _below(folder: Path) -> Iterator[Path]:
     for root, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
