@@ -1,4 +1,4 @@
-"""Waiting for an answer, but not for ever."""
+"""Time-outs: waiting for an answer, but not for ever."""
 
 import threading
 from collections.abc import Callable

@@ -32,8 +32,8 @@ def session(address: str) -> Iterator[None]:
         disconnect()
 
 
-def knock(address: str) -> None:
-    """Open the port once, so that an address where nobody listens is found out at once. Raises ServiceError."""
+def check_reachable(address: str) -> None:
+    """Open the port once: an address where nobody listens fails at once. Raises ServiceError."""
     if address in (LOCAL, "auto"):
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
@@ -91,7 +91,7 @@ def _handlers_kept() -> Iterator[None]:
 
 def _connect_in_time(address: str) -> None:
     """Connect: a driver whose token the cluster refuses waits for ever."""
-    knock(address)
+    check_reachable(address)
     try:
         call_in_time(lambda: _connect(address), ANSWER_TIMEOUT)
     except NoAnswer:
