@@ -1,4 +1,4 @@
-"""Photograph files -> RGB arrays -> luminance, and a stable reason for each photograph that cannot be used."""
+"""Photograph files -> RGB arrays, and a stable reason for each that cannot be used."""
 
 import contextlib
 import io
@@ -50,8 +50,7 @@ def open_upright(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
         with warnings.catch_warnings(), _pillows_limit(max_pixels):
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data)) as image:
-                if image.width * image.height > max_pixels:
-                    raise _too_large(image.width * image.height, max_pixels)
+                _check_pixels(image.width * image.height, max_pixels)
                 image.load()
                 ImageOps.exif_transpose(image, in_place=True)
                 return image
@@ -66,8 +65,7 @@ def open_upright(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
         raise Rejected("too large", "not enough memory to decode it") from error
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
         reason = "truncated" if "truncated" in str(error).lower() else "damaged"
-        text = re.sub(r" at 0x[0-9a-fA-F]+", "", str(error))  # memory addresses differ from run to run
-        raise Rejected(reason, text or type(error).__name__) from error
+        raise Rejected(reason, _plain(error)) from error
 
 
 def in_colour(data: bytes) -> bool:
@@ -77,18 +75,6 @@ def in_colour(data: bytes) -> bool:
             return image.mode != "L"
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return False
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode as RGB: transparency over white, 16-bit gray scaled to 8 bits."""
-    if image.mode.startswith("I"):
-        wide = np.asarray(image).astype(np.int64)
-        return Image.fromarray((wide.clip(0, 65535) >> 8).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        white = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(white, layer).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def luminance(rgb: np.ndarray) -> np.ndarray:
@@ -111,6 +97,23 @@ def luma_of(planes: np.ndarray) -> np.ndarray:
     return planes[:, 0] if planes.shape[1] == 1 else luminance(planes.transpose(0, 2, 3, 1))
 
 
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Any mode as RGB: transparency over white, 16-bit gray scaled to 8 bits."""
+    if image.mode.startswith("I"):
+        wide = np.asarray(image).astype(np.int64)
+        return Image.fromarray((wide.clip(0, 65535) >> 8).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        white = Image.new("RGBA", layer.size, "white")
+        return Image.alpha_composite(white, layer).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _check_pixels(pixels: int, max_pixels: int) -> None:
+    if pixels > max_pixels:
+        raise _too_large(pixels, max_pixels)
+
+
 def _too_large(pixels: int | str, max_pixels: int) -> Rejected:
     return Rejected("too large", f"{pixels} pixels, the limit is {max_pixels}")
 
@@ -123,3 +126,8 @@ def _pillows_limit(max_pixels: int) -> Iterator[None]:
         yield
     finally:
         Image.MAX_IMAGE_PIXELS = former
+
+
+def _plain(error: Exception) -> str:
+    """The error's text without memory addresses, which differ from run to run."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", str(error)) or type(error).__name__
