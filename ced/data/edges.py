@@ -27,7 +27,7 @@ from ced.core.images import luma_of
 from ced.core.quantiles import Coarse, Fine
 from ced.data.prepare import EXAMPLES
 from ced.progress import Progress
-from ced.store.outputs import Making, Output, make, write_text
+from ced.store.outputs import Making, Output, make, parts_in, write_text
 from ced.store.session import Session
 
 FILE = "classes.json"
@@ -50,7 +50,7 @@ def load(output: Output) -> classes.Classes:
 
 
 def _produce(config: ClassesConfig, prepared: Output, session: Session, making: Making) -> None:
-    parts = sorted(str(path) for path in (prepared.path / EXAMPLES).glob("part-*.parquet"))
+    parts = [str(path) for path in parts_in(prepared.path / EXAMPLES)]
     together = min(max(1, len(parts) // (_SUMMARIES * room(session.workers))), _PARTS_AT_MOST)
     some = [parts[start : start + together] for start in range(0, len(parts), together)]
     tasks = [Part({"parts": paths}, units=len(paths)) for paths in some]

@@ -24,7 +24,7 @@ from ced.data.edges import mirrored, targets
 from ced.data.prepare import EXAMPLES
 from ced.errors import InputError
 from ced.progress import Progress
-from ced.store.outputs import MANIFEST, Making, Output, make, read_manifest, write_table_later
+from ced.store.outputs import MANIFEST, Making, Output, make, parts_in, read_manifest, write_table_later
 from ced.store.session import Session
 
 _KEY = ["image_id", "flip", "height", "width"]
@@ -55,7 +55,7 @@ def examples_of(labelled: Output) -> Path:
 
 def _produce(prepared: Output, classes: Classes, session: Session, making: Making) -> None:
     folder = making.folder
-    examples = sorted((prepared.path / EXAMPLES).glob("part-*.parquet"))
+    examples = parts_in(prepared.path / EXAMPLES)
     parts = [Part({"part": str(part)}, (folder / part.name,)) for part in examples]
     task = partial(label_part, classes, str(folder))
     for answer in run_parts(task, parts, session, Progress("label", len(parts), "parts")):

@@ -28,7 +28,7 @@ from ced.errors import InputError, ServiceError
 from ced.isolation import Crashed, run_isolated
 from ced.progress import Progress
 from ced.store.attempts import Attempts
-from ced.store.outputs import Making, Output, make, write_table_later
+from ced.store.outputs import Making, Output, make, part_name, parts_in, write_table_later
 from ced.store.session import Session
 
 logger = logging.getLogger("ced")
@@ -74,8 +74,8 @@ def _produce(config: PrepareConfig, crops: int, listed: list[Photograph], sessio
 def _nothing_usable(making: Making) -> InputError:
     """The refusal where all photographs were set aside. The same command tries again: what was wrong may be mended."""
     folder = making.folder / QUARANTINE
-    row = pq.read_table(min(folder.glob("part-*.parquet"))).slice(0, 1).to_pylist()[0]
-    for part in (making.folder / EXAMPLES).glob("part-*.parquet"):
+    row = pq.read_table(parts_in(folder)[0]).slice(0, 1).to_pylist()[0]
+    for part in parts_in(making.folder / EXAMPLES):
         part.unlink()
     why = f"({reasons(making.counts)}), such as {row['source']}: {row['message']}"
     return InputError(f"none of the {making.counts['photographs']} photographs can be used {why}; see {folder}")
@@ -158,16 +158,11 @@ def _table(kept: list[tuple[str, Example]]) -> pa.Table:
     return pa.table(columns, schema.EXAMPLES)
 
 
-def part_name(number: int) -> str:
-    """The file name of part `number`."""
-    return f"part-{number:05d}.parquet"
-
-
 def _count(folder: Path, photographs: int) -> dict[str, int]:
     """The counts, read back from what was written."""
-    rows = sum(pq.read_metadata(path).num_rows for path in (folder / EXAMPLES).glob("part-*.parquet"))
+    rows = sum(pq.read_metadata(path).num_rows for path in parts_in(folder / EXAMPLES))
     why: collections.Counter[str] = collections.Counter()
-    for path in sorted((folder / QUARANTINE).glob("part-*.parquet")):
+    for path in parts_in(folder / QUARANTINE):
         why.update(pq.read_table(path, columns=["reason"])["reason"].to_pylist())
     aside = sum(why.values())
     counts = {"photographs": photographs, "prepared": photographs - aside, "quarantined": aside, "examples": rows}
@@ -181,6 +176,6 @@ def reasons(counts: dict[str, int]) -> str:
 
 def quarantined(output: Output) -> list[dict[str, str]]:
     """The quarantine table: source, reason and message of each photograph set aside."""
-    tables = [pq.read_table(path) for path in sorted((output.path / QUARANTINE).glob("part-*.parquet"))]
+    tables = [pq.read_table(path) for path in parts_in(output.path / QUARANTINE)]
     rows: list[dict[str, str]] = pa.concat_tables(tables).to_pylist() if tables else []
     return rows

@@ -84,6 +84,16 @@ def visible(folder: Path) -> list[str]:
     return sorted(name for name in names if name != MANIFEST)
 
 
+def part_name(number: int) -> str:
+    """The file name of part `number` of a table."""
+    return f"part-{number:05d}.parquet"
+
+
+def parts_in(folder: Path) -> list[Path]:
+    """The parts of a table in its folder, in order; none where there is no folder."""
+    return sorted(folder.glob("part-*.parquet"))
+
+
 def write_bytes(path: Path, data: bytes | memoryview) -> None:
     """Publish a file whole, its folder made where it is not there. Raises OutputError."""
     files.make_folder(path.parent)

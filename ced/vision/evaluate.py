@@ -17,13 +17,12 @@ from ced import schema
 from ced.cluster.parts import Row, run_tasks
 from ced.config import VisionConfig, as_dict
 from ced.core.images import Rejected, luminance
-from ced.data.prepare import part_name
 from ced.errors import InputError
 from ced.evaluation import failures as tell
 from ced.methods import Damaged, Failed, Prepared, checked, open_method
 from ced.progress import Progress
 from ced.store.attempts import MOST, Attempts
-from ced.store.outputs import Making, Output, make, write_bytes, write_table
+from ced.store.outputs import Making, Output, make, part_name, write_bytes, write_table
 from ced.store.session import Session
 from ced.vision import backends, letterbox, overlays, segmentation, voc, yolox
 from ced.vision import methods as vision_methods
