@@ -14,6 +14,7 @@ from ced.config import PrepareConfig
 from ced.data import prepare
 from ced.data.sources import Photograph
 from ced.errors import ServiceError
+from ced.isolation import Crashed
 from ced.store.attempts import Attempts
 
 
@@ -64,6 +65,31 @@ def test_a_part_that_was_begun_before_is_decoded_in_other_processes_to_the_same_
     Attempts(tmp_path / "two" / "out" / ".begun" / "part-00007.parquet")
     assert part(tmp_path / "one", config, "cat.png") == part(tmp_path / "two", config, "cat.png")
     assert not list(tmp_path.rglob(".begun/*"))
+
+
+def test_after_a_workers_death_what_ends_its_own_process_twice_is_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(data.chelsea()).save(tmp_path / "cat.png")
+    calls: list[object] = []
+
+    def crash(work: object) -> None:
+        calls.append(work)
+        raise Crashed("SIGSEGV")
+
+    monkeypatch.setattr(prepare, "run_isolated", crash)
+    part(tmp_path, PrepareConfig(), "cat.png")
+    assert not calls and not (tmp_path / "out/quarantine").exists()
+    (tmp_path / "out/examples/part-00007.parquet").unlink()
+    Attempts(tmp_path / "out" / ".begun" / "part-00007.parquet")
+    part(tmp_path, PrepareConfig(), "cat.png")
+    (row,) = pq.read_table(tmp_path / "out/quarantine/part-00007.parquet").to_pylist()
+    assert row == {
+        "source": "set/cat.png",
+        "reason": "crashed",
+        "message": "decoding it ended the process (SIGSEGV)",
+    }
+    assert len(calls) == 2
 
 
 def test_workers_that_keep_dying_of_a_part_end_the_job_in_one_line(tmp_path: Path) -> None:
