@@ -29,6 +29,7 @@ import pyarrow.parquet as pq
 from ced.core.images import Rejected
 from ced.data.sources import files, remote
 from ced.data.sources.photograph import (
+    FOLDER,
     Photograph,
     SourceKind,
     check_size,
@@ -77,7 +78,7 @@ def matches(source: str) -> bool:
 def find(source: str, pattern: str, cache: Path | None = None) -> list[Photograph]:
     """What is asked for in an archive, in its own order. Raises InputError: nothing, or a damaged archive."""
     location = files.locate(source)
-    if location.is_folder:
+    if location.kind == FOLDER:
         return files.find(source, pattern)
     if suffixed(source, _UNREADABLE):
         raise InputError(f"{redacted(source)}: cannot be read in place; use .tar, .tar.gz or .zip, or unpack it")

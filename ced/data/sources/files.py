@@ -6,12 +6,15 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ced.core.images import Rejected
 from ced.data.sources import remote
 from ced.data.sources.photograph import (
+    FILE,
     FILES,
+    FOLDER,
+    Location,
     Photograph,
     SourceKind,
     check_size,
@@ -27,29 +30,19 @@ from ced.errors import InputError
 logger = logging.getLogger("ced")
 
 
-class Location(NamedTuple):
-    """Where a source lies now: an absolute local path or an address."""
-
-    path: str
-    is_folder: bool
-    stamp: str
-    size: int
-
-
 def locate(source: str) -> Location:
     """Where a source is. Raises InputError: nothing is there, it cannot be read, a server does not answer."""
     if is_uri(source):
-        status = remote.look(source)
-        return Location(source, status.is_folder, status.stamp, status.size)
+        return remote.locate(source)
     path = _existing(source)
     mark, size = _local_stamp(os.fspath(path))
-    return Location(os.fspath(path), path.is_dir(), mark, size)
+    return Location(os.fspath(path), FOLDER if path.is_dir() else FILE, mark, size)
 
 
 def find(source: str, pattern: str, cache: Path | None = None) -> list[Photograph]:
     """What is asked for below a folder, sorted by name; or the file itself, whatever its suffix. Raises InputError."""
     location = locate(source)
-    if location.is_folder:
+    if location.kind == FOLDER:
         if is_uri(source):
             return remote.folder(source, pattern)
         own = title(location.path)

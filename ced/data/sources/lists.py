@@ -7,6 +7,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from ced.data.sources import files, remote
 from ced.data.sources.photograph import (
+    FOLDER,
     Photograph,
     SourceKind,
     is_uri,
@@ -28,7 +29,7 @@ def find(source: str, pattern: str, cache: Path | None = None) -> list[Photograp
     """The files that a list names, whatever their suffix unless a pattern says otherwise, in its order. Raises
     InputError. A missing one is set aside when it is read."""
     location = files.locate(source)
-    if location.is_folder:
+    if location.kind == FOLDER:
         return files.find(source, pattern)
     data = remote.read_source(source) if is_uri(source) else Path(location.path).read_bytes()
     lines = [line.rstrip(b"\r") for line in data.removeprefix(b"\xef\xbb\xbf").split(b"\n")]

@@ -13,6 +13,7 @@ from ced.core.images import SUFFIXES, Rejected
 from ced.errors import InputError
 
 FILES = "files"  # the kind of source that a folder, a file and a prefix are
+FILE, FOLDER = "file", "folder"  # the kinds of a location
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -27,6 +28,15 @@ class Photograph(NamedTuple):
     member: int = -1  # -1: the file itself; tar: offset of the data in the uncompressed tar; zip: index in infolist()
     index: str = ""  # type: ignore[assignment]  # .tar.gz only: path of the seek index; covers tuple.index
     kind: str = FILES  # the kind of source whose `read` gives the bytes
+
+
+class Location(NamedTuple):
+    """Where a source lies, and what is there now."""
+
+    path: str  # an absolute local path, or an address
+    kind: str  # FILE, FOLDER, or "" for nothing there
+    stamp: str
+    size: int
 
 
 def _unchecked(source: str, pattern: str) -> None:

@@ -13,7 +13,18 @@ from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 from ced.core.images import Rejected
-from ced.data.sources.photograph import Photograph, check_size, nothing_wanted, redacted, tidy, title, wanted
+from ced.data.sources.photograph import (
+    FILE,
+    FOLDER,
+    Location,
+    Photograph,
+    check_size,
+    nothing_wanted,
+    redacted,
+    tidy,
+    title,
+    wanted,
+)
 from ced.errors import InputError, first_line
 from ced.timeouts import ANSWER_TIMEOUT, NoAnswer, call_in_time
 
@@ -30,15 +41,6 @@ _MISSING = ("no such bucket", "no such key", "resource not found")
 _Answer = TypeVar("_Answer")
 
 
-class Status(NamedTuple):
-    """What a file system says of a path."""
-
-    exists: bool
-    is_folder: bool
-    stamp: str
-    size: int
-
-
 class _Mount(NamedTuple):
     """A file system, and what stands before the path of an address on it."""
 
@@ -46,19 +48,19 @@ class _Mount(NamedTuple):
     before: str
 
 
-def look(source: str) -> Status:
+def locate(source: str) -> Location:
     """What is there. Raises InputError: nothing, or a server that does not answer or refuses."""
     root(source)  # refuses what is no address
-    status = request_in_time(source, lambda: _statuses([source], brisk=True)[0])
-    if not status.exists:
+    location = request_in_time(source, lambda: _locations([source], brisk=True)[0])
+    if not location.kind:
         raise _missing(source)
-    return status
+    return location
 
 
 def folder(source: str, pattern: str) -> list[Photograph]:
     """What is asked for below a prefix, sorted by name. Raises InputError."""
     infos = request(source, functools.partial(_below, source))
-    top, own = _locate(source)[1], title(source)
+    top, own = _mounted(source)[1], title(source)
     listed = []
     for info in infos:
         within = tidy(_inside(info.path, top))
@@ -74,18 +76,18 @@ def photographs(names: list[str], uris: list[str]) -> list[Photograph]:
     groups: dict[str, list[str]] = {}
     for uri in uris:
         groups.setdefault(root(uri), []).append(uri)
-    known: dict[str, Status] = {}
+    known: dict[str, Location] = {}
     for group in groups.values():
-        request_in_time(group[0], functools.partial(_statuses, group[:1], brisk=True))
+        request_in_time(group[0], functools.partial(_locations, group[:1], brisk=True))
         for start in range(0, len(group), _AT_ONCE):
             batch = group[start : start + _AT_ONCE]
-            known.update(zip(batch, request(batch[0], functools.partial(_statuses, batch)), strict=True))
+            known.update(zip(batch, request(batch[0], functools.partial(_locations, batch)), strict=True))
     return [Photograph(name, uri, known[uri].stamp, known[uri].size) for name, uri in zip(names, uris, strict=True)]
 
 
 def stamp(uri: str) -> str:
     """The stamp of a file as it is now. Raises Rejected."""
-    return fetch(uri, lambda: _statuses([uri])[0].stamp)
+    return fetch(uri, lambda: _locations([uri])[0].stamp)
 
 
 def read_source(source: str) -> bytes:
@@ -111,7 +113,7 @@ def read(uri: str, max_bytes: int) -> bytes:
 
 def open_file(uri: str) -> Any:
     """A file by address, for reading at any place. Raises OSError and InputError."""
-    mount, inside = _locate(uri)
+    mount, inside = _mounted(uri)
     return mount.files.open_input_file(inside)
 
 
@@ -184,7 +186,7 @@ def _clause(error: Exception) -> str:
 def _below(source: str) -> list[Any]:
     from pyarrow.fs import FileSelector, FileType
 
-    mount, path = _locate(source)
+    mount, path = _mounted(source)
     infos = mount.files.get_file_info(FileSelector(path, recursive=True))
     return [info for info in infos if info.type == FileType.File]
 
@@ -195,14 +197,17 @@ def _inside(path: str, top: str) -> str:
     return unquote(inside.partition("?")[0]) if "://" in top else inside
 
 
-def _statuses(uris: list[str], brisk: bool = False) -> list[Status]:
-    """What is known of files of one file system."""
+def _locations(uris: list[str], brisk: bool = False) -> list[Location]:
+    """What there is at addresses of one file system."""
     from pyarrow.fs import FileType
 
-    places = [_locate(uri, brisk) for uri in uris]
-    infos = places[0][0].files.get_file_info([path for _, path in places])
-    known = (FileType.File, FileType.Directory)
-    return [Status(info.type in known, info.type == FileType.Directory, _stamp(info), _size(info)) for info in infos]
+    kinds = {FileType.File: FILE, FileType.Directory: FOLDER}
+    mounted = [_mounted(uri, brisk) for uri in uris]
+    infos = mounted[0][0].files.get_file_info([path for _, path in mounted])
+    return [
+        Location(uri, kinds.get(info.type, ""), _stamp(info), _size(info))
+        for uri, info in zip(uris, infos, strict=True)
+    ]
 
 
 def _stamp(info: Any) -> str:
@@ -213,7 +218,7 @@ def _size(info: Any) -> int:
     return -1 if info.size is None else int(info.size)
 
 
-def _locate(uri: str, brisk: bool = False) -> tuple[_Mount, str]:
+def _mounted(uri: str, brisk: bool = False) -> tuple[_Mount, str]:
     """The file system of an address and its path there. Raises InputError."""
     parts = urlsplit(uri)
     mount = _mount(root(uri), brisk, os.getpid())
@@ -225,7 +230,7 @@ def _address(near: str, path: str) -> str:
     parts = urlsplit(near)
     if parts.scheme in _WEB:
         return path
-    return parts._replace(path=quote(path.removeprefix(_locate(near)[0].before))).geturl()
+    return parts._replace(path=quote(path.removeprefix(_mounted(near)[0].before))).geturl()
 
 
 @functools.lru_cache(maxsize=16)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from ced.core.images import Rejected
 from ced.data import sources
 from ced.data.sources import archives, files
+from ced.data.sources.photograph import Location
 from ced.errors import InputError
 
 KINDS = (".tar", ".tar.gz", ".tgz", ".zip")
@@ -290,7 +291,7 @@ def test_the_content_is_that_of_the_archive(tmp_path: Path) -> None:
 
 
 def test_an_archive_of_another_kind_is_refused_without_its_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "locate", lambda source: files.Location(source, False, "1 2", 1))
+    monkeypatch.setattr(files, "locate", lambda source: Location(source, "file", "1 2", 1))
     with pytest.raises(InputError) as refusal:
         sources.find(("s3://KEY:PASS@bucket/a.rar?endpoint_override=host",))
     assert str(refusal.value) == "s3://bucket/a.rar: cannot be read in place; use .tar, .tar.gz or .zip, or unpack it"
