@@ -33,9 +33,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ced.core import classes
-from ced.core.colour import luminance
 from ced.core.frequency import CHANNELS, MIRROR, by_channel, coefficients
-from ced.core.images import decode
+from ced.core.images import decode, luminance
 from ced.core.quantiles import Coarse, Fine
 from ced.data import sources
 
@@ -63,8 +62,7 @@ def main() -> None:
 
 def write(images: str, count: int, folder: Path) -> None:
     """The coefficients of `count` photographs and their flips, as raw columns and as Parquet."""
-    found = sources.find((images,))
-    planes = np.stack([_plane(photograph) for photograph in found[:count]])
+    planes = np.stack([_plane(photograph) for photograph in sources.find((images,))[:count]])
     columns = [open(folder / f"{channel:02d}.f32", "wb") for channel in range(CHANNELS)]  # noqa: SIM115
     schema = pa.schema([(f"c{channel}", pa.float32()) for channel in range(CHANNELS)])
     with pq.ParquetWriter(folder / "all.parquet", schema, compression="none", use_dictionary=False) as parquet:
@@ -111,10 +109,10 @@ def _ours(folder: Path) -> dict[str, object]:
         fine = Fine.empty(bins)
         for summary in pool.map(partial(_fine, bins), pieces):
             fine.merge_bytes(summary)
-        found = classes.fit(coarse, fine, 7)
+        fitted = classes.fit(coarse, fine, 7)
     seconds = time.perf_counter() - started
     workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return {"edges": found.edges.tolist(), "seconds": seconds, "memory": (_memory() * 1e3 + CORES * workers) / 1e3}
+    return {"edges": fitted.edges.tolist(), "seconds": seconds, "memory": (_memory() * 1e3 + CORES * workers) / 1e3}
 
 
 def _coarse(piece: tuple[Path, int]) -> bytes:

@@ -19,7 +19,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import torch
 
-from ced.cluster import connection, ray_data
+from ced.cluster import connection
+from ced.cluster.parts import Row, run_tasks
 from ced.config import Config, EvaluateConfig
 from ced.core.classes import Classes
 from ced.data import sources
@@ -49,7 +50,7 @@ def main() -> None:
     count = len(sources.find((arguments.images,)))
     with tempfile.TemporaryDirectory(prefix="ced-benchmark-") as scratch, connection.session(connection.LOCAL):
         folders = {method: write(method, config, Path(scratch, method)) for method in ALL if method != "jpeg"}
-        list(ray_data.run_tasks(_nothing, [{"number": number} for number in range(4 * CORES)]))
+        list(run_tasks(_nothing, [{"number": number} for number in range(4 * CORES)]))
         print(f"{count} images, quality {qualities}, networks of {arguments.recipe}, {CORES} cores\n")
         for methods in (("jpeg",), ALL):
             texts = tuple(f"{method}={folders[method]}" if method in folders else method for method in methods)
@@ -98,7 +99,7 @@ def _row(config: EvaluateConfig, images: str, scratch: Path, count: int, workers
     )
 
 
-def _nothing(row: ray_data.Row) -> ray_data.Row:
+def _nothing(row: Row) -> Row:
     import torch  # noqa: F401
 
     import ced.evaluation.measure  # noqa: F401 - what a worker imports once

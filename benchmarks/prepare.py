@@ -34,8 +34,8 @@ from scipy.fft import dctn
 
 from ced.cluster import connection
 from ced.core import jpeg
-from ced.core.colour import luminance
 from ced.core.frequency import laplacian
+from ced.core.images import luminance
 from ced.data import edges, label, prepare, sources
 from ced.pipeline.session import session
 from ced.recipes import configure
@@ -61,12 +61,11 @@ def main() -> None:
 
 def repeated(images: str, count: int, folder: Path) -> Path:
     """A folder of `count` links to the photographs of `images`."""
-    found = [photograph.path for photograph in sources.find((images,))]
+    paths = [Path(photograph.path) for photograph in sources.find((images,))]
     for number in range(count):
-        path = Path(found[number % len(found)])
-        place = folder / f"{number // len(found):04d}"
-        place.mkdir(parents=True, exist_ok=True)
-        (place / path.name).symlink_to(path)
+        path, below = paths[number % len(paths)], folder / f"{number // len(paths):04d}"
+        below.mkdir(parents=True, exist_ok=True)
+        (below / path.name).symlink_to(path)
     return folder
 
 
@@ -117,8 +116,8 @@ def script(paths: list[str]) -> float:
         list(pool.map(_script, paths[:64]))
         started = time.perf_counter()
         coefficients = np.concatenate(list(pool.map(_script, paths, chunksize=64)), axis=1)
-        found = np.stack([np.quantile(q, np.arange(1, 7) / 7, method="inverted_cdf") for q in coefficients])
-        for q, edge in zip(coefficients, found, strict=True):
+        edges_of = np.stack([np.quantile(q, np.arange(1, 7) / 7, method="inverted_cdf") for q in coefficients])
+        for q, edge in zip(coefficients, edges_of, strict=True):
             np.searchsorted(edge, q, side="left").astype(np.uint8)
         return time.perf_counter() - started
 

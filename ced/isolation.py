@@ -1,4 +1,4 @@
-"""Work in a process of its own: what ends that process does not end this one."""
+"""Subprocess isolation: work in a process of its own. What ends that process does not end this one."""
 
 import contextlib
 import os
@@ -24,8 +24,8 @@ class Crashed(Exception):
         self.how = how
 
 
-def alone(work: Callable[[], T]) -> T:
-    """`work()`, done by a fork of this process, which has it decide for itself what it needs beyond the fork.
+def run_isolated(work: Callable[[], T]) -> T:
+    """`work()`, done by a fork of this process.
 
     What it returns or raises travels as a pickle. It may take no more memory than is free now, so that it rather gets a
     MemoryError than has the system end other processes too. Raises Crashed.
@@ -39,11 +39,11 @@ def alone(work: Callable[[], T]) -> T:
         _answer(work, writing)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
-        told = pipe.read()
+        answer = pipe.read()
     _, status = os.waitpid(child, 0)
     if status:
         raise Crashed(_how(status))
-    succeeded, value = pickle.loads(told)
+    succeeded, value = pickle.loads(answer)
     if not succeeded:
         raise value
     result: T = value
@@ -58,11 +58,11 @@ def _answer(work: Callable[[], object], writing: int) -> None:
             signal.signal(number, signal.SIG_DFL)  # no traces of a process that is not the one they speak of
         _bound()
         try:
-            told = (True, work())
+            answer = (True, work())
         except Exception as error:  # noqa: BLE001 - whatever it is, it travels
-            told = (False, error)
+            answer = (False, error)
         with os.fdopen(writing, "wb") as pipe:
-            pipe.write(pickle.dumps(told))
+            pipe.write(pickle.dumps(answer))
         status = 0
     os._exit(status)
 

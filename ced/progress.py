@@ -1,4 +1,4 @@
-"""Progress of long work: one line every few seconds, with an estimate of the time left."""
+"""Progress of long work: a line every few seconds, with an estimate of the time left."""
 
 import logging
 import time
@@ -9,13 +9,13 @@ EVERY = 5.0  # seconds
 
 
 class Progress:
-    """Counts units of work that are done and says so, through the logger `ced`."""
+    """Counts units of work that are done, and logs it through the logger `ced`."""
 
     def __init__(self, what: str, total: int, unit: str, every: float = EVERY):
         self.what, self.total, self.unit, self.every = what, total, unit, every
         self.done = self.before = 0
-        self.began = False
-        self.started = self.said = time.monotonic()
+        self._measuring = False
+        self.started = self._logged = time.monotonic()
 
     def skip(self, units: int) -> None:
         """`units` were done by an earlier run: they count as done, but not towards the rate."""
@@ -26,10 +26,10 @@ class Progress:
         """`units` more are done. The first have the start of the workers in them: the rate is of those after them."""
         self.done += units
         now = time.monotonic()
-        if not self.began:
-            self.began, self.started, self.before = True, now, self.done
-        if now - self.said >= self.every and self.done < self.total:
-            self.said = now
+        if not self._measuring:
+            self._measuring, self.started, self.before = True, now, self.done
+        if now - self._logged >= self.every and self.done < self.total:
+            self._logged = now
             logger.info(self.line(now - self.started))
 
     def line(self, seconds: float) -> str:

@@ -1,21 +1,21 @@
-"""Waiting for an answer, but not for ever."""
+"""Time-outs: waiting for an answer, but not for ever."""
 
 import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-PATIENCE = 12.0  # seconds until an address counts as one where nobody answers
+ANSWER_TIMEOUT = 12.0  # seconds until an address counts as one where nobody answers
 
 _Answer = TypeVar("_Answer")
 
 
-class Silence(Exception):
+class NoAnswer(Exception):
     """Nothing came back in time."""
 
 
-def answer_of(ask: Callable[[], _Answer], seconds: float = PATIENCE) -> _Answer:
+def call_in_time(ask: Callable[[], _Answer], seconds: float = ANSWER_TIMEOUT) -> _Answer:
     """What `ask` returns or raises, asked in a thread of its own: name servers, databases and clusters that never
-    answer have no time limit. Raises Silence after `seconds`; the thread is then left behind."""
+    answer have no time limit. Raises NoAnswer after `seconds`; the thread is then left behind."""
     answers: list[_Answer] = []
     errors: list[BaseException] = []
 
@@ -31,5 +31,5 @@ def answer_of(ask: Callable[[], _Answer], seconds: float = PATIENCE) -> _Answer:
     if errors:
         raise errors[0]
     if not answers:
-        raise Silence
+        raise NoAnswer
     return answers[0]

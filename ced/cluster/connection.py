@@ -8,8 +8,8 @@ import threading
 from collections.abc import Iterator
 
 from ced import settings
-from ced.errors import ServiceError
-from ced.timeouts import PATIENCE, Silence, answer_of
+from ced.errors import ServiceError, first_line
+from ced.timeouts import ANSWER_TIMEOUT, NoAnswer, call_in_time
 
 LOCAL = "local"
 
@@ -32,8 +32,8 @@ def session(address: str) -> Iterator[None]:
         disconnect()
 
 
-def knock(address: str) -> None:
-    """Open the port once, so that an address where nobody listens is found out at once. Raises ServiceError."""
+def check_reachable(address: str) -> None:
+    """Open the port once: an address where nobody listens fails at once. Raises ServiceError."""
     if address in (LOCAL, "auto"):
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
@@ -91,11 +91,12 @@ def _handlers_kept() -> Iterator[None]:
 
 def _connect_in_time(address: str) -> None:
     """Connect: a driver whose token the cluster refuses waits for ever."""
-    knock(address)
+    check_reachable(address)
     try:
-        answer_of(lambda: _connect(address), PATIENCE)
-    except Silence:
+        call_in_time(lambda: _connect(address), ANSWER_TIMEOUT)
+    except NoAnswer:
         raise ServiceError(f"Ray at {address} does not let us in; is RAY_AUTH_TOKEN the cluster's?") from None
     except (Exception, SystemExit) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ServiceError(f"no Ray cluster at {address} ({reason}); check --ray-address or leave it out") from error
+        raise ServiceError(
+            f"no Ray cluster at {address} ({first_line(error)}); check --ray-address or leave it out"
+        ) from error

@@ -1,16 +1,19 @@
-"""One photograph -> restoration examples: (target, input, JPEG stream) triples (section 4.1)."""
+"""One photograph -> restoration examples: (target, input, JPEG stream) triples (section 4.1); and their planes as
+binary columns of Parquet."""
 
 import hashlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from PIL import Image
 
 from ced.config import PrepareConfig
 from ced.core import jpeg
-from ced.core.colour import luminance
-from ced.core.images import Rejected
+from ced.core.images import Rejected, luminance
+
+_CHUNK = 1 << 30  # bytes of one Arrow array: its offsets are 32-bit
 
 
 class Example(NamedTuple):
@@ -87,3 +90,34 @@ def _quality(name: str, flip: bool, config: PrepareConfig) -> int:
 
 def _planes(image: np.ndarray) -> np.ndarray:
     return image[None] if image.ndim == 2 else np.ascontiguousarray(image.transpose(2, 0, 1))
+
+
+def stack(column: pa.ChunkedArray, shape: tuple[int, ...]) -> np.ndarray:
+    """The values of a binary column as one array. Shape: (rows, *shape) uint8. Raises ValueError.
+
+    Every value must hold exactly the bytes of `shape`.
+    """
+    size = int(np.prod(shape))
+    chunks = [_bytes_of(chunk, size) for chunk in column.chunks if len(chunk)]
+    flat = np.concatenate(chunks) if chunks else np.empty(0, np.uint8)
+    return flat.reshape(-1, *shape)
+
+
+def binary(values: np.ndarray) -> pa.ChunkedArray:
+    """The inverse of `stack`, without a copy. Shape: (rows, ...) uint8."""
+    size = values.nbytes // max(len(values), 1)
+    rows = max(1, _CHUNK // max(size, 1))
+    pieces = [values[start : start + rows] for start in range(0, len(values), rows)]
+    return pa.chunked_array([_binary(np.ascontiguousarray(piece), size) for piece in pieces], pa.binary())
+
+
+def _binary(values: np.ndarray, size: int) -> pa.BinaryArray:
+    offsets = pa.py_buffer(np.arange(len(values) + 1, dtype=np.int32) * np.int32(size))
+    return pa.Array.from_buffers(pa.binary(), len(values), [None, offsets, pa.py_buffer(values)])
+
+
+def _bytes_of(chunk: pa.BinaryArray, size: int) -> np.ndarray:
+    offsets = np.frombuffer(chunk.buffers()[1], np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
+    if chunk.null_count or not (np.diff(offsets) == size).all():
+        raise ValueError(f"a binary column whose values are not all of {size} bytes")
+    return np.frombuffer(chunk.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]

@@ -47,10 +47,10 @@ def quality_of(stream: bytes) -> int | None:
 
 @functools.cache
 def _tables() -> np.ndarray:
-    """The luminance table of each quality factor, as Pillow tells them. Shape: (100, 64)."""
+    """The luminance table of each quality factor, as Pillow reads it back. Shape: (100, 64)."""
     blank = np.zeros((8, 8), np.uint8)
-    found = []
+    tables = []
     for quality in range(1, 101):
         with Image.open(io.BytesIO(encode(blank, quality))) as image:
-            found.append(image.quantization[0])  # type: ignore[attr-defined]
-    return np.array(found, np.float64)
+            tables.append(image.quantization[0])  # type: ignore[attr-defined]
+    return np.array(tables, np.float64)

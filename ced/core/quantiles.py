@@ -196,17 +196,17 @@ class Fine:
 
     def update(self, values: np.ndarray, mirror: np.ndarray | None = None) -> Self:
         """Take in, in place, (C, N) float32 values, and with `mirror` also `values * mirror[:, None]`."""
-        found: list[np.ndarray] = []
+        pieces: list[np.ndarray] = []
         for channel, row in enumerate(np.asarray(values, np.float32)):
             negated = mirror is not None and mirror[channel] < 0
             for chunk in _chunks(row):
                 codes = self._near(channel, _codes(chunk), negated)
-                found += self._keys(channel, codes)
+                pieces += self._keys(channel, codes)
                 if negated:
-                    found += self._keys(channel, np.where(codes == _ZERO, codes, ~codes))
+                    pieces += self._keys(channel, np.where(codes == _ZERO, codes, ~codes))
                 elif mirror is not None:
-                    found += found[-self.bins.shape[1] :]
-        keys = np.sort(np.concatenate(found)) if found else np.zeros(0, np.int64)
+                    pieces += pieces[-self.bins.shape[1] :]
+        keys = np.sort(np.concatenate(pieces)) if pieces else np.zeros(0, np.int64)
         starts = _starts(keys)
         return self._add(keys[starts], np.diff(starts, append=len(keys)))
 

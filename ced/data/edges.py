@@ -1,4 +1,9 @@
-"""Stage 2: examples -> classes.json, the edges of equal-count classes and the mapping M (section 4.1).
+"""Stage 2, `edges`: examples -> the edges of equal-count classes and the mapping M (section 4.1).
+
+Takes: the output of `prepare`.
+Writes: classes.json (`ced.core.classes.Classes`). Counts: coefficients, channels, classes.
+Is run again for: another number of classes, other bytes of examples.
+Safe to retry: nothing is kept of an interrupted run.
 
 Two passes over the examples, each one summary per task, merged as they come: exact, in memory that does not
 grow with the number of images (`ced.core.quantiles`).
@@ -13,15 +18,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ced.cluster import ray_data
+from ced.cluster.parts import Part, Row, room, run_parts
 from ced.config import ClassesConfig, as_dict
 from ced.core import classes
-from ced.core.columns import luma_of, stack
+from ced.core.examples import stack
 from ced.core.frequency import CHANNELS, MIRROR, by_channel, coefficients
+from ced.core.images import luma_of
 from ced.core.quantiles import Coarse, Fine
 from ced.data.prepare import EXAMPLES
 from ced.progress import Progress
-from ced.store.outputs import Making, Output, make, write_text
+from ced.store.outputs import Making, Output, make, parts_in, write_text
 from ced.store.session import Session
 
 FILE = "classes.json"
@@ -32,8 +38,8 @@ _EXAMPLES_AT_ONCE = 512
 
 
 def run(config: ClassesConfig, prepared: Output, session: Session) -> Output:
-    """Find the edges and class means of all target coefficients of the training set, or find them made."""
-    produce = partial(_produce, config, prepared, session.workers)
+    """Find the edges and class means of all target coefficients of the training set."""
+    produce = partial(_produce, config, prepared, session)
     return make(session.store, "edges", as_dict(config), {"examples": prepared.manifest.content}, produce)
 
 
@@ -43,16 +49,16 @@ def load(output: Output) -> classes.Classes:
     return classes.Classes.from_json(path.read_text(), str(path))
 
 
-def _produce(config: ClassesConfig, prepared: Output, workers: int, making: Making) -> None:
-    parts = sorted(str(path) for path in (prepared.path / EXAMPLES).glob("part-*.parquet"))
-    together = min(max(1, len(parts) // (_SUMMARIES * ray_data.room(workers))), _PARTS_AT_MOST)
-    tasks = [{"parts": parts[i : i + together]} for i in range(0, len(parts), together)]
+def _produce(config: ClassesConfig, prepared: Output, session: Session, making: Making) -> None:
+    parts = [str(path) for path in parts_in(prepared.path / EXAMPLES)]
+    together = min(max(1, len(parts) // (_SUMMARIES * room(session.workers))), _PARTS_AT_MOST)
+    some = [parts[start : start + together] for start in range(0, len(parts), together)]
+    tasks = [Part({"parts": paths}, units=len(paths)) for paths in some]
     progress = Progress("edges", 2 * len(parts), "parts")
 
-    def merged(task: Callable[[ray_data.Row], ray_data.Row], total: Summary) -> Summary:
-        for row in ray_data.run_tasks(task, tasks, workers):
-            total.merge_bytes(row["summary"])
-            progress.advance(row["parts"])
+    def merged(task: Callable[[Row], Row], total: Summary) -> Summary:
+        for answer in run_parts(task, tasks, session, progress):
+            total.merge_bytes(answer["summary"])
         return total
 
     coarse = merged(coarse_task, Coarse.empty(CHANNELS))
@@ -63,28 +69,28 @@ def _produce(config: ClassesConfig, prepared: Output, workers: int, making: Maki
     write_text(making.folder / FILE, result.to_json())
 
 
-def coarse_task(row: ray_data.Row) -> ray_data.Row:
+def coarse_task(row: Row) -> Row:
     """First pass: the coarse summary of some parts."""
     return _summarise(row, Coarse.empty(CHANNELS))
 
 
-def fine_task(bins: np.ndarray, row: ray_data.Row) -> ray_data.Row:
+def fine_task(bins: np.ndarray, row: Row) -> Row:
     """Second pass: the fine summary of some parts inside `bins`."""
     return _summarise(row, Fine.empty(bins))
 
 
-def _summarise(row: ray_data.Row, summary: Coarse | Fine) -> ray_data.Row:
+def _summarise(row: Row, summary: Coarse | Fine) -> Row:
     for part in row["parts"]:
         for planes in target_planes(Path(part)):
             luma = luma_of(planes)
             pairs = mirrored(luma)
             q = coefficients(luma[::2] if pairs else luma)
             summary.update(by_channel(q), MIRROR if pairs else None)
-    return {"parts": len(row["parts"]), "summary": summary.to_bytes()}
+    return {"summary": summary.to_bytes()}
 
 
 def mirrored(luma: np.ndarray) -> bool:
-    """Whether every second plane is its predecessor's horizontal mirror: then the first ones tell all."""
+    """Whether every second plane is the horizontal mirror of the one before: then every other plane is enough."""
     return len(luma) % 2 == 0 and np.array_equal(luma[::2, :, ::-1], luma[1::2])
 
 

@@ -1,4 +1,12 @@
-"""Stage 1: photographs -> examples/*.parquet, and quarantine/*.parquet for what cannot be used (section 4.1)."""
+"""Stage 1, `prepare`: photographs -> restoration examples (section 4.1).
+
+Takes: the sources of photographs, by name, size and time of change.
+Writes: examples/part-*.parquet (`ced.schema.EXAMPLES`), and quarantine/part-*.parquet (`ced.schema.QUARANTINE`) for the
+photographs of that part that cannot be used. Counts: photographs = prepared + quarantined, examples.
+Is run again for: another setting of `prepare`, other photographs.
+Safe to retry: parts that are there are kept, and the bytes do not depend on the workers or on interruptions. What ends
+the process that decodes it is set aside too.
+"""
 
 import collections
 import logging
@@ -10,99 +18,93 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ced import schema
-from ced.cluster import ray_data
-from ced.cluster.ray_data import Later, Row
+from ced.cluster.parts import Later, Part, Row, run_parts
 from ced.config import PrepareConfig, as_dict
-from ced.core.columns import binary
-from ced.core.examples import Example, examples
+from ced.core.examples import Example, binary, examples
 from ced.core.images import Rejected, decode
 from ced.data import sources as photographs
 from ced.data.sources import Photograph
 from ced.errors import InputError, ServiceError
-from ced.isolation import Crashed, alone
+from ced.isolation import Crashed, run_isolated
 from ced.progress import Progress
-from ced.store import files
-from ced.store.outputs import Making, Output, make, write_table_later
+from ced.store.attempts import Attempts
+from ced.store.outputs import Making, Output, make, part_name, parts_in, write_table_later
 from ced.store.session import Session
 
 logger = logging.getLogger("ced")
 
 EXAMPLES, QUARANTINE = "examples", "quarantine"
-NAMED = 20  # photographs that were set aside, where they are told of; the quarantine has all
-_WHY = "quarantined: "
+NAMED = 20  # photographs that a page or a terminal names as set aside; the quarantine has all
+_BEGUN = ".begun"  # scratch: the attempts at each part
+WHY = "quarantined: "  # a count's name begins so, and ends with the reason
 _ATTEMPTS = 8  # at a part whose worker dies each time, then the job ends
 
 
 def run(config: PrepareConfig, sources: tuple[str, ...], session: Session) -> Output:
-    """Make the examples of all photographs in `sources`, or find them made.
-
-    Photographs = prepared + quarantined, always. Raises InputError where not one can be used.
-    """
-    found = photographs.find(sources, config.pattern, session.store.root / "archives")
-    crops = _crops_each(config, len(found))
+    """Make the examples of all photographs in `sources`. Raises InputError where not one can be used."""
+    listed = photographs.find(sources, config.pattern, session.store.root / "archives")
+    crops = config.crops  # of each photograph, within the limit over all of them
+    if config.crops_at_most:
+        crops = max(1, min(crops, config.crops_at_most // len(listed)))
     described = {**as_dict(config), "crops_each": crops, "schema": schema.VERSION}
-    produce = partial(_produce, config, crops, found, session.workers)
-    output = make(session.store, "prepare", described, {"photographs": photographs.content(found)}, produce)
-    _tell(output)
+    produce = partial(_produce, config, crops, listed, session)
+    output = make(session.store, "prepare", described, {"photographs": photographs.content(listed)}, produce)
+    counts = output.manifest.counts
+    if counts["quarantined"]:
+        aside = f"{counts['quarantined']} of {counts['photographs']} photographs set aside ({reasons(counts)})"
+        logger.warning("prepare: %s; see %s", aside, output.path / QUARANTINE)
     return output
 
 
-def _crops_each(config: PrepareConfig, count: int) -> int:
-    """Crops per photograph, within the limit over all of them."""
-    if not config.crops_at_most:
-        return config.crops
-    return max(1, min(config.crops, config.crops_at_most // count))
-
-
-def _produce(config: PrepareConfig, crops: int, found: list[Photograph], workers: int, making: Making) -> None:
-    size = config.photographs_per_part
-    parts = [found[start : start + size] for start in range(0, len(found), size)]
-    progress = Progress("prepare", len(found), "photographs")
-    rows = []
-    for number, part in enumerate(parts):
-        if (making.folder / EXAMPLES / part_name(number)).exists():
-            progress.skip(len(part))
-        else:
-            rows.append({"part": number, "photographs": part})
-    for mark in (making.folder / EXAMPLES).glob(_mark("*")):  # of tasks that were stopped with an earlier job
-        mark.unlink()
+def _produce(config: PrepareConfig, crops: int, listed: list[Photograph], session: Session, making: Making) -> None:
+    parts = []
+    for number, start in enumerate(range(0, len(listed), config.photographs_per_part)):
+        some = listed[start : start + config.photographs_per_part]
+        file = making.folder / EXAMPLES / part_name(number)
+        parts.append(Part({"part": number, "photographs": some}, (file,), len(some)))
     task = partial(prepare_part, config, crops, str(making.folder))
-    for done in ray_data.run_tasks(task, rows, workers):
-        making.parts.update(done["digests"])
-        progress.advance(done["photographs"])
-    making.counts.update(_count(making.folder, len(found)))
+    progress = Progress("prepare", len(listed), "photographs")
+    for digests in run_parts(task, parts, session, progress, making.folder / _BEGUN):
+        making.parts.update(digests)
+    making.counts.update(_count(making.folder, len(listed)))
     if not making.counts["prepared"]:
-        raise _none_of_use(making)
+        raise _nothing_usable(making)
 
 
-def _none_of_use(making: Making) -> InputError:
+def _nothing_usable(making: Making) -> InputError:
     """The refusal where all photographs were set aside. The same command tries again: what was wrong may be mended."""
     folder = making.folder / QUARANTINE
-    one = pq.read_table(min(folder.glob("part-*.parquet"))).slice(0, 1).to_pylist()[0]
-    for part in (making.folder / EXAMPLES).glob("part-*.parquet"):
+    row = pq.read_table(parts_in(folder)[0]).slice(0, 1).to_pylist()[0]
+    for part in parts_in(making.folder / EXAMPLES):
         part.unlink()
-    why = f"({reasons(making.counts)}), such as {one['source']}: {one['message']}"
+    why = f"({reasons(making.counts)}), such as {row['source']}: {row['message']}"
     return InputError(f"none of the {making.counts['photographs']} photographs can be used {why}; see {folder}")
 
 
 def prepare_part(config: PrepareConfig, crops: int, folder: str, row: Row) -> Later:
-    """Write one part, waited for by calling what is returned: the quarantine first, the examples last, so that a part
-    of examples is a finished part. One that is there, made by a worker that died later, is left as it is.
+    """Write one part: the quarantine first, the examples last, so that a part of examples is a finished part. Calling
+    what is returned waits for the files and gives their digests.
 
-    Ray runs a task again whose worker died. A mark beside the part tells that one had begun: then each photograph is
-    decoded in a process of its own, and one that ends it is set aside. Raises ServiceError where that does not help."""
-    name, count = part_name(row["part"]), len(row["photographs"])
-    mark = Path(folder, EXAMPLES, _mark(name))
-    if Path(folder, EXAMPLES, name).exists():
-        mark.unlink(missing_ok=True)
-        return lambda: {"photographs": count, "digests": {}}
-    make = _guarded if _begun(mark) else _made
+    Ray runs a task again whose worker died. If the part was begun before, each photograph is decoded in a process of
+    its own, and one that ends this process is set aside. Raises ServiceError where that does not help.
+    """
+    name = part_name(row["part"])
+    attempts = Attempts(Path(folder, _BEGUN, name))
+    if Path(folder, EXAMPLES, name).exists():  # by a worker that died later
+        attempts.end()
+        return lambda: {}
+    if attempts.before >= _ATTEMPTS:
+        raise ServiceError(
+            f"Ray lost {attempts.before} workers at the same photographs (memory?); its logs in "
+            "/tmp/ray/session_latest say why, and the same command goes on"
+        )
+    decode_one = _decode_isolated if attempts.before else _decode
     kept: list[tuple[str, Example]] = []
     rejected: list[dict[str, object]] = []
     for photograph in row["photographs"]:
         try:
             data = photographs.read(photograph, config.max_bytes)
-            kept += [(photograph.name, example) for example in make(data, photograph.name, config, crops)]
+            kept += [(photograph.name, example) for example in decode_one(data, photograph.name, config, crops)]
         except Rejected as error:
             rejected.append({"source": photograph.name, "reason": error.reason, "message": error.message})
     tables = {EXAMPLES: _table(kept)}
@@ -110,47 +112,29 @@ def prepare_part(config: PrepareConfig, crops: int, folder: str, row: Row) -> La
         tables = {QUARANTINE: pa.Table.from_pylist(rejected, schema.QUARANTINE)} | tables
     else:
         Path(folder, QUARANTINE, name).unlink(missing_ok=True)  # of a former try, where reading failed for a while
-    digests = {f"{of}/{name}": write_table_later(Path(folder, of, name), table) for of, table in tables.items()}
+    written = {f"{kind}/{name}": write_table_later(Path(folder, kind, name), table) for kind, table in tables.items()}
 
-    def told() -> Row:
-        written = {path: digest.result() for path, digest in digests.items()}
-        mark.unlink(missing_ok=True)
-        return {"photographs": count, "digests": written}
+    def wait() -> Row:
+        digests = {path: digest.result() for path, digest in written.items()}
+        attempts.end()
+        return digests
 
-    return told
-
-
-def _mark(name: str) -> str:
-    return f".{name}.begun"
+    return wait
 
 
-def _begun(mark: Path) -> int:
-    """How often the part was begun before. It is now, once more. Raises ServiceError after too many times."""
-    files.make_folder(mark.parent)
-    with mark.open("ab") as file:
-        before = file.tell()
-        file.write(b".")
-    if before >= _ATTEMPTS:
-        raise ServiceError(
-            f"Ray lost {before} workers at the same photographs (memory?); its logs in /tmp/ray/session_latest say "
-            "why, and the same command goes on"
-        )
-    return before
-
-
-def _made(data: bytes, name: str, config: PrepareConfig, crops: int) -> list[Example]:
+def _decode(data: bytes, name: str, config: PrepareConfig, crops: int) -> list[Example]:
     """The examples of the photograph in `data`. Raises Rejected."""
     return list(examples(decode(data, config.max_pixels), name, config, crops))
 
 
-def _guarded(data: bytes, name: str, config: PrepareConfig, crops: int) -> list[Example]:
-    """`_made`, by a process that may die of it: twice, since the first time it may have been for want of memory."""
-    work = partial(_made, data, name, config, crops)
+def _decode_isolated(data: bytes, name: str, config: PrepareConfig, crops: int) -> list[Example]:
+    """`_decode`, by a process that may die of it: twice, since the first time it may have been for want of memory."""
+    work = partial(_decode, data, name, config, crops)
     try:
         try:
-            return alone(work)
+            return run_isolated(work)
         except Crashed:
-            return alone(work)
+            return run_isolated(work)
     except Crashed as error:
         raise Rejected("crashed", f"decoding it ended the process ({error.how})") from error
 
@@ -174,41 +158,24 @@ def _table(kept: list[tuple[str, Example]]) -> pa.Table:
     return pa.table(columns, schema.EXAMPLES)
 
 
-def part_name(number: int) -> str:
-    """The file name of part `number`."""
-    return f"part-{number:05d}.parquet"
-
-
-def _count(folder: Path, total: int) -> dict[str, int]:
+def _count(folder: Path, photographs: int) -> dict[str, int]:
     """The counts, read back from what was written."""
-    rows = sum(pq.read_metadata(path).num_rows for path in (folder / EXAMPLES).glob("part-*.parquet"))
-    found: collections.Counter[str] = collections.Counter()
-    for path in sorted((folder / QUARANTINE).glob("part-*.parquet")):
-        found.update(pq.read_table(path, columns=["reason"])["reason"].to_pylist())
-    set_aside = sum(found.values())
-    counts = {"photographs": total, "prepared": total - set_aside, "quarantined": set_aside, "examples": rows}
-    return counts | {f"{_WHY}{reason}": n for reason, n in sorted(found.items())}
-
-
-def _tell(output: Output) -> None:
-    counts = output.manifest.counts
-    if counts["quarantined"]:
-        logger.warning(
-            "prepare: %d of %d photographs set aside (%s); see %s",
-            counts["quarantined"],
-            counts["photographs"],
-            reasons(counts),
-            output.path / QUARANTINE,
-        )
+    rows = sum(pq.read_metadata(path).num_rows for path in parts_in(folder / EXAMPLES))
+    why: collections.Counter[str] = collections.Counter()
+    for path in parts_in(folder / QUARANTINE):
+        why.update(pq.read_table(path, columns=["reason"])["reason"].to_pylist())
+    aside = sum(why.values())
+    counts = {"photographs": photographs, "prepared": photographs - aside, "quarantined": aside, "examples": rows}
+    return counts | {f"{WHY}{reason}": n for reason, n in sorted(why.items())}
 
 
 def reasons(counts: dict[str, int]) -> str:
     """Why photographs were set aside, in words: "2 truncated, 1 small"; of an output's counts."""
-    return ", ".join(f"{n:,} {name.removeprefix(_WHY)}" for name, n in counts.items() if name.startswith(_WHY))
+    return ", ".join(f"{n:,} {name.removeprefix(WHY)}" for name, n in counts.items() if name.startswith(WHY))
 
 
 def quarantined(output: Output) -> list[dict[str, str]]:
-    """The quarantine table: source, path, reason and message of each photograph set aside."""
-    tables = [pq.read_table(path) for path in sorted((output.path / QUARANTINE).glob("part-*.parquet"))]
+    """The quarantine table: source, reason and message of each photograph set aside."""
+    tables = [pq.read_table(path) for path in parts_in(output.path / QUARANTINE)]
     rows: list[dict[str, str]] = pa.concat_tables(tables).to_pylist() if tables else []
     return rows

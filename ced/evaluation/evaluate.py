@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from ced import schema
-from ced.cluster import ray_data
+from ced.cluster.parts import run_tasks
 from ced.config import Config, EvaluateConfig, as_dict
 from ced.data import sources
 from ced.data.sources import Photograph
@@ -152,7 +152,7 @@ def _measure(
                 rows.append({**facts, "name": photograph.name, "photograph": tuple(photograph)})
     set_aside = {}
     shutil.rmtree(Path(task.folder, BEGUN), ignore_errors=True)  # of tasks that were stopped with an earlier job
-    for row in ray_data.run_tasks(partial(evaluate_image, task), rows, workers):
+    for row in run_tasks(partial(evaluate_image, task), rows, workers):
         progress.advance()
         if row["reason"]:
             set_aside[row["name"]] = {"source": row["name"], "reason": row["reason"], "message": row["message"]}

@@ -12,10 +12,9 @@ import pyarrow as pa
 from PIL import Image
 
 from ced import schema
-from ced.cluster import ray_data
+from ced.cluster.parts import Later, Row
 from ced.core import metrics
-from ced.core.colour import luminance
-from ced.core.images import Rejected, decode_rgb
+from ced.core.images import Rejected, decode_rgb, luminance
 from ced.core.spectrum import Filled
 from ced.data import sources
 from ced.data.sources import Photograph
@@ -59,7 +58,7 @@ class _Found:
     pictures: dict[str, np.ndarray]  # by version
 
 
-def evaluate_image(task: Task, row: ray_data.Row) -> ray_data.Later:
+def evaluate_image(task: Task, row: Row) -> Later:
     """Measure all methods on one image at one quality factor, and wait for the disk. The answer says why where that
     cannot be done. What has ended this process again and again has failed."""
     name = part_name(row["number"], row["quality"])
@@ -82,7 +81,7 @@ def evaluate_image(task: Task, row: ray_data.Row) -> ray_data.Later:
     written = [write_table_later(Path(task.folder, SPECTRA, name), spectra, packed=False)]
     written.append(write_table_later(Path(task.folder, PARTS, name), rows))
 
-    def told() -> ray_data.Row:
+    def told() -> Row:
         for one in written:
             one.result()
         attempts.end()

@@ -5,8 +5,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from ced.errors import ConfigError, ServiceError
-from ced.timeouts import Silence, answer_of
+from ced.errors import ConfigError, ServiceError, first_line
+from ced.timeouts import NoAnswer, call_in_time
 
 _PATIENCE = 600.0  # seconds: the backbone has 233 MB
 _NETWORK = "alex"  # what the package recommends for comparing images
@@ -25,17 +25,18 @@ class Perceptual:
             import lpips
         except (ImportError, OSError, RuntimeError) as error:  # a torchvision of another torch raises the latter two
             raise ConfigError(
-                f"LPIPS: {_line(error)}; `pip install lpips` with the torchvision of this torch, or leave out --lpips"
+                f"LPIPS: {first_line(error)}; "
+                "`pip install lpips` with the torchvision of this torch, or leave out --lpips"
             ) from None
         try:
-            return cls(answer_of(lambda: lpips.LPIPS(net=_NETWORK, verbose=False).eval(), _PATIENCE))
-        except Silence:
+            return cls(call_in_time(lambda: lpips.LPIPS(net=_NETWORK, verbose=False).eval(), _PATIENCE))
+        except NoAnswer:
             raise ServiceError(
                 f"LPIPS: its backbone did not come within {_PATIENCE:.0f} s; leave out --lpips"
             ) from None
         except (OSError, RuntimeError, ValueError) as error:
             raise ServiceError(
-                f"LPIPS: its backbone cannot be downloaded ({_line(error)}); go online once, or leave out --lpips"
+                f"LPIPS: its backbone cannot be downloaded ({first_line(error)}); go online once, or leave out --lpips"
             ) from error
 
     def distance(self, original: np.ndarray, restored: np.ndarray) -> float:
@@ -53,7 +54,3 @@ class Perceptual:
 def check() -> None:
     """Find out before any work whether LPIPS can be measured. Raises ConfigError or ServiceError."""
     Perceptual.load()
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -10,7 +10,7 @@ import numpy as np
 
 from ced.config import METHOD_NAME, RELEASED, WITH_CED
 from ced.core import jpeg
-from ced.errors import ConfigError
+from ced.errors import ConfigError, first_line
 from ced.registry import Registry
 
 
@@ -190,8 +190,7 @@ def checked(method: Method, damaged: Damaged) -> np.ndarray:
     except Failed:
         raise
     except Exception as error:
-        line = (str(error).strip().splitlines() or [""])[0][:300]
-        raise Failed("error", f"{type(error).__name__}: {line}") from error
+        raise Failed("error", f"{type(error).__name__}: {first_line(error, 300, otherwise='')}") from error
     if restored.shape != damaged.image.shape or restored.dtype != np.uint8:
         raise Failed("another size", f"{_size(restored)}, not {_size(damaged.image)}")
     return restored

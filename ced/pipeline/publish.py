@@ -178,7 +178,7 @@ def _training_data(made: Made) -> Data:
 
 def _test_data(publication: Publication) -> Data:
     evaluated = publication.made.evaluated.manifest
-    images = sources.shown(publication.config.test_images)
+    images = sources.redacted(publication.config.test_images)
     return Data(evaluated.config["dataset"], evaluated.inputs["images"], images, evaluated.counts, "eval")
 
 

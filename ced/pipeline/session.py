@@ -29,7 +29,7 @@ def session(store: str | None = None, ray_address: str | None = None, workers: i
 def check(store: Store, ray_address: str | None = None) -> None:
     """Find out whether anybody listens where services are named, before anything is started. Raises ServiceError."""
     client.check(_tracking_uri(store))
-    connection.knock(ray_address or settings.load().ray_address)
+    connection.check_reachable(ray_address or settings.load().ray_address)
 
 
 def open_store(store: str | None = None) -> Store:

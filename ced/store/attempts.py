@@ -1,7 +1,8 @@
-"""What a task was at when its process ended, remembered in a file: Ray begins such a task again, however often that is.
+"""How often a task was begun, and at which step its process ended, kept in a file: Ray begins a task again whose worker
+died, however often that is.
 
-What ends the process time and again is passed over then, where the job would otherwise never end: a model whose code
-ends it, or that takes more memory than there is.
+What ends the process time and again (a photograph, a model whose code crashes or takes too much memory) is passed over
+or isolated then; otherwise the job would never end.
 """
 
 import itertools
@@ -16,13 +17,16 @@ _BEGUN, _PAUSE = "", " "  # the lines with which an attempt begins, and between 
 
 
 class Attempts:
-    """The attempts at one task so far, and the present one. Steps are told before they are taken; names without line
-    ends."""
+    """The attempts at one task: `before` is how many there were; this one begins now.
+
+    The name of a step is written down before the step is taken; it holds no line end.
+    """
 
     def __init__(self, path: Path):
         self._path = path
-        before = path.read_text().splitlines() if path.exists() else []
-        pairs = itertools.pairwise([*before, _BEGUN])
+        lines = path.read_text().splitlines() if path.exists() else []
+        self.before = lines.count(_BEGUN)
+        pairs = itertools.pairwise([*lines, _BEGUN])
         self._ended = Counter(step for step, after in pairs if after == _BEGUN != step)
         files.make_folder(path.parent)
         self._note(_BEGUN)

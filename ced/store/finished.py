@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ced.errors import FormatError, InputError
-from ced.store.outputs import MANIFEST, Manifest, Output, read_manifest
+from ced.store.outputs import MANIFEST, UNFINISHED, Manifest, Output, read_manifest
 
 logger = logging.getLogger("ced")
 
 STAGES = ("prepare", "edges", "label")  # those that make data, in their order
-_NOTE = ".unfinished"
 
 
 def find(folders: Sequence[Path]) -> list[Output]:
@@ -19,22 +18,17 @@ def find(folders: Sequence[Path]) -> list[Output]:
 
     Raises InputError for a folder without one, and FormatError for a manifest that is none.
     """
-    found: dict[Path, Output] = {}
+    outputs: dict[Path, Output] = {}
     for folder in folders:
         below = {path.resolve(): Output(path, _manifest(path), reused=True) for path in _below(folder)}
+        if not below and not folder.is_dir():
+            raise InputError(f"{folder}: no such folder; give a store, or one with finished outputs")
         if not below:
-            raise InputError(f"{folder}: {_without(folder)}")
-        found |= below
-    return sorted(found.values(), key=_order)
-
-
-def visible(folder: Path) -> list[str]:
-    """The names of an output's files, sorted; hidden ones are scratch, and the manifest is not one of its parts."""
-    names = []
-    for root, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        names += [Path(root, name).relative_to(folder).as_posix() for name in files if not name.startswith(".")]
-    return sorted(name for name in names if name != MANIFEST)
+            cure = "give a store or an output's folder, or run the command that makes it"
+            raise InputError(f"{folder}: no finished output in it; {cure}")
+        outputs |= below
+    order = {stage: number for number, stage in enumerate(STAGES)}
+    return sorted(outputs.values(), key=lambda output: (order.get(output.manifest.stage, len(order)), output.path))
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -42,34 +36,20 @@ def _below(folder: Path) -> Iterator[Path]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         if MANIFEST in files:
             yield Path(root)
-        elif _NOTE in files:
+        elif UNFINISHED in files:
             logger.warning("%s: unfinished, left out; the command that began it goes on with it", root)
-        if MANIFEST in files or _NOTE in files:
+        if MANIFEST in files or UNFINISHED in files:
             folders.clear()  # an output holds no other
 
 
 def _manifest(folder: Path) -> Manifest:
-    """Of a folder that has one, with names and numbers where they have to be."""
+    """Of a folder that has one, with names and numbers where they have to be. Raises FormatError."""
     manifest = read_manifest(folder)
-    if manifest is None or not _sound(manifest):
-        raise FormatError(f"{folder / MANIFEST}: fields of the wrong type; remove {folder} to have it made again")
-    return manifest
-
-
-def _sound(manifest: Manifest) -> bool:
-    tables = (manifest.parts, manifest.counts, manifest.inputs, manifest.config)
-    if not all(isinstance(table, dict) for table in tables):
-        return False
-    texts = [manifest.stage, manifest.fingerprint, *manifest.parts.values(), *manifest.inputs.values()]
-    return all(isinstance(text, str) for text in texts) and all(type(n) is int for n in manifest.counts.values())
-
-
-def _without(folder: Path) -> str:
-    if not folder.is_dir():
-        return "no such folder; give a store, or one with finished outputs"
-    return "no finished output in it; give a store or an output's folder, or run the command that makes it"
-
-
-def _order(output: Output) -> tuple[int, Path]:
-    stage = output.manifest.stage
-    return STAGES.index(stage) if stage in STAGES else len(STAGES), output.path
+    if manifest is not None:
+        tables = (manifest.parts, manifest.counts, manifest.inputs, manifest.config)
+        if all(isinstance(table, dict) for table in tables):
+            texts = [manifest.stage, manifest.fingerprint, *manifest.parts.values(), *manifest.inputs.values()]
+            numbers = manifest.counts.values()
+            if all(isinstance(text, str) for text in texts) and all(type(number) is int for number in numbers):
+                return manifest
+    raise FormatError(f"{folder / MANIFEST}: fields of the wrong type; remove {folder} to have it made again")

@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from ced.store import files
 logger = logging.getLogger("ced")
 
 MANIFEST = "manifest.json"
+UNFINISHED = ".unfinished"  # the note of an output that is being made
 _FORMAT = "ced-manifest"
 _VERSION = 1
 
@@ -72,6 +73,25 @@ class Output:
     path: Path
     manifest: Manifest
     reused: bool
+
+
+def visible(folder: Path) -> list[str]:
+    """The names of an output's files, sorted; hidden ones are scratch, and the manifest is not one of its parts."""
+    names = []
+    for root, folders, below in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        names += [Path(root, name).relative_to(folder).as_posix() for name in below if not name.startswith(".")]
+    return sorted(name for name in names if name != MANIFEST)
+
+
+def part_name(number: int) -> str:
+    """The file name of part `number` of a table."""
+    return f"part-{number:05d}.parquet"
+
+
+def parts_in(folder: Path) -> list[Path]:
+    """The parts of a table in its folder, in order; none where there is no folder."""
+    return sorted(folder.glob("part-*.parquet"))
 
 
 def write_bytes(path: Path, data: bytes | memoryview) -> None:
@@ -174,11 +194,15 @@ def make(
         started = time.monotonic()
         making = Making(folder)
         produce(making)
-        _tidy(folder)
+        for path in folder.rglob(".*.tmp"):  # what killed processes left under temporary names
+            path.unlink(missing_ok=True)
         seconds = round(time.monotonic() - started, 3)
-        manifest = Manifest(stage, wanted, config, inputs, making.counts, _digests(making), seconds)
+        names = [name for name in visible(folder) if (folder / name).is_file()]
+        parts = {name: making.parts.get(name) or sha256(folder / name) for name in names}
+        manifest = Manifest(stage, wanted, config, inputs, making.counts, parts, seconds)
         stored = {"format": _FORMAT, "version": _VERSION, **vars(manifest)}
-        _settle(folder, manifest.parts)
+        for below in sorted({folder, *((folder / name).parent for name in names)}, reverse=True):
+            files.settle(below)  # the manifest speaks of parts whose names are on the disk
         write_text(folder / MANIFEST, json.dumps(stored, indent=1) + "\n")
     counts = ", ".join(f"{n:,} {name}" for name, n in manifest.counts.items())
     logger.info("%s: done in %.1f s%s", stage, seconds, f" ({counts})" if counts else "")
@@ -190,31 +214,26 @@ def _finished(folder: Path, wanted: str, config: dict[str, Any], inputs: dict[st
     if manifest is None:
         return None
     if manifest.fingerprint != wanted:
-        unlike = _unlike(manifest, config, inputs)
+        differences = _differences("", manifest.config, config)
+        differences += [f"other {name}" for name in inputs if manifest.inputs.get(name) != inputs[name]]
+        listed = f" ({'; '.join(differences)})" if differences else ""
         raise OutputError(
-            f"{folder} holds the {manifest.stage} output of another configuration{unlike}; choose another folder"
+            f"{folder} holds the {manifest.stage} output of another configuration{listed}; choose another folder"
         )
     logger.info("%s: already done (%s)", manifest.stage, wanted)
     return Output(folder, manifest, reused=True)
 
 
-def _unlike(manifest: Manifest, config: dict[str, Any], inputs: dict[str, str]) -> str:
-    """In brackets, what a finished output was made with or from that is asked for otherwise now."""
-    unlike = _differences("", manifest.config, config)
-    unlike += [f"other {name}" for name in inputs if manifest.inputs.get(name) != inputs[name]]
-    return f" ({'; '.join(unlike)})" if unlike else ""
-
-
 def _differences(prefix: str, there: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
-    """Each setting that both have otherwise, under its dotted name."""
-    found: list[str] = []
+    """Each setting that both have with other values, under its dotted name."""
+    differences: list[str] = []
     for key in wanted:
         mine, theirs = wanted[key], there.get(key, wanted[key])
         if isinstance(mine, dict) and isinstance(theirs, dict):
-            found += _differences(f"{prefix}{key}.", theirs, mine)
+            differences += _differences(f"{prefix}{key}.", theirs, mine)
         elif mine != theirs:
-            found.append(f"{prefix}{key}={theirs}, not {mine}")
-    return found
+            differences.append(f"{prefix}{key}={theirs}, not {mine}")
+    return differences
 
 
 def _claim(folder: Path, wanted: str) -> None:
@@ -222,38 +241,14 @@ def _claim(folder: Path, wanted: str) -> None:
     nothing came of the former one, the folder is free.
 
     What has no note is not ours: nothing is written among it, and none of it taken for a finished part."""
-    note = folder / ".unfinished"
-    foreign = sorted(path.name for path in folder.iterdir() if not _hidden(path.name))
+    note = folder / UNFINISHED
+    foreign = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
     if foreign and not note.exists():
         raise OutputError(f"{folder} holds something else already ({foreign[0]}); choose another folder")
     if foreign and note.exists() and note.read_text() != wanted:
         cure = "remove it, or name another folder"
         raise OutputError(f"{folder} holds an unfinished output of another configuration; {cure}")
     write_text(note, wanted)
-
-
-def _tidy(folder: Path) -> None:
-    """Remove what killed processes left under temporary names."""
-    for path in folder.rglob(".*.tmp"):
-        path.unlink(missing_ok=True)
-
-
-def _digests(making: Making) -> dict[str, str]:
-    """SHA-256 of each visible file of the output; hidden ones are scratch."""
-    folder = making.folder
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    visible = [name for name in names if not _hidden(name) and name != MANIFEST]
-    return {name: making.parts.get(name) or sha256(folder / name) for name in visible}
-
-
-def _settle(folder: Path, names: Iterable[str]) -> None:
-    """The manifest speaks of parts whose names are on the disk."""
-    for place in sorted({folder, *((folder / name).parent for name in names)}, reverse=True):
-        files.settle(place)
-
-
-def _hidden(name: str) -> bool:
-    return any(step.startswith(".") for step in name.split("/"))
 
 
 @contextlib.contextmanager

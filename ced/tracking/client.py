@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ced import settings
-from ced.errors import ConfigError, InputError, ServiceError
-from ced.timeouts import PATIENCE, Silence, answer_of
+from ced.errors import ConfigError, InputError, ServiceError, first_line
+from ced.timeouts import ANSWER_TIMEOUT, NoAnswer, call_in_time
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -223,11 +223,11 @@ def _in_time(ask: Callable[[], object], tracking_uri: str) -> None:
     """`ask`, and whatever is wrong as a ServiceError of one line."""
     address = plain(tracking_uri)
     try:
-        answer_of(ask, PATIENCE)
+        call_in_time(ask, ANSWER_TIMEOUT)
     except ServiceError:
         raise
-    except Silence:
-        raise ServiceError(f"{_nobody(address)} within {PATIENCE:.0f} seconds; {_CURE}") from None
+    except NoAnswer:
+        raise ServiceError(f"{_nobody(address)} within {ANSWER_TIMEOUT:.0f} seconds; {_CURE}") from None
     except (Exception, SystemExit) as error:
         raise ServiceError(f"{_nobody(address)} ({_line(error)}); {_CURE}") from error
 
@@ -251,4 +251,4 @@ def _line(error: object) -> str:
     """The first line of an error's text."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    return first_line(error, 300)

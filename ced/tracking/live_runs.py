@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ced.config import fingerprint
+from ced.errors import first_line
 from ced.store import files
 from ced.tracking import client as mlflow_tracking
 from ced.tracking import runs
@@ -114,8 +115,7 @@ class _Teller:
                     self._end()
         except Exception as error:  # noqa: BLE001 - whatever it is, the training is more important
             if not self._silent:
-                line = (str(error).splitlines() or [type(error).__name__])[0]
-                logger.warning("%s: %s; training goes on, MLflow is told later", self.training.name, line)
+                logger.warning("%s: %s; training goes on, MLflow is told later", self.training.name, first_line(error))
             self._silent = True
             return False
         self._silent = False

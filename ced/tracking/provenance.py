@@ -10,8 +10,8 @@ from ced.store.outputs import Store
 
 def described(config: Config) -> dict[str, Any]:
     """All settings but `cluster`, the sources without queries and passwords."""
-    images = tuple(map(sources.shown, config.images))
-    told = dataclasses.replace(config, images=images, test_images=sources.shown(config.test_images))
+    images = tuple(map(sources.redacted, config.images))
+    told = dataclasses.replace(config, images=images, test_images=sources.redacted(config.test_images))
     return {key: value for key, value in as_dict(told).items() if key != "cluster"}
 
 

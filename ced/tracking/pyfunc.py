@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ced.errors import ConfigError
+from ced.errors import ConfigError, first_line
 from ced.tracking import client
 
 _LENGTH = 200  # characters of a model's own message
@@ -26,7 +26,7 @@ def load(folder: Path, name: str) -> Loaded:
     try:
         model = mlflow.pyfunc.load_model(str(folder))
     except Exception as error:  # whatever its code and its packages raise
-        line = (str(error).strip().splitlines() or [""])[0][:_LENGTH]
+        line = first_line(error, _LENGTH, otherwise="")
         raise ConfigError(f"method {name}: the model cannot be loaded here ({type(error).__name__}: {line})") from error
     schema = model.metadata.get_input_schema()
     if schema is None:

@@ -12,7 +12,7 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ced.config import ClusterConfig
-from ced.errors import ConfigError
+from ced.errors import ConfigError, first_line
 from ced.training.prefetch import ahead
 
 Piece = dict[str, NDArray[np.uint8]]  # some examples: input, target, labels
@@ -29,10 +29,8 @@ def usable(device: str | torch.device) -> torch.device:
         if found.type == "meta":
             raise RuntimeError("it holds no values")
     except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts that it has it
-        line = str(error).splitlines()[0]
-        raise ConfigError(
-            f"device {str(device)!r} cannot be used here ({line[:120]}); use cpu, cuda or cuda:N"
-        ) from None
+        reason = first_line(error, 120)
+        raise ConfigError(f"device {str(device)!r} cannot be used here ({reason}); use cpu, cuda or cuda:N") from None
     return found
 
 

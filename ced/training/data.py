@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ced.core import columns, frequency
+from ced.core import frequency
+from ced.core.examples import stack
 from ced.errors import FormatError
 from ced.schema import VERSION
 
@@ -173,7 +174,7 @@ def _check_labels(labels: Tensor, classes: int, path: Path) -> None:
 
 def _stack(column: pa.ChunkedArray, shape: tuple[int, ...], where: str) -> Tensor:
     try:
-        return torch.from_numpy(columns.stack(column, shape))
+        return torch.from_numpy(stack(column, shape))
     except (ValueError, TypeError) as error:
         wanted = " x ".join(map(str, shape))
         raise FormatError(f"{where}: {error}, where {wanted} is wanted; give examples of one size") from None

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from ced.core import columns
+from ced.core.examples import stack
 from ced.core.frequency import CHANNELS
 from ced.errors import InputError
 from ced.models.classifier import Classifier
@@ -62,6 +62,6 @@ def _batches(path: Path, beside: Path, rows: np.ndarray, channels: int) -> Itera
     table = pq.read_table(beside / path.name, columns=["input", "height", "width"]).take(rows)
     stored = pq.read_table(path, columns=["labels"]).take(rows)["labels"]
     height, width = table["height"][0].as_py(), table["width"][0].as_py()
-    inputs = torch.from_numpy(columns.stack(table["input"], (channels, height, width)))
-    labels = torch.from_numpy(columns.stack(stored, (CHANNELS, height // 4, width // 4)))
+    inputs = torch.from_numpy(stack(table["input"], (channels, height, width)))
+    labels = torch.from_numpy(stack(stored, (CHANNELS, height // 4, width // 4)))
     yield from zip(torch.split(inputs, _AT_ONCE), torch.split(labels, _AT_ONCE), strict=True)

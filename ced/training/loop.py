@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, distributed, nn
 
-from ced.errors import ConfigError, OutputError, TrainingError
+from ced.errors import ConfigError, OutputError, TrainingError, first_line
 from ced.models import weights
 from ced.store import files
 from ced.training import checkpoint, metrics, previews, schedule
@@ -57,7 +57,7 @@ def _told_of_memory(job: TrainJob, context: WorkerContext) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        line = (str(error).splitlines() or [""])[0]
+        line = first_line(error)
         if not isinstance(error, torch.OutOfMemoryError | MemoryError) and _NO_MEMORY not in line:
             raise
         raise TrainingError(
@@ -136,8 +136,8 @@ class Trainer:
         except RuntimeError as error:
             if not type(error).__module__.startswith(_COMPILERS):
                 raise
-            told = str(error).splitlines()[0]
-            raise ConfigError(f"cluster.compile = True: {told}; install a C++ compiler, or leave it out") from error
+            reason = first_line(error)
+            raise ConfigError(f"cluster.compile = True: {reason}; install a C++ compiler, or leave it out") from error
 
     def _report(self) -> None:
         state, train, precision = self.state, self.job.train, self.context.cluster.precision

@@ -14,17 +14,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ced import schema
-from ced.cluster import ray_data
+from ced.cluster.parts import Row, run_tasks
 from ced.config import VisionConfig, as_dict
-from ced.core.colour import luminance
-from ced.core.images import Rejected
-from ced.data.prepare import part_name
+from ced.core.images import Rejected, luminance
 from ced.errors import InputError
 from ced.evaluation import failures as tell
 from ced.methods import Damaged, Failed, Method, checked
 from ced.progress import Progress
 from ced.store.attempts import MOST, Attempts
-from ced.store.outputs import Making, Output, make, write_bytes, write_table
+from ced.store.outputs import Making, Output, make, part_name, write_bytes, write_table
 from ced.store.session import Session
 from ced.vision import backends, letterbox, overlays, segmentation, voc, yolox
 from ced.vision import methods as vision_methods
@@ -115,7 +113,7 @@ def _produce(task: Task, scenes: list[voc.Scene], workers: int, making: Making) 
             rows.append({"number": number, "scene": json.dumps(scene)})
     rejected = []
     shutil.rmtree(making.folder / _BEGUN, ignore_errors=True)  # of tasks that were stopped with an earlier job
-    for row in ray_data.run_tasks(partial(evaluate_image, task), rows, workers):
+    for row in run_tasks(partial(evaluate_image, task), rows, workers):
         progress.advance()
         if row["reason"]:
             rejected.append(f"{row['name']} ({row['reason']}: {row['message']})")
@@ -129,7 +127,7 @@ def _produce(task: Task, scenes: list[voc.Scene], workers: int, making: Making) 
     making.counts.update(images=len(scenes), objects=objects, rows=table.num_rows, failures=failures)
 
 
-def evaluate_image(task: Task, row: ray_data.Row) -> ray_data.Row:
+def evaluate_image(task: Task, row: Row) -> Row:
     """Detect and segment in all versions of one image: one part. The row says why where it cannot be done, also where
     it has ended this process again and again."""
     scene = voc.Scene(*json.loads(row["scene"]))

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ced.cluster import ray_data
+from ced.cluster.parts import Later, Row, run_tasks
 from ced.data import prepare
 from ced.errors import InputError
 from ced.store.outputs import Manifest, Output
@@ -112,25 +112,25 @@ def test_the_same_bytes_on_one_worker(alive: dict[str, Any], deadly: Path, tmp_p
 @pytest.mark.usefixtures("ray_session")
 class TestWorkers:
     def test_a_task_whose_worker_died_is_run_again(self, tmp_path: Path) -> None:
-        def kills(row: ray_data.Row) -> ray_data.Row:
+        def kills(row: Row) -> Row:
             note = tmp_path / "died"
             if row["n"] == 2 and not note.exists():
                 note.touch()
                 os.kill(os.getpid(), 9)
             return row
 
-        told = list(ray_data.run_tasks(kills, [{"n": n} for n in range(4)]))
+        told = list(run_tasks(kills, [{"n": n} for n in range(4)]))
         assert sorted(row["n"] for row in told) == [0, 1, 2, 3]
 
     def test_what_a_task_raises_ends_the_job_as_it_is(self) -> None:
-        def refuses(row: ray_data.Row) -> ray_data.Row:
+        def refuses(row: Row) -> Row:
             raise InputError(f"row {row['n']} is not wanted")
 
         with pytest.raises(InputError, match="^row 0 is not wanted$"):
-            list(ray_data.run_tasks(refuses, [{"n": 0}]))
+            list(run_tasks(refuses, [{"n": 0}]))
 
     def test_later_rows_are_waited_for_and_workers_limited(self, tmp_path: Path) -> None:
-        def counted(row: ray_data.Row) -> ray_data.Later:
+        def counted(row: Row) -> Later:
             mark = tmp_path / f"running-{row['n']}"
             mark.touch()
             most = len(list(tmp_path.glob("running-*")))
@@ -138,6 +138,6 @@ class TestWorkers:
             mark.unlink()
             return lambda: row | {"most": most}
 
-        told = list(ray_data.run_tasks(counted, [{"n": n} for n in range(12)], workers=1))
+        told = list(run_tasks(counted, [{"n": n} for n in range(12)], workers=1))
         assert {row["n"] for row in told} == set(range(12))
         assert {row["most"] for row in told} == {1}

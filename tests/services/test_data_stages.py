@@ -15,9 +15,8 @@ import pytest
 from ced import schema
 from ced.config import ClassesConfig, PrepareConfig
 from ced.core import jpeg
-from ced.core.colour import luminance
 from ced.core.frequency import coefficients
-from ced.core.images import REASONS
+from ced.core.images import REASONS, luminance
 from ced.data import edges, label, prepare
 from ced.errors import InputError
 from ced.store.outputs import Output, Store

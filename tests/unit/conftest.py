@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +12,12 @@ import pytest
 from PIL import Image, ImageFilter
 from skimage import data
 
+from ced.cluster import parts as cluster_parts
+from ced.cluster.parts import Later, Row
 from ced.config import ClassesConfig, EvaluateConfig, PrepareConfig, as_dict
 from ced.core import classes
-from ced.core.colour import luminance
-from ced.core.columns import luma_of
 from ced.core.frequency import by_channel, coefficients
+from ced.core.images import luma_of, luminance
 from ced.core.quantiles import Coarse, Fine
 from ced.data import edges, label, prepare
 from ced.data.sources import Photograph
@@ -141,3 +142,18 @@ def evaluate_small(root: Path) -> Output:
 
     described = {**as_dict(config), "methods": list(config.names), "dataset": "set"}
     return make(Store(root / "store"), "evaluate", described, {"images": "0123456789abcdef"}, produce)
+
+
+@pytest.fixture
+def tasks_here(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Tasks run in this process, one after the other; the workers that were asked for."""
+    asked: list[int] = []
+
+    def run_tasks(function: Callable[[Row], Row | Later], rows: list[Row], workers: int) -> Iterator[Row]:
+        asked.append(workers)
+        for row in rows:
+            answer = function(row)
+            yield answer() if callable(answer) else answer
+
+    monkeypatch.setattr(cluster_parts, "run_tasks", run_tasks)
+    return asked

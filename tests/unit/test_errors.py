@@ -15,3 +15,14 @@ def test_each_is_a_mistake_of_exit_code_2_that_travels(kind: type[errors.CedErro
     assert error.exit_code == 2
     assert isinstance(error, errors.CedError)
     assert str(pickle.loads(pickle.dumps(error))) == "what: why; cure"
+
+
+def test_an_errors_first_line_is_the_first_with_anything_in_it() -> None:
+    assert errors.first_line(ValueError("\n  no room\nand more")) == "no room"
+    assert errors.first_line(ValueError("no room"), 2) == "no"
+    assert errors.first_line("a reason") == "a reason"
+
+
+def test_an_error_without_text_is_named_by_its_type() -> None:
+    assert errors.first_line(MemoryError()) == "MemoryError"
+    assert errors.first_line(MemoryError(" \n"), otherwise="") == ""

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 
 from ced.core.images import Rejected
-from ced.isolation import Crashed, alone
+from ced.isolation import Crashed, run_isolated
 
 
 def test_what_is_returned_comes_back() -> None:
     planes = np.random.default_rng(0).integers(0, 256, (3, 400, 500), np.uint8)  # more than a pipe holds
-    assert np.array_equal(alone(lambda: planes + 1), planes + 1)
-    assert alone(lambda: None) is None
+    assert np.array_equal(run_isolated(lambda: planes + 1), planes + 1)
+    assert run_isolated(lambda: None) is None
 
 
 def test_it_is_another_process_and_changes_nothing_here() -> None:
     seen: list[int] = []
-    assert alone(lambda: seen.append(1) or os.getpid()) != os.getpid()
+    assert run_isolated(lambda: seen.append(1) or os.getpid()) != os.getpid()
     assert seen == []
 
 
@@ -30,32 +30,32 @@ def test_what_is_raised_comes_back() -> None:
         raise Rejected("truncated", "ends early")
 
     with pytest.raises(Rejected, match="truncated: ends early"):
-        alone(work)
+        run_isolated(work)
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL, signal.SIGBUS])
 def test_a_signal_that_ends_it_is_named(number: signal.Signals) -> None:
     with pytest.raises(Crashed) as caught:
-        alone(lambda: os.kill(os.getpid(), number))
+        run_isolated(lambda: os.kill(os.getpid(), number))
     assert caught.value.how == number.name
 
 
 def test_a_library_that_exits_is_a_crash_too() -> None:
     with pytest.raises(Crashed, match="exit status 3"):
-        alone(lambda: os._exit(3))
+        run_isolated(lambda: os._exit(3))
     with pytest.raises(Crashed, match="exit status 1"):
-        alone(sys.exit)
+        run_isolated(sys.exit)
 
 
 def test_what_cannot_travel_is_a_crash() -> None:
     with pytest.raises(Crashed, match="exit status 1"):
-        alone(lambda: lambda: None)
+        run_isolated(lambda: lambda: None)
 
 
 def test_it_does_not_go_on_with_what_its_parent_was_doing(tmp_path: Path) -> None:
     try:
         with pytest.raises(Crashed):
-            alone(sys.exit)
+            run_isolated(sys.exit)
     finally:
         with open(tmp_path / "ends", "a") as file:
             file.write(f"{os.getpid()}\n")
@@ -67,7 +67,7 @@ def test_it_cannot_take_more_memory_than_is_free() -> None:
     lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     free = int(lines["MemAvailable"].split()[0]) * 1024
     with pytest.raises(MemoryError):
-        alone(lambda: bytearray(free))  # refused at once: not a page of it is touched
+        run_isolated(lambda: bytearray(free))  # refused at once: not a page of it is touched
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     assert soft == resource.RLIM_INFINITY or soft > free
 
@@ -79,5 +79,5 @@ def test_none_of_its_processes_stays_behind() -> None:
     before = children()  # of other tests: they are not this one's to wait for
     for _ in range(3):
         with pytest.raises(Crashed):
-            alone(lambda: os.kill(os.getpid(), signal.SIGKILL))
+            run_isolated(lambda: os.kill(os.getpid(), signal.SIGKILL))
     assert children() <= before

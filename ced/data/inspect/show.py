@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ced.core.columns import stack
+from ced.core.examples import stack
 from ced.core.frequency import CHANNELS, PATCH
 from ced.data import edges, label
 from ced.data.inspect import contact_sheet
@@ -43,7 +43,7 @@ MEANING = {
 }
 _ROWS = 64  # read at a time
 _WIDE = 90  # letters a line
-_SHOWN = ("image_id", "flip", "quality", "height", "width", "target", "input")
+_DRAWN = ("image_id", "flip", "quality", "height", "width", "target", "input")
 
 
 def choose(folder: Path) -> Data:
@@ -65,18 +65,21 @@ def balance(data: Data) -> np.ndarray | None:
 
     Shape: (16, K) int64; None where the outputs know of no classes.
     """
-    found = edges.load(data["edges"]).counts if "edges" in data else None
+    of_edges = edges.load(data["edges"]).counts if "edges" in data else None
     if "label" not in data:
-        return found
+        return of_edges
     counts = np.zeros((CHANNELS, 256), np.int64)
     parts = _parts(data["label"], LABELS)
     progress = Progress("class balance", len(parts), "parts")
     for part in parts:
-        for labels in _labels(part):
+        for table in _batches(part, ("labels", "height", "width")):
+            with _reading(part):
+                height, width = table["height"][0].as_py(), table["width"][0].as_py()
+                labels = stack(table["labels"], (CHANNELS, height // PATCH, width // PATCH))
             counts += [np.bincount(labels[:, channel].ravel(), minlength=256) for channel in range(CHANNELS)]
         progress.advance()
     highest = int(np.flatnonzero(counts.any(axis=0)).max(initial=0)) + 1
-    return counts[:, : max(highest, 0 if found is None else found.shape[1])]
+    return counts[:, : max(highest, 0 if of_edges is None else of_edges.shape[1])]
 
 
 def text(data: Data, counts: np.ndarray | None) -> str:
@@ -92,23 +95,89 @@ def text(data: Data, counts: np.ndarray | None) -> str:
 def sheet(data: Data, count: int, counts: np.ndarray | None) -> bytes | None:
     """A PNG of `count` examples, with class maps where they are labelled; None where there are no examples."""
     output = data.get("label") or data.get("prepare")
-    found = tiles(data, count)
-    if output is None or not found:
+    drawn = tiles(data, count)
+    if output is None or not drawn:
         return None
     manifest = output.manifest
-    title = f"{manifest.stage} {manifest.fingerprint}: {len(found)} of {manifest.counts.get('examples', 0):,} examples"
-    return contact_sheet.sheet(title, found, 1 if counts is None else counts.shape[1])
+    title = f"{manifest.stage} {manifest.fingerprint}: {len(drawn)} of {manifest.counts.get('examples', 0):,} examples"
+    return contact_sheet.sheet(title, drawn, 1 if counts is None else counts.shape[1])
 
 
 def tiles(data: Data, count: int) -> list[Tile]:
     """`count` examples, or all where there are fewer, spread evenly from the first row to the last."""
     parts = _examples(data)
     starts = np.cumsum([0, *(_footer(part).num_rows for part in parts)])
-    wanted = np.linspace(0, max(starts[-1] - 1, 0), min(count, starts[-1])).round().astype(np.int64)
-    found: list[Tile] = []
+    picked = np.linspace(0, max(starts[-1] - 1, 0), min(count, starts[-1])).round().astype(np.int64)
+    drawn: list[Tile] = []
     for part, start, stop in zip(parts, starts[:-1], starts[1:], strict=True):
-        found += _tiles(part, _labelled(data, part), wanted[(wanted >= start) & (wanted < stop)] - start)
-    return found
+        rows = picked[(picked >= start) & (picked < stop)] - start
+        if len(rows):
+            drawn += _tiles(part, _labels_of(data, part), rows)
+    return drawn
+
+
+def _facts(output: Output, data: Data) -> list[str]:
+    manifest = output.manifest
+    stage_of = {other.manifest.content: f" ({stage} {other.manifest.fingerprint})" for stage, other in data.items()}
+    made_from = [f"{name} {digest}{stage_of.get(digest, '')}" for name, digest in manifest.inputs.items()]
+    settings = ", ".join(f"{name}={value}" for name, value in manifest.config.items())
+    lines = textwrap.wrap(settings, _WIDE, break_long_words=False)
+    pairs = [("stage", manifest.stage), ("fingerprint", manifest.fingerprint), ("folder", str(output.path))]
+    pairs += [("made from" if n == 0 else "", line) for n, line in enumerate(made_from)]
+    pairs += [("configuration" if n == 0 else "", line) for n, line in enumerate(lines)]
+    pairs += [("counts", ", ".join(f"{number:,} {name}" for name, number in manifest.counts.items()))]
+    pairs += [("parts", f"{len(manifest.parts)}, made in {manifest.seconds:.1f} s")]
+    return plain.facts(pairs)
+
+
+def _columns(output: Output) -> Iterator[list[str]]:
+    """Of each table of the output: name, type, meaning and bytes of its columns."""
+    for name in (EXAMPLES, QUARANTINE, LABELS):
+        footers = [_footer(part) for part in _parts(output, name)]
+        if not footers:
+            continue
+        groups = [footer.row_group(n) for footer in footers for n in range(footer.num_row_groups)]
+        chunks = [group.column(n) for group in groups for n in range(group.num_columns)]
+        rows = []
+        for field in footers[0].schema.to_arrow_schema():
+            own = [chunk for chunk in chunks if chunk.path_in_schema == field.name]
+            sizes = [sum(chunk.total_compressed_size for chunk in own), sum(c.total_uncompressed_size for c in own)]
+            rows.append((field.name, str(field.type), MEANING.get(field.name, ""), *map(plain.size, sizes)))
+        lines = plain.grid(("column", "type", "what it is", "compressed", "plain"), rows, (3, 4))
+        yield [f"{name}: {sum(footer.num_rows for footer in footers):,} rows", *lines]
+
+
+def _set_aside(output: Output) -> Iterator[list[str]]:
+    """The first photographs that were set aside, and why: a line each."""
+    names = ("source", "reason", "message")
+    parts = _parts(output, QUARANTINE)
+    rows = (row for part in parts for batch in _batches(part, names) for row in batch.to_pylist())
+    first = [tuple(" ".join(row[name].split()) for name in names) for row in itertools.islice(rows, NAMED)]
+    if first:
+        count = sum(_footer(part).num_rows for part in parts)
+        more = [f"and {count - len(first):,} more in {output.path / QUARANTINE}"] if count > len(first) else []
+        yield [*plain.grid(("set aside", "reason", "message"), first, ()), *more]
+
+
+def _shares(counts: np.ndarray) -> list[str]:
+    """The smallest and the largest class of each channel."""
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    rows = []
+    for channel, row in enumerate(shares):
+        least, most = int(row.argmin()), int(row.argmax())
+        cells = (f"{row[least]:.3%}", str(least), f"{row[most]:.3%}", str(most))
+        rows.append((f"{channel // PATCH}, {channel % PATCH}", *cells))
+    heading = ("u, v", "least", "class", "most", "class")
+    even = f"classes: {counts.shape[1]} a channel, {1 / counts.shape[1]:.3%} each if all were equal"
+    return [f"{even}; of {counts[0].sum():,} coefficients a channel", *plain.grid(heading, rows, (1, 2, 3, 4))]
+
+
+def _parts(output: Output, name: str) -> list[Path]:
+    """The Parquet parts of a table; labels lie in their output's folder itself."""
+    stage, folder = ("label", "") if name == LABELS else ("prepare", f"{name}/")
+    if output.manifest.stage != stage:
+        return []
+    return [output.path / part for part in sorted(output.manifest.parts) if part.startswith(folder)]
 
 
 def _examples(data: Data) -> list[Path]:
@@ -124,7 +193,7 @@ def _examples(data: Data) -> list[Path]:
     return [folder / part.name for part in _parts(data["label"], LABELS)]
 
 
-def _labelled(data: Data, part: Path) -> Path | None:
+def _labels_of(data: Data, part: Path) -> Path | None:
     """The labels of a part of examples, None where the outputs have none for it."""
     if "label" not in data:
         return None
@@ -133,73 +202,26 @@ def _labelled(data: Data, part: Path) -> Path | None:
     return data["label"].path / part.name if same else None
 
 
-def _facts(output: Output, data: Data) -> list[str]:
-    manifest = output.manifest
-    stage_of = {other.manifest.content: f" ({stage} {other.manifest.fingerprint})" for stage, other in data.items()}
-    made_from = [f"{name} {digest}{stage_of.get(digest, '')}" for name, digest in manifest.inputs.items()]
-    pairs = [("stage", manifest.stage), ("fingerprint", manifest.fingerprint), ("folder", str(output.path))]
-    pairs += [("made from" if n == 0 else "", line) for n, line in enumerate(made_from)]
-    settings = [f"{name}={value}" for name, value in manifest.config.items()]
-    lines = textwrap.wrap(", ".join(settings), _WIDE, break_long_words=False)
-    pairs += [("configuration" if n == 0 else "", line) for n, line in enumerate(lines)]
-    pairs += [("counts", ", ".join(f"{number:,} {name}" for name, number in manifest.counts.items()))]
-    pairs += [("parts", f"{len(manifest.parts)}, made in {manifest.seconds:.1f} s")]
-    return plain.facts(pairs)
+def _tiles(part: Path, labels: Path | None, rows: np.ndarray) -> Iterator[Tile]:
+    """The examples of a part in `rows`, ascending."""
+    of_labels = _rows(labels, ("labels",), rows) if labels else ({} for _ in rows)
+    for row, beside in zip(_rows(part, _DRAWN, rows), of_labels, strict=True):
+        with _reading(part):
+            height, width = row["height"], row["width"]
+            planes = [np.frombuffer(row[name], np.uint8).reshape(-1, height, width) for name in ("target", "input")]
+            original, degraded = (p[0] if len(p) == 1 else p.transpose(1, 2, 0) for p in planes)
+            classes = np.frombuffer(beside["labels"], np.uint8) if beside else None
+            if classes is not None:
+                classes = classes.reshape(CHANNELS, height // PATCH, -1)
+            yield Tile(row["image_id"], row["quality"], row["flip"], original, degraded, classes)
 
 
-def _columns(output: Output) -> Iterator[list[str]]:
-    """Of each table of the output: name, type, meaning and bytes of its columns."""
-    for name in (EXAMPLES, QUARANTINE, LABELS):
-        parts = _parts(output, name)
-        if parts:
-            footers = [_footer(part) for part in parts]
-            rows = [_column(field, footers) for field in footers[0].schema.to_arrow_schema()]
-            lines = plain.grid(("column", "type", "what it is", "compressed", "plain"), rows, (3, 4))
-            yield [f"{name}: {sum(footer.num_rows for footer in footers):,} rows", *lines]
-
-
-def _set_aside(output: Output) -> Iterator[list[str]]:
-    """The first photographs that were set aside, and why: a line each."""
-    names = ("source", "reason", "message")
-    parts = _parts(output, QUARANTINE)
-    rows = (row for part in parts for batch in _batches(part, names) for row in batch.to_pylist())
-    told = [tuple(" ".join(row[name].split()) for name in names) for row in itertools.islice(rows, NAMED)]
-    if told:
-        count = sum(_footer(part).num_rows for part in parts)
-        more = [f"and {count - len(told):,} more in {output.path / QUARANTINE}"] if count > len(told) else []
-        yield [*plain.grid(("set aside", "reason", "message"), told, ()), *more]
-
-
-def _column(field: Any, footers: Sequence[Any]) -> tuple[str, ...]:
-    groups = [footer.row_group(n) for footer in footers for n in range(footer.num_row_groups)]
-    chunks = [group.column(n) for group in groups for n in range(group.num_columns)]
-    mine = [chunk for chunk in chunks if chunk.path_in_schema == field.name]
-    sizes = [sum(getattr(chunk, f"total_{kind}_size") for chunk in mine) for kind in ("compressed", "uncompressed")]
-    return field.name, str(field.type), MEANING.get(field.name, ""), *map(plain.size, sizes)
-
-
-def _shares(counts: np.ndarray) -> list[str]:
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    rows = []
-    for channel, row in enumerate(shares):
-        least, most = int(row.argmin()), int(row.argmax())
-        cells = (f"{row[least]:.3%}", str(least), f"{row[most]:.3%}", str(most))
-        rows.append((f"{channel // PATCH}, {channel % PATCH}", *cells))
-    heading = ("u, v", "least", "class", "most", "class")
-    even = f"classes: {counts.shape[1]} a channel, {1 / counts.shape[1]:.3%} each if all were equal"
-    return [f"{even}; of {counts[0].sum():,} coefficients a channel", *plain.grid(heading, rows, (1, 2, 3, 4))]
-
-
-def _parts(output: Output, name: str) -> list[Path]:
-    """The Parquet parts of a table; labels lie in their output's folder itself."""
-    stage, folder = ("label", "") if name == LABELS else ("prepare", f"{name}/")
-    wanted = output.manifest.stage == stage
-    return [output.path / part for part in sorted(output.manifest.parts) if wanted and part.startswith(folder)]
-
-
-def _footer(part: Path) -> Any:
-    with _reading(part):
-        return pq.read_metadata(part)
+def _rows(part: Path, columns: Sequence[str], rows: np.ndarray) -> Iterator[dict[str, Any]]:
+    start = 0
+    for batch in _batches(part, columns):
+        inside = rows[(rows >= start) & (rows < start + batch.num_rows)] - start
+        yield from batch.take(inside).to_pylist()
+        start += batch.num_rows
 
 
 def _batches(part: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
@@ -209,43 +231,14 @@ def _batches(part: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
             yield pa.Table.from_batches([batch])
 
 
-def _tiles(part: Path, labelled: Path | None, wanted: np.ndarray) -> Iterator[Tile]:
-    """The examples of a part in the rows `wanted`, ascending."""
-    if not len(wanted):
-        return
-    rows = _rows(part, _SHOWN, wanted)
-    labels = _rows(labelled, ("labels",), wanted) if labelled else ({} for _ in wanted)
-    for row, beside in zip(rows, labels, strict=True):
-        with _reading(part):
-            yield _tile(row | beside)
-
-
-def _rows(part: Path, columns: Sequence[str], wanted: np.ndarray) -> Iterator[dict[str, Any]]:
-    start = 0
-    for batch in _batches(part, columns):
-        inside = wanted[(wanted >= start) & (wanted < start + batch.num_rows)] - start
-        yield from batch.take(inside).to_pylist()
-        start += batch.num_rows
-
-
-def _tile(row: dict[str, Any]) -> Tile:
-    height, width = row["height"], row["width"]
-    planes = [np.frombuffer(row[name], np.uint8).reshape(-1, height, width) for name in ("target", "input")]
-    original, degraded = (p[0] if len(p) == 1 else p.transpose(1, 2, 0) for p in planes)
-    labels = np.frombuffer(row["labels"], np.uint8).reshape(CHANNELS, height // PATCH, -1) if "labels" in row else None
-    return Tile(row["image_id"], row["quality"], row["flip"], original, degraded, labels)
-
-
-def _labels(part: Path) -> Iterator[np.ndarray]:
-    """Shape: (rows, 16, H/4, W/4) uint8, some rows at a time."""
-    for table in _batches(part, ("labels", "height", "width")):
-        with _reading(part):
-            height, width = table["height"][0].as_py(), table["width"][0].as_py()
-            yield stack(table["labels"], (CHANNELS, height // PATCH, width // PATCH))
+def _footer(part: Path) -> Any:
+    with _reading(part):
+        return pq.read_metadata(part)
 
 
 @contextlib.contextmanager
 def _reading(part: Path) -> Iterator[None]:
+    """Raises FormatError, naming the part, for whatever a damaged part makes the readers raise."""
     try:
         yield
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:

@@ -1,7 +1,87 @@
-"""Where photographs come from: folders, files, lists, archives read in place, remote file systems, and two packages."""
+"""Where photographs come from: folders and files, archives, lists, addresses, and two packages.
 
-from ced.data.sources.builtin import BUILTIN_TEST, BUILTIN_TRAIN
-from ced.data.sources.listing import check, content, find, read
-from ced.data.sources.naming import Photograph, shown, title
+A kind of source is one module that declares a `SourceKind` in its `ENTRIES`, and one line in `KINDS` below. Stages,
+training and evaluation ask `find`, `read`, `check` and `content` here and know no kind by name. A new kind says
 
-__all__ = ["BUILTIN_TEST", "BUILTIN_TRAIN", "Photograph", "check", "content", "find", "read", "shown", "title"]
+- `matches(source)`: whether what the user wrote is of this kind, by its text alone ("lmdb:...", "....lmdb"),
+- `find(source, pattern, cache)`: its photographs as a list of `Photograph`, each with `kind` set to the kind's name,
+- `read(photograph, max_bytes)`: the bytes of one of them, on any machine,
+- `check(source, pattern)`, if it can: the mistakes that show without any listing.
+"""
+
+import hashlib
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from ced.core.images import MAX_BYTES
+from ced.data.sources.photograph import FILES, Photograph, SourceKind, redacted, title
+from ced.errors import InputError
+from ced.registry import Registry
+
+__all__ = ["KINDS", "Photograph", "SourceKind", "check", "content", "find", "read", "redacted", "title"]
+
+_ROOM = "ced.data.sources"
+KINDS: Registry[SourceKind] = Registry(
+    "kind of source",
+    {
+        "builtin": f"{_ROOM}.builtin",
+        "archive": f"{_ROOM}.archives",
+        "list": f"{_ROOM}.lists",
+        FILES: f"{_ROOM}.files",
+    },
+)
+
+
+def find(sources: tuple[str, ...], pattern: str = "", cache: Path | None = None) -> list[Photograph]:
+    """All photographs of the sources, in their order; identities are unique.
+
+    A source is a folder, a file, a list of files (.txt), an archive (.tar, .tar.gz, .tgz, .zip), the address of any of
+    these (s3://bucket/prefix) or `builtin:train`. Folders are sorted by name, archives and lists keep their own order.
+    With a glob `pattern` those are taken whose path within the source matches; without one, all with the suffix of an
+    image, and every file that is named. Listings of archives are kept in `cache`, else as long as this process lives.
+    Raises InputError for a source that is missing, broken, or holds nothing that is asked for.
+    """
+    listed: list[Photograph] = []
+    names: set[str] = set()
+    for source in _named(sources):
+        if source.lower().startswith("file://"):
+            source = unquote(urlsplit(source).path)
+        for photograph in _kind(source).find(source, pattern, cache):
+            name = photograph.name
+            if name in names:
+                name = next(n for k in range(2, len(names) + 3) if (n := f"{k}/{photograph.name}") not in names)
+                photograph = photograph._replace(name=name)
+            names.add(name)
+            listed.append(photograph)
+    return listed
+
+
+def check(sources: tuple[str, ...], pattern: str = "") -> None:
+    """Find out in no time whether `find` has a chance; what lies on a server is found out there. Raises InputError."""
+    for source in _named(sources):
+        _kind(source).check(source, pattern)
+
+
+def read(photograph: Photograph, max_bytes: int = MAX_BYTES) -> bytes:
+    """The bytes of a photograph. Raises Rejected where it cannot be read or is larger than `max_bytes`."""
+    return KINDS.get(photograph.kind).read(photograph, max_bytes)
+
+
+def content(photographs: list[Photograph]) -> str:
+    """A digest of the list: names, sizes and times of change, without looking at the files again."""
+    digest = hashlib.sha256()
+    for photograph in photographs:
+        digest.update(f"{photograph.name}\0{photograph.stamp}\0{photograph.size}\0".encode())
+    return digest.hexdigest()[:16]
+
+
+def _named(sources: tuple[str, ...]) -> tuple[str, ...]:
+    if not sources:
+        raise InputError("no photographs given; name folders with --images")
+    return sources
+
+
+def _kind(source: str) -> SourceKind:
+    """The kind of a source. Files and folders are what is of no other kind."""
+    others = (KINDS.get(name) for name in KINDS.names if name != FILES)
+    return next((kind for kind in others if kind.matches(source)), KINDS.get(FILES))

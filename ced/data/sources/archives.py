@@ -1,4 +1,9 @@
-"""What lies in a .tar, .tar.gz or .zip, read once and kept, so that the next run need not read it again."""
+"""Photographs in a .tar, .tar.gz or .zip, read in place.
+
+Its members are listed once, strictly: a damaged archive is refused, it is never a shorter listing. The listing, and the
+seek index of a compressed tar, are kept, so that the next run need not read the archive again. The bytes of a member
+are read in any process: archives are opened when first needed and kept open.
+"""
 
 import atexit
 import functools
@@ -21,19 +26,36 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ced.data.sources import answers
-from ced.data.sources.mounts import open_file
-from ced.data.sources.naming import ZIP, Photograph, kind, nothing, shown, tidy, title, wanted
+from ced.core.images import Rejected
+from ced.data.sources import files, remote
+from ced.data.sources.photograph import (
+    FOLDER,
+    Photograph,
+    SourceKind,
+    check_size,
+    is_uri,
+    nothing_wanted,
+    redacted,
+    suffixed,
+    tidy,
+    title,
+    wanted,
+)
 from ced.errors import InputError, OutputError
-from ced.store import files
+from ced.store import files as stored
 
 logger = logging.getLogger("ced")
 
 LISTING, INDEX = "listing.parquet", "index.gzidx"
-EVERY = 5.0  # seconds between lines of progress
+KIND = "archive"
+
+_TAR, _ZIP = (".tar", ".tar.gz", ".tgz"), (".zip",)
+_UNREADABLE = (".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".7z", ".rar")
+_EVERY = 5.0  # seconds between lines of progress
 
 _SPACING = 4 << 20  # bytes of a tar between two places of a seek index
 _PLACES = 4096  # of a seek index at most, 32 KiB each, in the memory of each worker
+_OPEN = 4  # archives at a time, in a process
 _AFAR, _CHUNK, _BLOCK = 8 << 20, 1 << 20, 1 << 13  # bytes read at once: from a server, of a stream, of headers
 _SCHEMA = pa.schema([("name", pa.string()), ("size", pa.int64()), ("member", pa.int64())])
 _NO_TAR = (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError)
@@ -48,60 +70,71 @@ class Member(NamedTuple):
     member: int
 
 
-def find(source: str, path: str, stamp: str, pattern: str, cache: Path | None) -> list[Photograph]:
+def matches(source: str) -> bool:
+    """Whether a source is named as an archive, of a kind that can be read in place or not."""
+    return suffixed(source, (*_TAR, *_ZIP, *_UNREADABLE))
+
+
+def find(source: str, pattern: str, cache: Path | None = None) -> list[Photograph]:
     """What is asked for in an archive, in its own order. Raises InputError: nothing, or a damaged archive."""
-    place = (cache or _temporary()) / hashlib.sha256(f"{shown(path)}\0{stamp}".encode()).hexdigest()[:16]
+    location = files.locate(source)
+    if location.kind == FOLDER:
+        return files.find(source, pattern)
+    if suffixed(source, _UNREADABLE):
+        raise InputError(f"{redacted(source)}: cannot be read in place; use .tar, .tar.gz or .zip, or unpack it")
+    path, stamp = location.path, location.stamp
+    place = (cache or _temporary()) / hashlib.sha256(f"{redacted(path)}\0{stamp}".encode()).hexdigest()[:16]
     if not (place / LISTING).exists():
         _make(source, path, place)
-    table = pq.read_table(place / LISTING).to_batches()
+    batches = pq.read_table(place / LISTING).to_batches()
     index = str((place / INDEX).resolve()) if (place / INDEX).exists() else ""
-    own, found = title(source), []
-    for batch in table:
+    own, listed = title(source), []
+    for batch in batches:
         for name, size, member in zip(*(column.to_pylist() for column in batch.columns), strict=True):
             if wanted(name, pattern):
-                found.append(Photograph(f"{own}/{name}", path, stamp, size, member, index))
-    if not found:
-        raise nothing(source, sum(batch.num_rows for batch in table), pattern)
-    return found
+                listed.append(Photograph(f"{own}/{name}", path, stamp, size, member, index, KIND))
+    if not listed:
+        raise nothing_wanted(source, sum(batch.num_rows for batch in batches), pattern)
+    return listed
 
 
 def _make(source: str, path: str, place: Path) -> None:
     """List an archive, and index it where it is compressed. The listing comes last: with it all is there."""
-    files.make_folder(place)
-    logger.info("%s: listing its members, once", shown(source))
+    stored.make_folder(place)
+    logger.info("%s: listing its members, once", redacted(source))
 
     def work() -> pa.Table:
-        with open_file(path) as opened:
+        with files.open_file(path) as opened:
             file = opened if isinstance(opened, io.BufferedReader) else io.BufferedReader(opened, _AFAR)
-            members, compressed = _list(source, file, kind(path))
+            members, compressed = _list(source, file, suffixed(path, _ZIP))
             if compressed:
                 _index(file, place / INDEX)
             return members
 
-    members = answers.told(source, work)
+    members = remote.request(source, work)
     sink = pa.BufferOutputStream()
     pq.write_table(members, sink, compression="zstd")
-    files.write(place / LISTING, sink.getvalue().to_pybytes())
+    stored.write(place / LISTING, sink.getvalue().to_pybytes())
 
 
-def _list(source: str, file: Any, archive: str) -> tuple[pa.Table, bool]:
+def _list(source: str, file: Any, zipped: bool) -> tuple[pa.Table, bool]:
     """All members but folders, and whether it is a compressed tar."""
     batches, rows, count, said = [], [], 0, time.monotonic()
-    compressed = archive != ZIP and file.read(2) == b"\x1f\x8b"
+    compressed = not zipped and file.read(2) == b"\x1f\x8b"
     file.seek(0)
     try:
-        for member in _zipped(file) if archive == ZIP else _tarred(file, compressed):
+        for member in _zipped(file) if zipped else _tarred(file, compressed):
             rows.append(member)
             count += 1
             if len(rows) == 1 << 16:
                 batches.append(_batch(rows))
                 rows = []
-            if time.monotonic() - said >= EVERY:
+            if time.monotonic() - said >= _EVERY:
                 said = time.monotonic()
-                logger.info("%s: %d members so far", shown(source), count)
+                logger.info("%s: %d members so far", redacted(source), count)
     except _BROKEN as error:
         why = "a failed download or no archive at all"
-        raise InputError(f"{shown(source)}: breaks after {count} members, {why}; fetch it again") from error
+        raise InputError(f"{redacted(source)}: breaks after {count} members, {why}; fetch it again") from error
     return pa.Table.from_batches([*batches, _batch(rows)], _SCHEMA), compressed
 
 
@@ -217,3 +250,65 @@ def _temporary() -> Path:
 
     atexit.register(remove)
     return Path(folder)
+
+
+def read(photograph: Photograph, max_bytes: int) -> bytes:
+    """The bytes of one member. Raises Rejected, and InputError where its server does not answer."""
+    check_size(photograph.size, max_bytes)
+
+    def fetch() -> bytes:
+        archive = _opened(photograph.path, photograph.stamp, photograph.index, os.getpid())
+        if isinstance(archive, zipfile.ZipFile):
+            return _unzipped(archive, photograph.member)
+        if photograph.size < 0:
+            raise Rejected("unreadable", "a link or a sparse file in a tar")
+        return _piece(archive, photograph)
+
+    data = remote.fetch(photograph.path, fetch)
+    if len(data) < photograph.size:
+        raise Rejected("truncated", f"{len(data)} of {photograph.size} bytes in the archive")
+    return data
+
+
+@functools.lru_cache(maxsize=_OPEN)
+def _opened(path: str, stamp: str, index: str, process: int) -> Any:
+    """The open archive. `process` is there for forks: two processes must not share a place in a file."""
+    if files.stamp(path) != stamp:
+        raise Rejected("unreadable", "the archive is gone or has changed since it was listed")
+    file = files.open_file(path)
+    try:
+        if suffixed(path, _ZIP):
+            return zipfile.ZipFile(file)
+        if index:
+            import indexed_gzip
+
+            return indexed_gzip.IndexedGzipFile(fileobj=file, index_file=index)
+    except zipfile.BadZipFile as error:
+        raise Rejected("damaged", "its archive cannot be opened") from error
+    return file
+
+
+def _piece(file: Any, photograph: Photograph) -> bytes:
+    """Bytes at a place, without moving the file's own."""
+    if photograph.index:
+        return bytes(file.pread(photograph.size, photograph.member))
+    if is_uri(photograph.path):
+        return bytes(file.read_at(photograph.size, photograph.member))
+    return os.pread(file.fileno(), photograph.size, photograph.member)
+
+
+def _unzipped(archive: zipfile.ZipFile, number: int) -> bytes:
+    info = archive.infolist()[number]
+    if info.flag_bits & 1:
+        raise Rejected("unreadable", "encrypted")
+    try:
+        return archive.read(info)
+    except NotImplementedError as error:
+        raise Rejected("unreadable", f"compression method {info.compress_type} of zip is not known") from error
+    except EOFError as error:
+        raise Rejected("truncated", "ends early in the archive") from error
+    except (zipfile.BadZipFile, zlib.error) as error:
+        raise Rejected("damaged", "its checksum in the archive is wrong") from error
+
+
+ENTRIES = {KIND: SourceKind(matches, find, read, files.check)}

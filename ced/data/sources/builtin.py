@@ -3,17 +3,15 @@
 import importlib.util
 from pathlib import Path
 
-from ced.data.sources import local
-from ced.data.sources.naming import Photograph, nothing, wanted
+from ced.data.sources import files
+from ced.data.sources.photograph import Photograph, SourceKind, nothing_wanted, wanted
 from ced.errors import InputError
 
-BUILTIN_TRAIN = "builtin:train"
-BUILTIN_TEST = "builtin:test"
-
+_TRAIN, _TEST = "builtin:train", "builtin:test"
 _SKIMAGE = ("skimage", "data")
 _SKLEARN = ("sklearn", "datasets/images")
-_BUILTIN = {
-    BUILTIN_TRAIN: (
+_PHOTOGRAPHS = {
+    _TRAIN: (
         *((_SKIMAGE, f"{name}.png") for name in ("astronaut", "brick", "camera", "coins", "grass", "gravel", "ihc")),
         (_SKIMAGE, "hubble_deep_field.jpg"),
         (_SKIMAGE, "motorcycle_left.png"),
@@ -21,18 +19,18 @@ _BUILTIN = {
         (_SKLEARN, "china.jpg"),
         (_SKLEARN, "flower.jpg"),
     ),
-    BUILTIN_TEST: ((_SKIMAGE, "chelsea.png"), (_SKIMAGE, "coffee.png")),
+    _TEST: ((_SKIMAGE, "chelsea.png"), (_SKIMAGE, "coffee.png")),
 }
 
 
-def find(source: str, pattern: str) -> list[Photograph]:
+def find(source: str, pattern: str, cache: Path | None = None) -> list[Photograph]:
     """Those of `builtin:train` or `builtin:test` that match. Raises InputError."""
-    if source not in _BUILTIN:
-        raise InputError(f"{source}: unknown; use {BUILTIN_TRAIN} or {BUILTIN_TEST}")
-    found = sorted(_photograph(source, *where) for where in _BUILTIN[source] if wanted(where[1], pattern))
-    if not found:
-        raise nothing(source, len(_BUILTIN[source]), pattern)
-    return found
+    if source not in _PHOTOGRAPHS:
+        raise InputError(f"{source}: unknown; use {_TRAIN} or {_TEST}")
+    listed = sorted(_photograph(source, *where) for where in _PHOTOGRAPHS[source] if wanted(where[1], pattern))
+    if not listed:
+        raise nothing_wanted(source, len(_PHOTOGRAPHS[source]), pattern)
+    return listed
 
 
 def _photograph(source: str, where: tuple[str, str], name: str) -> Photograph:
@@ -40,4 +38,11 @@ def _photograph(source: str, where: tuple[str, str], name: str) -> Photograph:
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         raise InputError(f"{source}: package {package} is not installed; run `make setup`")
-    return local.photograph(f"{package}/{name}", str(Path(spec.origin).parent / folder / name))
+    return files.photograph(f"{package}/{name}", str(Path(spec.origin).parent / folder / name))
+
+
+def _check(source: str, pattern: str) -> None:
+    find(source, pattern)
+
+
+ENTRIES = {"builtin": SourceKind(lambda source: source.startswith("builtin:"), find, files.read, _check)}

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ced.errors import FormatError
+from ced.errors import FormatError, first_line
 from ced.vision import letterbox, objects, yolox
 from ced.vision.backends.packages import needed
 
@@ -77,7 +77,7 @@ def _open(path: Path) -> Any:
     try:
         return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise FormatError(f"{path}: not an ONNX model that onnxruntime runs ({str(error).splitlines()[0]})") from error
+        raise FormatError(f"{path}: not an ONNX model that onnxruntime runs ({first_line(error)})") from error
 
 
 def _side(session: Any, path: Path) -> int:

@@ -3,7 +3,7 @@
 import importlib
 from types import ModuleType
 
-from ced.errors import InputError
+from ced.errors import InputError, first_line
 
 
 def needed(name: str, package: str, for_what: object, cure: str = "pip install 'ced[vision]'") -> ModuleType:
@@ -13,5 +13,5 @@ def needed(name: str, package: str, for_what: object, cure: str = "pip install '
     except ModuleNotFoundError as error:
         raise InputError(f"{for_what} needs {package}, which is not installed; {cure}") from error
     except (ImportError, RuntimeError, OSError) as error:  # built for another torch, or another system
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise InputError(f"{for_what} needs {package}, which does not load here ({reason}); {cure}") from error

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ced.errors import FormatError
+from ced.errors import FormatError, first_line
 from ced.vision import letterbox
 from ced.vision.backends.packages import needed
 
@@ -22,7 +22,7 @@ class Segmenter:
                 self._interpreter = runtime.Interpreter(str(path), num_threads=1)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise FormatError(f"{path}: not a TFLite model that LiteRT runs ({str(error).splitlines()[0]})") from error
+            raise FormatError(f"{path}: not a TFLite model that LiteRT runs ({first_line(error)})") from error
         taken = self._interpreter.get_input_details()[0]
         shape = [int(side) for side in taken["shape"]]
         if len(shape) != 4 or shape[3] != 3 or taken["dtype"] not in (np.uint8, np.float32):

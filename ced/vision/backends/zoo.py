@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ced.errors import FormatError, InputError, ServiceError, unknown
+from ced.errors import FormatError, InputError, ServiceError, first_line, unknown
 from ced.vision import objects
 from ced.vision.backends.packages import needed
 
@@ -80,7 +80,7 @@ def _network(name: str, weights: Any) -> Any:
     try:
         return get_model(name, weights=weights).eval()
     except (OSError, RuntimeError) as error:  # no network; a file that was cut short
-        reason = str(getattr(error, "reason", error)).splitlines()[0]
+        reason = first_line(getattr(error, "reason", error))
         raise ServiceError(
             f"torchvision:{name}: its weights cannot be had from {weights.url} ({reason}); download them elsewhere "
             "into ~/.cache/torch/hub/checkpoints, or name a model's file"

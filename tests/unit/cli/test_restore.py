@@ -14,7 +14,7 @@ from ced.cli.main import main
 from ced.config import NetworkConfig
 from ced.core import metrics
 from ced.core.classes import Classes
-from ced.core.colour import luminance
+from ced.core.images import luminance
 from ced.core.spectrum import Spectrum, likeness
 from ced.models import weights
 from ced.models.autoencoder import AutoEncoder

@@ -52,13 +52,13 @@ def test_a_session_that_needs_no_ray_starts_none() -> None:
         assert not ray.is_initialized()
 
 
-def test_a_knock_finds_who_listens_and_starts_nothing() -> None:
+def test_a_first_look_finds_who_listens_and_starts_nothing() -> None:
     import ray
 
-    connection.knock(connection.LOCAL)
-    connection.knock("auto")
+    connection.check_reachable(connection.LOCAL)
+    connection.check_reachable("auto")
     with socket.create_server(("127.0.0.1", 0)) as server:
-        connection.knock(f"127.0.0.1:{server.getsockname()[1]}")
+        connection.check_reachable(f"127.0.0.1:{server.getsockname()[1]}")
     with pytest.raises(ServiceError, match="no Ray cluster at 127.0.0.1:9"):
-        connection.knock("127.0.0.1:9")
+        connection.check_reachable("127.0.0.1:9")
     assert not ray.is_initialized()

@@ -1,14 +1,18 @@
-"""Decoding whatever people have, and a stable reason for what cannot be decoded."""
+"""Decoding whatever people have, and a stable reason for what cannot be decoded. Luminance against its formula in exact
+rational arithmetic."""
 
 import io
 import pickle
+from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from skimage import data
 
-from ced.core.images import REASONS, Rejected, decode_rgb, in_colour, open_upright
+from ced.core.images import REASONS, Rejected, decode_rgb, in_colour, luma_of, luminance, open_upright
 
 PIXELS = 10**7
 
@@ -132,3 +136,40 @@ def test_gray_and_colour_are_told_by_the_header(cat: Image.Image) -> None:
     assert all(in_colour(encoded(image, "JPEG")) for image in (cat, cat.convert("CMYK")))
     assert in_colour(encoded(palette)) and in_colour(encoded(cat))
     assert not in_colour(b"no image") and not in_colour(b"")
+
+
+def exact(red: int, green: int, blue: int) -> int:
+    y = 16 + (Fraction(65481, 1000) * red + Fraction(128553, 1000) * green + Fraction(24966, 1000) * blue) / 255
+    return int(y + Fraction(1, 2))  # half up, as MATLAB rounds positive numbers
+
+
+@given(st.tuples(*[st.integers(0, 255)] * 3))
+def test_the_formula_exactly(pixel: tuple[int, int, int]) -> None:
+    assert luminance(np.array([[pixel]], np.uint8))[0, 0] == exact(*pixel)
+
+
+@pytest.mark.parametrize(("gray", "y"), [(0, 16), (255, 235)])
+def test_black_and_white_end_at_studio_range(gray: int, y: int) -> None:
+    assert luminance(np.full((1, 1, 3), gray, np.uint8))[0, 0] == y
+
+
+def test_grayscale_is_monotonic() -> None:
+    ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
+    assert (np.diff(luminance(ramp)[0].astype(int)) >= 0).all()
+
+
+def test_stacks_are_computed_image_by_image() -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (3, 5, 7, 3), np.uint8)
+    assert np.array_equal(luminance(rgb), np.stack([luminance(image) for image in rgb]))
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3))])
+def test_other_arrays_are_refused(wrong: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="luminance takes"):
+        luminance(wrong)
+
+
+def test_luma_of_one_and_of_three_planes() -> None:
+    rgb = np.random.default_rng(1).integers(0, 256, (4, 3, 8, 8), np.uint8)
+    assert np.array_equal(luma_of(rgb), luminance(rgb.transpose(0, 2, 3, 1)))
+    assert np.array_equal(luma_of(rgb[:, :1]), rgb[:, 0])

@@ -13,7 +13,7 @@ from skimage import data
 from skimage.metrics import peak_signal_noise_ratio
 
 from ced.core import jpeg, metrics
-from ced.core.colour import luminance
+from ced.core.images import luminance
 
 LIVE1 = Path(__file__).parents[4] / "shared" / "data" / "live1"
 

@@ -11,7 +11,7 @@ from scipy import stats
 from skimage import data
 
 from ced.core import jpeg, resampling
-from ced.core.colour import luminance
+from ced.core.images import luminance
 from ced.core.resampling import REPEATS, SEED, PooledDraws, intervals
 from ced.core.spectrum import CoarseSpectrum, Filled, Likeness, Spectrum, coarse_middles, likeness
 

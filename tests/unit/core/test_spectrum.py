@@ -15,8 +15,8 @@ from scipy.stats import wasserstein_distance
 from skimage import data
 
 from ced.core import jpeg, spectrum
-from ced.core.colour import luminance
 from ced.core.frequency import dct8x8, laplacian
+from ced.core.images import luminance
 from ced.core.spectrum import Filled, Spectrum, likeness, wasserstein
 
 LIVE1 = Path(__file__).parents[4] / "shared" / "data" / "live1"

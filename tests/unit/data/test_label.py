@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ced import schema
-from ced.core.colour import luminance
 from ced.core.frequency import coefficients
+from ced.core.images import luminance
 from ced.data import edges, label
 from ced.errors import InputError
 from ced.store import finished

@@ -14,6 +14,8 @@ from ced.config import PrepareConfig
 from ced.data import prepare
 from ced.data.sources import Photograph
 from ced.errors import ServiceError
+from ced.isolation import Crashed
+from ced.store.attempts import Attempts
 
 
 def part(folder: Path, config: PrepareConfig, *names: str) -> dict[str, object]:
@@ -24,8 +26,7 @@ def part(folder: Path, config: PrepareConfig, *names: str) -> dict[str, object]:
 def test_good_and_bad_photographs_of_one_part(tmp_path: Path) -> None:
     Image.fromarray(data.chelsea()).save(tmp_path / "cat.png")
     (tmp_path / "words.jpg").write_text("words")
-    done = part(tmp_path, PrepareConfig(mode="crops", size=32, quality="10,30"), "words.jpg", "cat.png", "gone.jpg")
-    assert done["photographs"] == 3
+    part(tmp_path, PrepareConfig(mode="crops", size=32, quality="10,30"), "words.jpg", "cat.png", "gone.jpg")
     examples = pq.read_table(tmp_path / "out/examples/part-00007.parquet")
     assert examples.schema.equals(schema.EXAMPLES, check_metadata=True)
     assert examples["image_id"].to_pylist() == ["set/cat.png#0"] * 2 + ["set/cat.png#1"] * 2
@@ -42,7 +43,7 @@ def test_good_and_bad_photographs_of_one_part(tmp_path: Path) -> None:
 
 def test_a_part_reports_the_digests_of_what_it_wrote(tmp_path: Path) -> None:
     (tmp_path / "words.jpg").write_text("words")
-    digests = part(tmp_path, PrepareConfig(), "words.jpg")["digests"]
+    digests = part(tmp_path, PrepareConfig(), "words.jpg")
     files = {name: hashlib.sha256((tmp_path / "out" / name).read_bytes()).hexdigest() for name in digests}
     assert digests == files
     assert set(files) == {"examples/part-00007.parquet", "quarantine/part-00007.parquet"}
@@ -61,16 +62,39 @@ def test_a_part_that_was_begun_before_is_decoded_in_other_processes_to_the_same_
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         Image.fromarray(data.chelsea()).save(tmp_path / folder / "cat.png")
-    mark = tmp_path / "two" / "out" / "examples" / ".part-00007.parquet.begun"
-    mark.parent.mkdir(parents=True)
-    mark.write_bytes(b".")
+    Attempts(tmp_path / "two" / "out" / ".begun" / "part-00007.parquet")
     assert part(tmp_path / "one", config, "cat.png") == part(tmp_path / "two", config, "cat.png")
-    assert not list(tmp_path.rglob(".*"))
+    assert not list(tmp_path.rglob(".begun/*"))
+
+
+def test_after_a_workers_death_what_ends_its_own_process_twice_is_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(data.chelsea()).save(tmp_path / "cat.png")
+    calls: list[object] = []
+
+    def crash(work: object) -> None:
+        calls.append(work)
+        raise Crashed("SIGSEGV")
+
+    monkeypatch.setattr(prepare, "run_isolated", crash)
+    part(tmp_path, PrepareConfig(), "cat.png")
+    assert not calls and not (tmp_path / "out/quarantine").exists()
+    (tmp_path / "out/examples/part-00007.parquet").unlink()
+    Attempts(tmp_path / "out" / ".begun" / "part-00007.parquet")
+    part(tmp_path, PrepareConfig(), "cat.png")
+    (row,) = pq.read_table(tmp_path / "out/quarantine/part-00007.parquet").to_pylist()
+    assert row == {
+        "source": "set/cat.png",
+        "reason": "crashed",
+        "message": "decoding it ended the process (SIGSEGV)",
+    }
+    assert len(calls) == 2
 
 
 def test_workers_that_keep_dying_of_a_part_end_the_job_in_one_line(tmp_path: Path) -> None:
-    mark = tmp_path / "examples" / ".part-00000.parquet.begun"
-    assert [prepare._begun(mark) for _ in range(8)] == list(range(8))
+    for _ in range(8):
+        Attempts(tmp_path / "out" / ".begun" / "part-00007.parquet")
     with pytest.raises(ServiceError, match=r"Ray lost 8 workers at the same photographs") as caught:
-        prepare._begun(mark)
+        part(tmp_path, PrepareConfig(), "cat.png")
     assert "\n" not in str(caught.value)

@@ -11,7 +11,7 @@ from skimage import data
 
 from ced.config import EvaluateConfig
 from ced.core import jpeg, metrics
-from ced.core.colour import luminance
+from ced.core.images import luminance
 from ced.core.spectrum import Spectrum
 from ced.evaluation.measure import BEGUN, PARTS, SPECTRA, Task, evaluate_image, part_name, picture_name
 from ced.methods import find, parse

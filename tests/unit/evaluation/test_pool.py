@@ -8,7 +8,7 @@ import pytest
 from skimage import data
 
 from ced.core import jpeg
-from ced.core.colour import luminance
+from ced.core.images import luminance
 from ced.core.resampling import PooledDraws
 from ced.core.spectrum import CoarseSpectrum, Filled, Spectrum, likeness
 from ced.evaluation import pool

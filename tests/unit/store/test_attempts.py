@@ -61,3 +61,10 @@ def test_what_is_done_is_forgotten(tmp_path: Path) -> None:
     last.end()
     assert not path.exists() and not deadly(Attempts(path), "mine")
     last.end()
+
+
+def test_earlier_attempts_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "part.begun"
+    assert [attempt(path, *steps).before for steps in ((), ("mine",), ("mine", "other"), ())] == [0, 1, 2, 3]
+    Attempts(path).end()
+    assert Attempts(path).before == 0

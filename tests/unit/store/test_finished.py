@@ -16,11 +16,6 @@ def test_outputs_are_found_at_any_depth_in_the_order_of_the_stages(outputs: Path
         )
 
 
-def test_visible_files_are_those_a_manifest_states(pristine: Path) -> None:
-    for output in finished.find([pristine]):
-        assert finished.visible(output.path) == sorted(output.manifest.parts)
-
-
 def test_hidden_folders_are_not_looked_into(outputs: Path) -> None:
     (outputs / "label").rename(outputs / ".label")
     assert [one.manifest.stage for one in finished.find([outputs])] == ["prepare", "edges"]

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ced.errors import FormatError, OutputError
-from ced.store import outputs
+from ced.store import finished, outputs
 from ced.store.outputs import Making, Store, make, read_manifest, write_bytes, write_table
 
 
@@ -228,3 +228,16 @@ def test_manifests_are_readable_json(tmp_path: Path) -> None:
     assert stored["format"] == "ced-manifest"
     assert stored["config"] == {"size": 96}
     assert stored["fingerprint"] == output.path.name
+
+
+def test_visible_files_are_those_a_manifest_states(pristine: Path) -> None:
+    for output in finished.find([pristine]):
+        assert outputs.visible(output.path) == sorted(output.manifest.parts)
+
+
+def test_parts_are_listed_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    for number in (100, 3, 20):
+        outputs.write_bytes(tmp_path / outputs.part_name(number), b"x")
+    outputs.write_bytes(tmp_path / "quarantine.parquet", b"x")
+    assert [path.name for path in outputs.parts_in(tmp_path)] == [outputs.part_name(n) for n in (3, 20, 100)]
+    assert outputs.parts_in(tmp_path / "nowhere") == []

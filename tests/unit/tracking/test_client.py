@@ -95,7 +95,7 @@ def test_check_does_not_wait_for_a_server_that_is_silent(listener: str) -> None:
 
 
 def test_check_gives_up_on_a_server_that_drips(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mlflow_tracking, "PATIENCE", 1.0)
+    monkeypatch.setattr(mlflow_tracking, "ANSWER_TIMEOUT", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as server:
         stop = threading.Event()
 
@@ -150,7 +150,7 @@ def test_check_wants_a_file_for_sqlite(tmp_path: Path) -> None:
 def test_check_says_in_one_line_that_a_database_does_not_answer(
     monkeypatch: pytest.MonkeyPatch, free_port: Callable[[], int]
 ) -> None:
-    monkeypatch.setattr(mlflow_tracking, "PATIENCE", 3.0)
+    monkeypatch.setattr(mlflow_tracking, "ANSWER_TIMEOUT", 3.0)
     with pytest.raises(ServiceError, match="no MLflow server answers at postgresql://127") as caught:
         mlflow_tracking.check(f"postgresql://me:secret@127.0.0.1:{free_port()}/db")
     assert "secret" not in str(caught.value) and "\n" not in str(caught.value)

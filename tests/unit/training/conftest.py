@@ -19,8 +19,8 @@ from ced import schema
 from ced.config import NetworkConfig, PrepareConfig, TrainConfig
 from ced.core import frequency
 from ced.core.classes import Classes, fit, wanted_bins
-from ced.core.colour import luminance
 from ced.core.examples import examples
+from ced.core.images import luminance
 from ced.core.quantiles import Coarse, Fine
 from ced.training.job import TrainJob
 

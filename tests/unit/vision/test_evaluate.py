@@ -12,7 +12,7 @@ from PIL import Image
 from ced import schema
 from ced.config import VisionConfig
 from ced.core import jpeg
-from ced.core.colour import luminance
+from ced.core.images import luminance
 from ced.store.attempts import MOST, Attempts
 from ced.vision import backends, segmentation, voc
 from ced.vision import evaluate as evaluate_vision

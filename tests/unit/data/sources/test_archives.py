@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from ced.core.images import Rejected
 from ced.data import sources
-from ced.data.sources import archives
+from ced.data.sources import archives, files
+from ced.data.sources.photograph import Location
 from ced.errors import InputError
 
 KINDS = (".tar", ".tar.gz", ".tgz", ".zip")
@@ -287,3 +288,17 @@ def test_the_content_is_that_of_the_archive(tmp_path: Path) -> None:
     os.utime(path, ns=(1, 1))
     digests.append(sources.content(sources.find((str(path),), cache=tmp_path / "one")))
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_an_archive_of_another_kind_is_refused_without_its_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "locate", lambda source: Location(source, "file", "1 2", 1))
+    with pytest.raises(InputError) as refusal:
+        sources.find(("s3://KEY:PASS@bucket/a.rar?endpoint_override=host",))
+    assert str(refusal.value) == "s3://bucket/a.rar: cannot be read in place; use .tar, .tar.gz or .zip, or unpack it"
+
+
+def test_a_folder_that_is_named_as_an_archive_is_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "set.zip").mkdir()
+    (tmp_path / "set.zip" / "a.jpg").write_bytes(b"x")
+    (found,) = sources.find((str(tmp_path / "set.zip"),))
+    assert (found.name, found.kind, sources.read(found)) == ("set.zip/a.jpg", "files", b"x")

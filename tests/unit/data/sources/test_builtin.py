@@ -9,7 +9,7 @@ from ced.errors import InputError
 
 
 def test_the_builtin_photographs_are_there_and_apart() -> None:
-    train, test = (sources.find((name,)) for name in (sources.BUILTIN_TRAIN, sources.BUILTIN_TEST))
+    train, test = (sources.find((name,)) for name in ("builtin:train", "builtin:test"))
     assert (len(train), len(test)) == (12, 2)
     assert not {p.name for p in train} & {p.name for p in test}
     assert all(Path(p.path).is_file() for p in train + test)

@@ -1,7 +1,10 @@
-"""Addresses of other file systems, on fsspec's own memory."""
+"""Addresses of other file systems, on fsspec's own memory. Errors of servers become one line without addresses; only
+what is wrong with one photograph sets it aside."""
 
+import errno
 import io
 import tarfile
+import time
 import zipfile
 from collections.abc import Iterator
 
@@ -10,6 +13,7 @@ import pytest
 
 from ced.core.images import Rejected
 from ced.data import sources
+from ced.data.sources import remote
 from ced.errors import InputError
 
 FILES = {"z.JPG": b"1", "a b/é.png": b"22", "a b/100%.jpg": b"333", "new\nline.jpg": b"4", "x.jpg/y.gif": b"5"}
@@ -99,3 +103,43 @@ def test_an_address_of_nothing(source: str, clause: str) -> None:
     with pytest.raises(InputError) as refusal:
         sources.find((source,))
     assert str(refusal.value) == clause
+
+
+DOWN = "When reading 'a' in bucket 'b': AWS Error NETWORK_CONNECTION during GetObject: connect to 10.1.2.3 port 9000"
+
+
+def fail(error: Exception) -> None:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError("AWS Error ACCESS_DENIED during HeadObject at 0x7f: host"), "refused (access denied); check the keys"),
+        (PermissionError(errno.EACCES, "x"), "refused (Permission denied); check the keys and permissions"),
+        (OSError("AWS Error NO_SUCH_BUCKET: 10.1.2.3"), "no such bucket, folder or file; check the address"),
+        (FileNotFoundError(errno.ENOENT, "/abs"), "no such bucket, folder or file; check the address"),
+        (OSError(DOWN), "the server does not answer; check the address and the network"),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "10.1.2.3"), "the server does not answer; check the address"),
+        (OSError("something at 0x7f"), "cannot be read (OSError); check the address"),
+    ],
+)
+def test_a_source_is_refused_in_one_line(error: Exception, message: str) -> None:
+    with pytest.raises(InputError) as refusal:
+        remote.request("s3://K:P@b/a?endpoint_override=10.1.2.3", lambda: fail(error))
+    assert str(refusal.value).startswith(f"s3://b/a: {message}")
+
+
+def test_a_photograph_is_set_aside_and_a_server_that_is_down_ends_the_work() -> None:
+    with pytest.raises(Rejected) as refusal:
+        remote.fetch("s3://b/a", lambda: fail(OSError("AWS Error NO_SUCH_KEY at host")))
+    assert (refusal.value.reason, refusal.value.message) == ("unreadable", "no such key")
+    with pytest.raises(InputError, match="^s3://b/a: the server does not answer"):
+        remote.fetch("s3://b/a", lambda: fail(OSError(DOWN)))
+
+
+def test_a_first_answer_is_not_waited_for_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "ANSWER_TIMEOUT", 0.05)
+    with pytest.raises(InputError, match="x: the server does not answer"):
+        remote.request_in_time("x", lambda: time.sleep(1))
+    assert remote.request_in_time("x", lambda: 5) == 5

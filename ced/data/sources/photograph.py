@@ -1,19 +1,20 @@
-"""What photographs are called: identities without machine, address or password, and which names are asked for."""
+"""A photograph, a kind of source, and their names: without machine, address or password."""
 
 import fnmatch
 import os
 import posixpath
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from ced.core.images import SUFFIXES
+from ced.core.images import SUFFIXES, Rejected
 from ced.errors import InputError
 
-TAR, ZIP = "tar", "zip"
-_ARCHIVES = {".tar": TAR, ".tar.gz": TAR, ".tgz": TAR, ".zip": ZIP}
-_UNREADABLE = (".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".7z", ".rar")
+FILES = "files"  # the kind of source that a folder, a file and a prefix are
+FILE, FOLDER = "file", "folder"  # the kinds of a location
+
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -26,6 +27,29 @@ class Photograph(NamedTuple):
     size: int = -1  # bytes; -1: unknown
     member: int = -1  # -1: the file itself; tar: offset of the data in the uncompressed tar; zip: index in infolist()
     index: str = ""  # type: ignore[assignment]  # .tar.gz only: path of the seek index; covers tuple.index
+    kind: str = FILES  # the kind of source whose `read` gives the bytes
+
+
+class Location(NamedTuple):
+    """Where a source lies, and what is there now."""
+
+    path: str  # an absolute local path, or an address
+    kind: str  # FILE, FOLDER, or "" for nothing there
+    stamp: str
+    size: int
+
+
+def _unchecked(source: str, pattern: str) -> None:
+    """The check of a kind of source that has none."""
+
+
+class SourceKind(NamedTuple):
+    """One kind of source, as `ced.data.sources` asks it."""
+
+    matches: Callable[[str], bool]  # source -> whether it is of this kind; looks at its text alone
+    find: Callable[[str, str, Path | None], list[Photograph]]  # source, glob, folder for what is kept; InputError
+    read: Callable[[Photograph, int], bytes]  # photograph, limit in bytes; raises Rejected
+    check: Callable[[str, str], None] = _unchecked  # source, glob; raises InputError
 
 
 def printable(name: str) -> str:
@@ -58,34 +82,36 @@ def title(source: str) -> str:
     return printable(posixpath.basename(unquote(parts.path).rstrip("/")) or _host(parts.netloc))
 
 
-def shown(source: str) -> str:
-    """A source as messages show it: in one line, an address without query or password."""
+def redacted(source: str) -> str:
+    """A source for messages: in one line, an address without query or password."""
     if is_uri(source):
         parts = urlsplit(source)
         source = f"{parts.scheme}://{_host(parts.netloc)}{unquote(parts.path)}"
     return printable(source).replace("\r", "\\r").replace("\n", "\\n")
 
 
-def kind(source: str) -> str:
-    """TAR or ZIP for an archive, "" for anything else. Raises InputError for archives that cannot be read in place."""
-    name = (urlsplit(source).path if is_uri(source) else source).lower()
-    if name.endswith(_UNREADABLE):
-        raise InputError(f"{shown(source)}: cannot be read in place; use .tar, .tar.gz or .zip, or unpack it")
-    return next((kind for suffix, kind in _ARCHIVES.items() if name.endswith(suffix)), "")
+def suffixed(source: str, suffixes: tuple[str, ...]) -> bool:
+    """Whether the name of a source ends with one of the suffixes, in any case; of an address, its path does."""
+    try:
+        path = urlsplit(source).path if is_uri(source) else source
+    except ValueError:  # no address: refused by whoever opens it
+        return False
+    return path.lower().endswith(suffixes)
 
 
-def is_list(source: str) -> bool:
-    """Whether a source is a text file with one path or address a line."""
-    return (urlsplit(source).path if is_uri(source) else source).lower().endswith(".txt")
+def check_size(size: int, max_bytes: int) -> None:
+    """Raises Rejected where a photograph is too large to be read."""
+    if size > max_bytes:
+        raise Rejected("too large", f"{size} bytes, the limit is {max_bytes}")
 
 
-def nothing(source: str, files: int, pattern: str) -> InputError:
+def nothing_wanted(source: str, files: int, pattern: str) -> InputError:
     """The refusal of a source in which nothing is asked for."""
     if files and pattern:
-        return InputError(f"{shown(source)}: none of its {files} files matches {pattern!r}; give another pattern")
+        return InputError(f"{redacted(source)}: none of its {files} files matches {pattern!r}; give another pattern")
     kinds = f"{files} files but no images" if files else "no files"
     cure = f"give a folder of photographs ({', '.join(sorted(SUFFIXES)[:8])} ...)"
-    return InputError(f"{shown(source)}: {kinds} in it; {cure}")
+    return InputError(f"{redacted(source)}: {kinds} in it; {cure}")
 
 
 def _host(netloc: str) -> str:

@@ -1,15 +1,23 @@
-"""Several sources at once, and lists of files."""
+"""Several sources at once; and a kind of source that is declared here alone."""
 
+import io
 import os
 import tarfile
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
+from ced.config import PrepareConfig
 from ced.core.images import Rejected
+from ced.data import prepare
 from ced.data import sources as photographs
-from ced.data.sources import Photograph
-from ced.errors import InputError
+from ced.data.sources import Photograph, SourceKind
+from ced.errors import ConfigError, InputError
+from ced.store.outputs import Store
+from ced.store.session import Session
 
 
 def file(path: Path, data: bytes = b"x") -> Path:
@@ -55,38 +63,6 @@ def test_a_pattern_is_of_the_path_within_the_source(tmp_path: Path) -> None:
     for source in (tmp_path / "set", tmp_path / "set" / "val" / "a.JPEG", "builtin:train"):
         with pytest.raises(InputError, match=f"{source}: none of its [0-9]+ files matches 'set/"):
             photographs.find((str(source),), "set/*.JPEG")
-
-
-def test_a_list_names_files_beside_it_elsewhere_and_missing_ones(tmp_path: Path) -> None:
-    file(tmp_path / "here" / "9f2c", b"5")  # named, and so taken without a suffix
-    beside, below = file(tmp_path / "here" / "b.jpg", b"1"), file(tmp_path / "here" / "x" / "a b.png", b"2")
-    above, elsewhere = file(tmp_path / "up.jpg", b"3"), file(tmp_path / "else" / "ünï.webp", b"4")
-    lines = ["b.jpg", "", "x/a b.png\r", "../up.jpg", "gone.jpg", "   ", str(elsewhere), f"file://{above}", "9f2c"]
-    listed = file(tmp_path / "here" / "set.txt", ("\ufeff" + "\n".join(lines)).encode())
-    found = photographs.find((str(listed),))
-    inside = ["b.jpg", "x/a b.png", "up.jpg", "gone.jpg", str(elsewhere)[1:], str(above)[1:], "9f2c"]
-    assert [p.name for p in found] == [f"set.txt/{name}" for name in inside]
-    missing = found.pop(3)
-    assert [photographs.read(p) for p in found] == [b"1", b"2", b"3", b"4", b"3", b"5"]
-    assert [os.path.realpath(p.path) for p in found] == [
-        *map(str, (beside, below, above, elsewhere, above, tmp_path / "here" / "9f2c"))
-    ]
-    with pytest.raises(Rejected, match="unreadable: No such file"):
-        photographs.read(missing)
-    assert (missing.stamp, missing.size) == ("unreadable", -1)
-
-
-def test_a_list_keeps_its_order_and_obeys_a_pattern(tmp_path: Path) -> None:
-    listed = file(tmp_path / "set.TXT", b"z/test/b.JPEG\na/test/a.JPEG\na/val/a.JPEG\n\xff/test/n.JPEG")
-    wanted = ["set.TXT/z/test/b.JPEG", "set.TXT/a/test/a.JPEG", "set.TXT/\\xff/test/n.JPEG"]
-    assert names(listed, pattern="*/test/*.JPEG") == wanted
-    with pytest.raises(InputError, match=r"none of its 4 files matches '\*.png'"):
-        names(listed, pattern="*.png")
-
-
-def test_a_list_without_names(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no files in it"):
-        names(file(tmp_path / "set.txt", b"\n \n"))
 
 
 def test_files_larger_than_the_limit_are_not_read(tmp_path: Path) -> None:
@@ -137,3 +113,37 @@ def test_a_first_look_ends_at_the_first_photograph(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(os, "walk", counted)
     photographs.check((str(tmp_path),))
     assert len(seen) == 2
+
+
+def toy_find(source: str, pattern: str, cache: Path | None) -> list[Photograph]:
+    return [Photograph(f"toy/{number}", f"{source}/{number}", "never changes", kind="toy") for number in range(3)]
+
+
+def toy_read(photograph: Photograph, max_bytes: int) -> bytes:
+    """A gray square; number 1 is broken."""
+    number = int(photograph.path.rpartition("/")[2])
+    if number == 1:
+        raise Rejected("unreadable", "the toy is broken")
+    stream = io.BytesIO()
+    Image.fromarray(np.full((40, 40), 100 * number, np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@pytest.mark.usefixtures("tasks_here")
+def test_a_kind_of_source_that_is_declared_here_alone_is_prepared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(photographs.KINDS, "_entries", {})
+    photographs.KINDS.add("toy", SourceKind(lambda source: source.startswith("toy:"), toy_find, toy_read))
+    photographs.check(("toy:gray", "builtin:test"))
+    assert names("toy:gray", "builtin:test")[2:4] == ["toy/2", "skimage/chelsea.png"]
+    output = prepare.run(PrepareConfig(size=32), ("toy:gray",), Session(Store(tmp_path)))
+    assert prepare.quarantined(output) == [{"source": "toy/1", "reason": "unreadable", "message": "the toy is broken"}]
+    examples = pq.read_table(output.path / "examples").to_pylist()
+    assert [row["image_id"] for row in examples] == ["toy/0", "toy/0", "toy/2", "toy/2"]
+    assert {row["target"][0] for row in examples} == {16, 188}  # luminance of 0 and 200
+
+
+def test_a_photograph_of_a_kind_that_is_not_known_is_refused() -> None:
+    with pytest.raises(ConfigError, match="unknown kind of source .toy."):
+        photographs.read(Photograph("a", "/a", "", kind="toy"))

@@ -1,0 +1,146 @@
+"""Folders and single files, on this machine or by address. Local ones are walked by os.walk: pyarrow's local file
+system refuses names that are not UTF-8."""
+
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ced.core.images import Rejected
+from ced.data.sources import remote
+from ced.data.sources.photograph import (
+    FILE,
+    FILES,
+    FOLDER,
+    Location,
+    Photograph,
+    SourceKind,
+    check_size,
+    is_uri,
+    nothing_wanted,
+    printable,
+    redacted,
+    title,
+    wanted,
+)
+from ced.errors import InputError
+
+logger = logging.getLogger("ced")
+
+
+def locate(source: str) -> Location:
+    """Where a source is. Raises InputError: nothing is there, it cannot be read, a server does not answer."""
+    if is_uri(source):
+        return remote.locate(source)
+    path = _existing(source)
+    mark, size = _local_stamp(os.fspath(path))
+    return Location(os.fspath(path), FOLDER if path.is_dir() else FILE, mark, size)
+
+
+def find(source: str, pattern: str, cache: Path | None = None) -> list[Photograph]:
+    """What is asked for below a folder, sorted by name; or the file itself, whatever its suffix. Raises InputError."""
+    location = locate(source)
+    if location.kind == FOLDER:
+        if is_uri(source):
+            return remote.folder(source, pattern)
+        own = title(location.path)
+        return sorted(photograph(f"{own}/{within}", path) for within, path in _below(source, pattern))
+    if pattern and not wanted(title(source), pattern):
+        raise nothing_wanted(source, 1, pattern)
+    return [Photograph(title(source), location.path, location.stamp, location.size)]
+
+
+def check(source: str, pattern: str) -> None:
+    """Whether a local source is there and holds anything that is asked for: up to the first one. Raises InputError."""
+    if not is_uri(source) and _existing(source).is_dir():
+        next(_below(source, pattern))
+
+
+def read(photograph: Photograph, max_bytes: int) -> bytes:
+    """The bytes of a file. Raises Rejected, and InputError where its server does not answer."""
+    path = photograph.path
+    if is_uri(path):
+        return remote.read(path, max_bytes)
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+            raise Rejected("unreadable", "not a regular file")  # opening a pipe would wait forever
+        check_size(status.st_size, max_bytes)
+        with open(path, "rb") as file:
+            return file.read()
+    except ValueError as error:
+        raise Rejected("unreadable", "no such name can be") from error
+    except OSError as error:
+        raise Rejected("unreadable", error.strerror or type(error).__name__) from error
+
+
+def open_file(path: str) -> Any:
+    """A local file or one by address, for reading at any place. Raises OSError, and InputError for an address."""
+    return remote.open_file(path) if is_uri(path) else open(path, "rb")
+
+
+def photograph(name: str, path: str) -> Photograph:
+    """One local file as it lies there now. A missing one is listed all the same, and set aside when it is read."""
+    mark, size = _local_stamp(path)
+    return Photograph(name, path, mark, size)
+
+
+def stamp(path: str) -> str:
+    """What changes when the bytes of a file may have changed. Raises Rejected for one on a server that is gone."""
+    return remote.stamp(path) if is_uri(path) else _local_stamp(path)[0]
+
+
+def _local_stamp(path: str) -> tuple[str, int]:
+    """Size and time of change, and the size alone; ("unreadable", -1) where there is none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return "unreadable", -1
+    return f"{status.st_size} {status.st_mtime_ns}", status.st_size
+
+
+def _existing(source: str) -> Path:
+    """The file or folder of a local source. Raises InputError where it is missing or cannot be read."""
+    path = Path(source)
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        raise InputError(f"{redacted(source)}: no such folder or file; give a folder of photographs") from None
+    except OSError as error:
+        raise _unreadable(source, error) from None
+    if not os.access(path, os.R_OK | os.X_OK if path.is_dir() else os.R_OK):
+        raise InputError(f"{redacted(source)}: cannot be read; change its permissions")
+    return path.resolve()
+
+
+def _below(source: str, pattern: str) -> Iterator[tuple[str, str]]:
+    """The path within a folder, and the path itself, of each file that is asked for. Raises InputError for none."""
+
+    def fail(error: OSError) -> None:
+        raise _unreadable(error.filename, error)
+
+    top = os.fspath(_existing(source))
+    files = taken = 0
+    for place, folders, names in os.walk(top, onerror=fail):
+        for name in folders:
+            if os.path.islink(path := os.path.join(place, name)):  # it may lead in circles
+                logger.warning("%s: a link to a folder, not followed; name it as a source of its own", redacted(path))
+        below = os.path.relpath(place, top)
+        files += len(names)
+        above = "" if below == os.curdir else f"{below}/"
+        for name in names:
+            within = printable(above + name)
+            if wanted(within, pattern):
+                taken += 1
+                yield within, os.path.join(place, name)
+    if not taken:
+        raise nothing_wanted(source, files, pattern)
+
+
+def _unreadable(path: str, error: OSError) -> InputError:
+    return InputError(f"{redacted(path)}: cannot be read ({error.strerror}); change its permissions")
+
+
+ENTRIES = {FILES: SourceKind(lambda source: True, find, read, check)}
