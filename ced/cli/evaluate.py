@@ -6,11 +6,10 @@ import sys
 from pathlib import Path
 
 from ced.cli import heeded
-from ced.config import METHODS, WITH_CED, Config, EvaluateConfig
+from ced.config import METHODS, WITH_CED, Config, EvaluateConfig, override
 from ced.errors import ConfigError, unknown
 from ced.evaluation import evaluate as evaluation
 from ced.methods.spec import JPEG, SELF_ENSEMBLE, TRAINED, parse, split
-from ced.overrides import override
 from ced.pipeline import record
 from ced.pipeline.session import session
 from ced.report import deliver, stage

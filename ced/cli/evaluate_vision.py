@@ -5,10 +5,9 @@ from pathlib import Path
 
 from ced.cli import heeded
 from ced.cli.evaluate import placed
-from ced.config import Config, VisionConfig
+from ced.config import Config, VisionConfig, override
 from ced.errors import ConfigError
 from ced.methods import split
-from ced.overrides import override
 from ced.pipeline import record
 from ced.pipeline.session import session
 from ced.report import deliver, table3

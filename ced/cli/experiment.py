@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ced.cli import stages as single
-from ced.config import Config, NetworkConfig
+from ced.config import Config, NetworkConfig, override
 from ced.errors import ConfigError
-from ced.overrides import override
 from ced.pipeline import experiments
 from ced.pipeline.session import session
 from ced.recipes import configure

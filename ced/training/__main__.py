@@ -5,9 +5,8 @@ import json
 import sys
 
 from ced import settings
-from ced.config import Config
+from ced.config import Config, override
 from ced.errors import CedError, ConfigError
-from ced.overrides import override
 
 
 def main() -> int:
