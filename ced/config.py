@@ -336,7 +336,7 @@ def override(config: Config, settings: Iterable[str]) -> Config:
     return dataclasses.replace(config, **{name: _changed(config, name, values) for name, values in changes.items()})
 
 
-def _changed(config: Config, section: str, values: dict[str, Any]) -> Section:
+def _changed(config: Config, section: str, values: dict[str, Any]) -> Any:
     part: Section = getattr(config, section)
     try:
         return dataclasses.replace(part, **values)  # type: ignore[type-var]

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Sequence
 from typing import TextIO
 
-from ced import settings
+from ced import environment
 from ced.cli.arguments import COMMANDS, parser
 from ced.errors import CedError
 
@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _stop)
     _forgive(sys.stdout)
-    settings.quiet()
+    environment.quiet()
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("ced").setLevel(logging.INFO)
     try:

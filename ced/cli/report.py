@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ced import settings
+from ced import environment
 from ced.config import FiguresConfig
 from ced.pipeline.session import open_store
 from ced.report import deliver, redraw
@@ -19,7 +19,7 @@ def report(arguments: argparse.Namespace) -> None:
         channels=_items(arguments.channels) or FiguresConfig.channels,
     )
     deliver.check(arguments.out)
-    folder = Path(arguments.folder or arguments.store or settings.load().store)
+    folder = Path(arguments.folder or arguments.store or environment.load().store)
     evaluation = redraw.find(folder)
     reported = redraw.redraw(evaluation, chosen, Session(open_store(arguments.store)))
     if arguments.out:

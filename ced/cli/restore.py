@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ced import settings
+from ced import environment
 from ced.config import RELEASED
 from ced.core import images, jpeg
 from ced.core.images import Rejected
@@ -168,8 +168,8 @@ def _model(arguments: argparse.Namespace) -> Path | None:
         return None
     from ced.tracking import client
 
-    settings.quiet()
-    from_environment = settings.load()
+    environment.quiet()
+    from_environment = environment.load()
     store = Path(arguments.store or from_environment.store).resolve()
     if not store.is_dir() and not from_environment.mlflow_uri:
         raise InputError(f"{store}: no such store; make it with `ced run`, or leave --store out")

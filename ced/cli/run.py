@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ced import settings
+from ced import environment
 from ced.evaluation import evaluate
 from ced.pipeline.session import check, open_store
 from ced.recipes import configure
@@ -41,19 +41,19 @@ def run(arguments: argparse.Namespace) -> None:
 @contextlib.contextmanager
 def _prefect(store: Path) -> Iterator[None]:
     """Prefect's server: the one of PREFECT_API_URL, else one of this run's own, with its database in the store."""
-    settings.quiet()
+    environment.quiet()
     for level in ("PREFECT_LOGGING_LEVEL", "PREFECT_LOGGING_INTERNAL_LEVEL"):
-        settings.set_default(level, "CRITICAL")  # our own lines say it; tracebacks are no messages
-    if settings.load().prefect_api:
+        environment.set_default(level, "CRITICAL")  # our own lines say it; tracebacks are no messages
+    if environment.load().prefect_api:
         yield
         return
     from flows import server
 
     home = store / "prefect"
     home.mkdir(exist_ok=True)
-    settings.set_default("PREFECT_HOME", str(home))
-    settings.set_default("PREFECT_UI_ENABLED", "false")
-    with server.embedded() as started, settings.temporarily("PREFECT_API_URL", started.url):
+    environment.set_default("PREFECT_HOME", str(home))
+    environment.set_default("PREFECT_UI_ENABLED", "false")
+    with server.embedded() as started, environment.temporarily("PREFECT_API_URL", started.url):
         import flows.pipeline  # noqa: F401 - what takes a while is imported while the server starts
 
         started.wait()

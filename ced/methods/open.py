@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ced import settings
+from ced import environment
 from ced.config import FAITHFUL, RELEASED, EvaluateConfig, VisionConfig, fingerprint
 from ced.data import sources
 from ced.errors import ConfigError, InputError
@@ -190,7 +190,7 @@ def _model(asked: Spec, config: Wanted, store: Path) -> Prepared:
     from ced.restoration import restorer as restore
     from ced.tracking import client
 
-    tracking = settings.load().mlflow_uri or client.local_uri(store)
+    tracking = environment.load().mlflow_uri or client.local_uri(store)
     client.check(tracking)
     found = client.resolve_model(tracking, asked.target)
     inside = found / client.RESTORER
