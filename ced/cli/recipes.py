@@ -1,26 +1,36 @@
 """`ced recipes [show NAME]`."""
 
-import argparse
 import dataclasses
+from dataclasses import dataclass
 
+from ced.cli.options import SET, option, written_as
 from ced.config import MODELS, Config
 from ced.errors import ConfigError
 from ced.recipes import RECIPES, configure
+from ced.sections import as_text
 
 
-def recipes(arguments: argparse.Namespace) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """`ced recipes`."""
+
+    action: str | None = option(help="show one recipe's settings", positional=True, choices=("show",))
+    name: str | None = option("NAME", "the recipe that is shown", positional=True)
+    settings: list[str] = written_as(SET)
+
+
+def recipes(options: Options) -> None:
     """List the recipes, or print one in the form that --set takes and what its networks cost."""
-    if arguments.action is None:
+    if options.action is None:
         for name, recipe in RECIPES.items():
             print(f"{name:12} {(recipe.__doc__ or '').strip()}")
-    elif arguments.name is None:
+    elif options.name is None:
         raise ConfigError(f"recipes show: name one of {', '.join(RECIPES)}")
     else:
         from ced.training import stage
 
-        config = configure(arguments.name, settings=arguments.settings)
+        config = configure(options.name, settings=options.settings)
         print("\n".join(_lines(config)))
-
         print("\n".join(f"network of {model} = {stage.size(model, config, config.classes.count)}" for model in MODELS))
 
 
@@ -30,11 +40,5 @@ def _lines(config: Config) -> list[str]:
     for section in dataclasses.fields(config):
         part = getattr(config, section.name)
         if dataclasses.is_dataclass(part):
-            lines += [f"{section.name}.{f.name}={_text(getattr(part, f.name))}" for f in dataclasses.fields(part)]
+            lines += [f"{section.name}.{f.name}={as_text(getattr(part, f.name))}" for f in dataclasses.fields(part)]
     return lines
-
-
-def _text(value: object) -> str:
-    if isinstance(value, tuple):
-        return ",".join(str(item) for item in value)
-    return str(value).lower() if isinstance(value, bool) else str(value)

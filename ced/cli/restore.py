@@ -1,12 +1,13 @@
 """`ced restore`: bad JPEGs in, restored PNGs out."""
 
-import argparse
 import contextlib
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ced import environment
+from ced.cli.options import option
 from ced.config import RELEASED
 from ced.core import images, jpeg
 from ced.core.images import Rejected
@@ -21,7 +22,32 @@ if TYPE_CHECKING:
 logger = logging.getLogger("ced")
 
 
-def restore(arguments: argparse.Namespace) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """`ced restore`."""
+
+    inputs: list[str] = option("IN", "image files, or folders of them", positional=True)
+    out: str = option("OUT", "a PNG file, or a folder for many", short="-o")
+    model: str | None = option(
+        "MODEL",
+        "a restorer's folder, an MLflow URI, or released: what comes with ced, for good images too; default: what "
+        "comes with ced, for JPEGs of quality factor 70 or less (90 with --faithful)",
+    )
+    store: str | None = option("DIR", "restore with the champion of this store")
+    faithful: bool = option(
+        help="what comes with ced for those who want nothing invented: smooth and nearest to the pixels (ED)"
+    )
+    read_off: str | None = option(
+        "HOW",
+        "how CED chooses among the frequencies that its classifier thinks possible: argmax (the paper's, sharp), "
+        "mean (faithful), or a temperature from 0 (argmax) to 1 (mean); default: the restorer's own, or argmax",
+    )
+    self_ensemble: bool = option(
+        help="the mean over the image and its three flips: nearer to the pixels, less sharp, four times as long"
+    )
+
+
+def restore(arguments: Options) -> None:
     """Restore each image; what cannot be read is named and left out, and then the exit code is 2."""
     temperature = _temperature(arguments.read_off)
     if arguments.faithful:
@@ -114,7 +140,7 @@ def _temperature(text: str | None) -> float | None:
     raise ConfigError(f"--read-off {text}: use argmax, mean, or a temperature from 0 to 1")
 
 
-def _check_faithful(arguments: argparse.Namespace, temperature: float | None) -> None:
+def _check_faithful(arguments: Options, temperature: float | None) -> None:
     """Raises ConfigError where another argument says something else."""
     if temperature:
         raise ConfigError(f"--read-off {arguments.read_off}: --faithful has no classifier to read off; leave one out")
@@ -160,7 +186,7 @@ def _check(work: list[tuple[sources.Photograph, Path]]) -> None:
         targets[target] = source.name
 
 
-def _model(arguments: argparse.Namespace) -> Path | None:
+def _model(arguments: Options) -> Path | None:
     """The folder of the restorer: the one that is named, the champion of a store that is, else None: the released."""
     if arguments.model and "://" not in arguments.model and ":/" not in arguments.model:
         return Path(arguments.model)
