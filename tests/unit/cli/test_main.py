@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import os
+import re
 import subprocess
 import sys
 import time
@@ -185,3 +186,23 @@ def test_an_output_without_the_letters_is_no_failure() -> None:
         ended = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment, check=False)
         assert ended.returncode == 0, ended.stderr.decode()
         assert ended.stdout.decode().splitlines()[-1] == written
+
+
+PAGE = Path(__file__).parents[3] / "docs" / "cli.md"
+
+
+def written(command: Command) -> set[str]:
+    """The options of a command as they are written, without positional ones."""
+    _, options = load(command)
+    pairs = [(field.name, option) for field in dataclasses.fields(options) for option in field.metadata["options"]]
+    names = {option.name or f"--{name.replace('_', '-')}" for name, option in pairs if not option.positional}
+    return names | {option.short for _, option in pairs if option.short}
+
+
+@pytest.mark.parametrize("group", dict.fromkeys(name.split()[0] for name in COMMANDS))
+def test_the_page_of_commands_names_every_command_and_option_and_no_other(group: str) -> None:
+    sections = dict(re.findall(r"^## ced (.+?)\n(.*?)(?=^## |\Z)", PAGE.read_text(), re.MULTILINE | re.DOTALL))
+    commands = {name: command for name, command in COMMANDS.items() if name.split()[0] == group and command.function}
+    assert all(f"`ced {name}" in sections[group] for name in commands if name != group)
+    named = set(re.findall(r"(?<=`)--?[a-z][a-z-]*", sections[group]))
+    assert named == set().union(*map(written, commands.values()))
