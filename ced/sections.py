@@ -27,12 +27,17 @@ class Check(NamedTuple):
 
     holds: Callable[[Any], bool]
     cure: str
+    names: tuple[str, ...] = ()  # where it has to be one of a few
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """What a form says of the setting, made by pydantic where that is installed."""
+        return {**handler(core), "description": self.cure} | ({"enum": list(self.names)} if self.names else {})
 
 
 def one_of(*names: str) -> Check:
     """The check of a setting that is one of a few words."""
     listed = f"use one of {', '.join(names)}" if len(names) > 2 else f"use {' or '.join(names)}"
-    return Check(lambda value: value in names, listed)
+    return Check(lambda value: value in names, listed, names)
 
 
 def matching(pattern: str, cure: str) -> Check:
@@ -110,7 +115,7 @@ def parse(text: str, kind: object) -> object:
 
 def as_text(value: object) -> str:
     """The text that `parse` makes `value` of."""
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return ",".join(map(as_text, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 

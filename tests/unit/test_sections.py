@@ -78,6 +78,7 @@ def test_a_whole_number_for_a_float_stays_one() -> None:
         ("code", "", ""),
         ("sizes", "1, 2,", (1, 2)),
         ("sizes", "", ()),
+        ("kind", "pear", "pear"),
     ],
 )
 def test_text_is_parsed_and_made_again(name: str, text: str, value: object) -> None:
