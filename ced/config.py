@@ -9,12 +9,12 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from ced.errors import ConfigError, unknown
-from ced.sections import Check, Section, kinds, matching, one_of, parse, require
+from ced.sections import Check, Section, as_text, kinds, matching, one_of, parse, require
 
 AUTOENCODERS = ("ed", "ced-est", "ced-gt")
 BASELINES = ("arcnn", "galteri-mse")  # networks of other authors, of a shape of their own
@@ -333,12 +333,21 @@ def override(config: Config, settings: Iterable[str]) -> Config:
             changes.setdefault(section, {})[key] = parse(text.strip(), known[key])
         except ConfigError as error:
             raise ConfigError(f"setting {setting!r}: {error}") from None
-    return dataclasses.replace(config, **{name: _changed(config, name, values) for name, values in changes.items()})
+    sections: dict[str, Any] = {}
+    for section, values in changes.items():
+        part = getattr(config, section)
+        try:
+            sections[section] = dataclasses.replace(part, **values)
+        except ConfigError as error:  # a TrainConfig does not know which of the two sections it is
+            raise ConfigError(f"{section}.{error}" if isinstance(part, TrainConfig) else str(error)) from None
+    return dataclasses.replace(config, **sections)
 
 
-def _changed(config: Config, section: str, values: dict[str, Any]) -> Any:
-    part: Section = getattr(config, section)
-    try:
-        return dataclasses.replace(part, **values)  # type: ignore[type-var]
-    except ConfigError as error:  # a TrainConfig does not know which of the two sections it is
-        raise ConfigError(f"{section}.{error}" if isinstance(part, TrainConfig) else str(error)) from None
+def as_settings(values: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The values of some sections as the texts that `override` takes; None is left out."""
+    return [
+        f"{section}.{key}={as_text(value)}"
+        for section, settings in values.items()
+        for key, value in settings.items()
+        if value is not None
+    ]

@@ -23,7 +23,7 @@ _KINDS: dict[object, str] = {bool: "true or false", int: "a whole number", float
 
 
 class Check(NamedTuple):
-    """What a setting's value has to fulfil, and what to tell where it does not."""
+    """What a setting's value has to fulfil, and the advice where it does not."""
 
     holds: Callable[[Any], bool]
     cure: str

@@ -4,13 +4,11 @@ What the form shows follows from the sections of the configuration; what it send
 so that both are checked alike and have the same fingerprints.
 """
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import TypeAdapter, WithJsonSchema
 
 from ced.config import SECTIONS, Config
-from ced.sections import as_text
 
 
 def _schema() -> dict[str, Any]:
@@ -25,13 +23,3 @@ def _schema() -> dict[str, Any]:
 
 
 Form = Annotated[dict[str, dict[str, Any]], WithJsonSchema(_schema())]
-
-
-def as_settings(values: Mapping[str, Mapping[str, Any]] | None) -> list[str]:
-    """The filled fields of a form as `section.key=value`."""
-    return [
-        f"{section}.{key}={as_text(value)}"
-        for section, fields in (values or {}).items()
-        for key, value in fields.items()
-        if value is not None
-    ]

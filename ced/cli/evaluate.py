@@ -22,8 +22,6 @@ _COUNTING = ("evaluate.*", "figures.*", "publish.experiment", "cluster.data_work
 
 @dataclass(frozen=True, kw_only=True)
 class Options(StoreOptions):
-    """`ced evaluate`."""
-
     images: str = option("SRC", "test images: a folder, archive, list, s3:// address or builtin:test")
     name: str | None = option("NAME", "what the data set is called; default: the folder's name")
     quality: list[int] = option("QF", "JPEG quality factor; repeatable")

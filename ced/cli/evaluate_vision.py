@@ -21,8 +21,6 @@ _COUNTING = ("evaluate.timeout", "publish.experiment", "cluster.data_workers")  
 
 @dataclass(frozen=True, kw_only=True)
 class Options(StoreOptions):
-    """`ced evaluate-vision`."""
-
     voc: str = option("DIR", "a VOC folder with boxes and masks")
     split: str | None = option("NAME", "one of its image sets, such as val; default: all images")
     detector: str = option("SPEC", "an ONNX file of the YOLOX layout, or torchvision:NAME")

@@ -14,8 +14,6 @@ from ced.store.session import Session
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """`ced report`."""
-
     folder: str | None = option(
         "DIR", "an evaluation's folder, or one with evaluations; default: the store", positional=True
     )

@@ -24,8 +24,6 @@ logger = logging.getLogger("ced")
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """`ced restore`."""
-
     inputs: list[str] = option("IN", "image files, or folders of them", positional=True)
     out: str = option("OUT", "a PNG file, or a folder for many", short="-o")
     model: str | None = option(

@@ -18,8 +18,6 @@ from ced.report import deliver
 
 @dataclass(frozen=True, kw_only=True)
 class Options(PhotographOptions):
-    """`ced run`."""
-
     recipe: str = option("RECIPE", "default: quickstart", positional=True, default="quickstart")
     test_images: str | None = option("SRC", "test images: a folder, archive, list, s3:// address or builtin:test")
     report: str | None = option("DIR", "copy report.html and results.json here")

@@ -8,10 +8,10 @@ import jsonschema
 import pytest
 from pydantic import TypeAdapter
 
-from ced.config import SECTIONS, Config, as_dict
+from ced.config import SECTIONS, Config, as_dict, as_settings
 from ced.errors import ConfigError
 from ced.recipes import RECIPES, configure
-from flows.form import Form, as_settings
+from flows.form import Form
 from flows.pipeline import pipeline
 
 SCHEMA: dict[str, Any] = TypeAdapter(Form).json_schema()
@@ -48,7 +48,7 @@ def test_a_mistake_is_refused_by_the_form(form: dict[str, Any]) -> None:
 
 
 def test_a_filled_field_is_as_its_setting() -> None:
-    assert as_settings(None) == as_settings({}) == as_settings({"prepare": {"size": None}}) == []
+    assert as_settings({}) == as_settings({"prepare": {"size": None}}) == []
     form = {"classifier": {"learning_rate": 1}, "evaluate": {"qualities": [10, 20]}, "prepare": {"flip": False}}
     settings = as_settings(form)
     assert settings == ["classifier.learning_rate=1", "evaluate.qualities=10,20", "prepare.flip=false"]
