@@ -21,7 +21,7 @@ _COUNTING = ("evaluate.*", "figures.*", "publish.experiment", "cluster.data_work
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(StoreOptions):
+class EvaluateOptions(StoreOptions):
     images: str = option("SRC", "test images: a folder, archive, list, s3:// address or builtin:test")
     name: str | None = option("NAME", "what the data set is called; default: the folder's name")
     quality: list[int] = option("QF", "JPEG quality factor; repeatable")
@@ -36,7 +36,7 @@ class Options(StoreOptions):
     report: str | None = option("DIR", "copy the report, results.json and the tables here")
 
 
-def evaluate(options: Options) -> None:
+def evaluate(options: EvaluateOptions) -> None:
     """Test images to the table and the report."""
     config = configuration(options)
     deliver.check(options.report)
@@ -55,7 +55,7 @@ def evaluate(options: Options) -> None:
         print(f"MLflow: run {record.run_id(recorded)} of {experiment}")
 
 
-def configuration(options: Options) -> Config:
+def configuration(options: EvaluateOptions) -> Config:
     """What is evaluated, and how. Raises ConfigError."""
     config = override(Config(test_images=options.images, evaluate=_DEFAULT), options.settings)
     instead: dict[str, Any] = {  # of a setting: its option

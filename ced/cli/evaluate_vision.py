@@ -20,7 +20,7 @@ _COUNTING = ("evaluate.timeout", "publish.experiment", "cluster.data_workers")  
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(StoreOptions):
+class VisionOptions(StoreOptions):
     voc: str = option("DIR", "a VOC folder with boxes and masks")
     split: str | None = option("NAME", "one of its image sets, such as val; default: all images")
     detector: str = option("SPEC", "an ONNX file of the YOLOX layout, or torchvision:NAME")
@@ -37,7 +37,7 @@ class Options(StoreOptions):
     report: str | None = option("DIR", "copy the table and results.json here")
 
 
-def evaluate_vision(options: Options) -> None:
+def evaluate_vision(options: VisionOptions) -> None:
     """Labelled images to mAP, mIoU and the table."""
     overridden = override(Config(), options.settings)
     refuse_ignored(options.settings, _COUNTING, {})

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(DataOptions):
+class ExperimentOptions(DataOptions):
     """`ced experiment stages` and `ced experiment decoder-weights`."""
 
     out: str | None = option("FILE", "write the figures into this JSON file as well", short="-o")
     models: str | None = option("DIR", "take models from here, where `ced train -o` wrote; the missing are trained")
 
 
-def stages(options: Options) -> None:
+def stages(options: ExperimentOptions) -> None:
     """Table 1."""
     from ced.pipeline import experiments
 
@@ -44,7 +44,7 @@ def stages(options: Options) -> None:
     )
 
 
-def decoder_weights(options: Options) -> None:
+def decoder_weights(options: ExperimentOptions) -> None:
     """Section 3.4."""
     from ced.pipeline import experiments
 
@@ -58,7 +58,9 @@ def decoder_weights(options: Options) -> None:
 
 
 def _run(
-    options: Options, experiment: "Callable[[Config, training.Data, Session, str], Output]", models: Sequence[str]
+    options: ExperimentOptions,
+    experiment: "Callable[[Config, training.Data, Session, str], Output]",
+    models: Sequence[str],
 ) -> dict[str, Any]:
     """The experiment's results, after a line that says where they are kept."""
     from ced.pipeline import experiments

@@ -15,7 +15,7 @@ from ced.cli.options import Parser, declare
 from ced.errors import CedError
 
 
-class Command(NamedTuple):
+class Subcommand(NamedTuple):
     """What a command is in a line, and the function that does its work, imported only when it is asked for."""
 
     about: str
@@ -24,30 +24,30 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "run": Command("the whole pipeline: photographs in, tables, report and registered model out", "ced.cli.run:run"),
-    "prepare": Command("photographs -> labelled examples", "ced.cli.stages:prepare"),
-    "train": Command("labelled examples -> weights of one model", "ced.cli.stages:train"),
-    "evaluate": Command("test images and methods -> table, report and figures", "ced.cli.evaluate:evaluate"),
-    "evaluate-vision": Command(
+    "run": Subcommand("the whole pipeline: photographs in, tables, report and registered model out", "ced.cli.run:run"),
+    "prepare": Subcommand("photographs -> labelled examples", "ced.cli.stages:prepare"),
+    "train": Subcommand("labelled examples -> weights of one model", "ced.cli.stages:train"),
+    "evaluate": Subcommand("test images and methods -> table, report and figures", "ced.cli.evaluate:evaluate"),
+    "evaluate-vision": Subcommand(
         "labelled test images -> detection and segmentation scores", "ced.cli.evaluate_vision:evaluate_vision"
     ),
-    "report": Command("the page and the figures of a finished evaluation, drawn again", "ced.cli.report:report"),
-    "experiment": Command("the paper's other experiments: its figures beside ours", metavar="EXPERIMENT"),
-    "experiment stages": Command(
+    "report": Subcommand("the page and the figures of a finished evaluation, drawn again", "ced.cli.report:report"),
+    "experiment": Subcommand("the paper's other experiments: its figures beside ours", metavar="EXPERIMENT"),
+    "experiment stages": Subcommand(
         "Table 1: the accuracy of each stage of a three-stage classifier on held-out photographs",
         "ced.cli.experiment:stages",
     ),
-    "experiment decoder-weights": Command(
+    "experiment decoder-weights": Subcommand(
         "section 3.4: how much the decoder looks at q, trained with q-hat and trained with q",
         "ced.cli.experiment:decoder_weights",
     ),
-    "restore": Command("bad JPEGs -> restored PNGs", "ced.cli.restore:restore"),
-    "data": Command("check outputs part by part, or show what is in them"),
-    "data verify": Command("is every part there, unaltered, and do the counts add up", "ced.cli.data:verify"),
-    "data show": Command(
+    "restore": Subcommand("bad JPEGs -> restored PNGs", "ced.cli.restore:restore"),
+    "data": Subcommand("check outputs part by part, or show what is in them"),
+    "data verify": Subcommand("is every part there, unaltered, and do the counts add up", "ced.cli.data:verify"),
+    "data show": Subcommand(
         "configuration, columns and class balance in words, and examples as a picture", "ced.cli.data:show"
     ),
-    "recipes": Command("list the recipes, or show one", "ced.cli.recipes:recipes"),
+    "recipes": Subcommand("list the recipes, or show one", "ced.cli.recipes:recipes"),
 }
 
 
@@ -93,7 +93,7 @@ def parse(words: Sequence[str]) -> tuple[Callable[[Any], None], Any]:
     return function, options(**values)
 
 
-def load(command: Command) -> tuple[Callable[[Any], None], type[Any]]:
+def load(command: Subcommand) -> tuple[Callable[[Any], None], type[Any]]:
     """A command's function, and the class of its options."""
     module, _, name = command.function.partition(":")
     function = getattr(importlib.import_module(module), name)

@@ -1,7 +1,7 @@
 """What commands take: a dataclass of options for each, from which its parser and its help follow.
 
     @dataclass(frozen=True, kw_only=True)
-    class Options(StoreOptions):
+    class EvaluateOptions(StoreOptions):
         images: str = option("SRC", "test images")  # required
         name: str | None = option("NAME", "of the data set")  # None where it is left out
         quality: list[int] = option("QF", "JPEG quality factor; repeatable")  # empty where it is left out

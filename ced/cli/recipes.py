@@ -10,13 +10,13 @@ from ced.recipes import RECIPES, configure
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class RecipesOptions:
     action: str | None = option(help="show one recipe's settings", positional=True, choices=("show",))
     name: str | None = option("NAME", "the recipe that is shown", positional=True)
     settings: list[str] = written_as(SET)
 
 
-def recipes(options: Options) -> None:
+def recipes(options: RecipesOptions) -> None:
     """List the recipes, or print one in the form that --set takes and what its networks cost."""
     if options.action is None:
         for name, recipe in RECIPES.items():

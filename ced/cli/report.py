@@ -13,7 +13,7 @@ from ced.store.session import Session
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class ReportOptions:
     folder: str | None = option(
         "DIR", "an evaluation's folder, or one with evaluations; default: the store", positional=True
     )
@@ -24,7 +24,7 @@ class Options:
     store: str | None = written_as(STORE)
 
 
-def report(options: Options) -> None:
+def report(options: ReportOptions) -> None:
     """Draw, or find drawn, and say where it is."""
     chosen = FiguresConfig(
         images=_items(options.images),

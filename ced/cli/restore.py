@@ -23,7 +23,7 @@ logger = logging.getLogger("ced")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class RestoreOptions:
     inputs: list[str] = option("IN", "image files, or folders of them", positional=True)
     out: str = option("OUT", "a PNG file, or a folder for many", short="-o")
     model: str | None = option(
@@ -45,7 +45,7 @@ class Options:
     )
 
 
-def restore(arguments: Options) -> None:
+def restore(arguments: RestoreOptions) -> None:
     """Restore each image; what cannot be read is named and left out, and then the exit code is 2."""
     temperature = _temperature(arguments.read_off)
     if arguments.faithful:
@@ -138,7 +138,7 @@ def _temperature(text: str | None) -> float | None:
     raise ConfigError(f"--read-off {text}: use argmax, mean, or a temperature from 0 to 1")
 
 
-def _check_faithful(arguments: Options, temperature: float | None) -> None:
+def _check_faithful(arguments: RestoreOptions, temperature: float | None) -> None:
     """Raises ConfigError where another argument says something else."""
     if temperature:
         raise ConfigError(f"--read-off {arguments.read_off}: --faithful has no classifier to read off; leave one out")
@@ -184,7 +184,7 @@ def _check(work: list[tuple[sources.Photograph, Path]]) -> None:
         targets[target] = source.name
 
 
-def _model(arguments: Options) -> Path | None:
+def _model(arguments: RestoreOptions) -> Path | None:
     """The folder of the restorer: the one that is named, the champion of a store that is, else None: the released."""
     if arguments.model and "://" not in arguments.model and ":/" not in arguments.model:
         return Path(arguments.model)

@@ -17,13 +17,13 @@ from ced.report import deliver
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(PhotographOptions):
+class RunOptions(PhotographOptions):
     recipe: str = option("RECIPE", "default: quickstart", positional=True, default="quickstart")
     test_images: str | None = option("SRC", "test images: a folder, archive, list, s3:// address or builtin:test")
     report: str | None = option("DIR", "copy report.html and results.json here")
 
 
-def run(options: Options) -> None:
+def run(options: RunOptions) -> None:
     """Run the pipeline and print its table and where things are."""
     # Mistakes are found before a server is started for them.
     evaluate.check(configure(options.recipe, options.images, options.test_images, options.settings))
@@ -67,7 +67,7 @@ def _prefect(store: Path) -> Iterator[None]:
         yield
 
 
-def _print_results(results: dict[str, Any], store: Path, options: Options) -> None:
+def _print_results(results: dict[str, Any], store: Path, options: RunOptions) -> None:
     from ced.pipeline.summary import rows_from
     from ced.report import table
 

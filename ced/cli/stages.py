@@ -91,7 +91,7 @@ def training_data(options: DataOptions, config: Config, session: Session) -> "tr
     """What there is to train on: the folder of --data, or made of the photographs, in the store."""
     if not options.data and not config.images:
         raise InputError("no photographs given; name folders with --images, or what `ced prepare -o` wrote with --data")
-    return read_data(options, config) if options.data else make_data(config, session)
+    return read_data(Path(options.data), options, config) if options.data else make_data(config, session)
 
 
 def start_folders(texts: list[str], models: Sequence[str]) -> dict[str, Path]:
@@ -143,15 +143,14 @@ def make_data(config: Config, session: Session) -> "training.Data":
     return training.Data(label.run(prepared, classes, session), classes)
 
 
-def read_data(options: DataOptions, config: Config) -> "training.Data":
-    """The data that `ced prepare -o` wrote into the folder of --data.
+def read_data(folder: Path, options: DataOptions, config: Config) -> "training.Data":
+    """The data that `ced prepare -o` wrote into `folder`, that of --data.
 
     Raises ConfigError for photographs beside it, or a setting other than what it was made with: neither would count.
     """
     from ced.pipeline import restorers
     from ced.training import stage as training
 
-    folder = Path(options.data or "")
     if options.images:
         raise ConfigError(f"--images beside --data: {folder} holds examples already; give one of the two")
     data = training.Data(restorers.finished(folder / "label"), restorers.finished(folder / "edges"))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ced.cli.main import COMMANDS, Command, load, main, parse
+from ced.cli.main import COMMANDS, Subcommand, load, main, parse
 from ced.errors import CedError
 from ced.recipes import configure
 
@@ -69,7 +69,7 @@ def test_the_help_of_no_command_waits_for_torch_or_a_framework(command: str) -> 
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS.values() if command.function])
-def test_every_option_is_explained(command: Command) -> None:
+def test_every_option_is_explained(command: Subcommand) -> None:
     function, options = load(command)
     assert callable(function)
     for field in dataclasses.fields(options):
@@ -191,7 +191,7 @@ def test_an_output_without_the_letters_is_no_failure() -> None:
 PAGE = Path(__file__).parents[3] / "docs" / "cli.md"
 
 
-def written(command: Command) -> set[str]:
+def written(command: Subcommand) -> set[str]:
     """The options of a command as they are written, without positional ones."""
     _, options = load(command)
     pairs = [(field.name, option) for field in dataclasses.fields(options) for option in field.metadata["options"]]

@@ -17,7 +17,7 @@ from ced.training.stage import Data
 
 def read(folder: Path, *words: str) -> Data:
     _, options = parse(["train", "ed", "--data", str(folder), *words])
-    return read_data(options, configure(options.recipe, options.images, None, options.settings))
+    return read_data(folder, options, configure(options.recipe, options.images, None, options.settings))
 
 
 def words(settings: list[str]) -> list[str]:
