@@ -1,7 +1,7 @@
 """Typed, frozen configuration: one section per stage, unknown keys refused by name.
 
-A run is described by one `Config`. Each stage is handed its own section alone, so that its
-fingerprint changes only with what it depends on.
+A run is described by one `Config`. Each stage takes its own section alone, so that its fingerprint changes
+only with what it depends on. The checks are in the annotations (`ced.sections`).
 """
 
 import dataclasses
@@ -9,11 +9,12 @@ import functools
 import hashlib
 import json
 import re
-import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Annotated, Any
 
 from ced.errors import ConfigError, unknown
+from ced.sections import Check, Section, as_text, kinds, matching, one_of, parse, require
 
 AUTOENCODERS = ("ed", "ced-est", "ced-gt")
 BASELINES = ("arcnn", "galteri-mse")  # networks of other authors, of a shape of their own
@@ -25,68 +26,66 @@ WITH_CED = (RELEASED, FAITHFUL)
 MODELS = ("classifier", *AUTOENCODERS, *BASELINES)
 METHOD_NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}"  # it becomes part of file names
 
+AT_LEAST_0 = Check(lambda number: number >= 0, "use 0 or more")
+AT_LEAST_1 = Check(lambda number: number >= 1, "use 1 or more")
+ABOVE_0 = Check(lambda number: number > 0, "use more than 0")
+FRACTION = Check(lambda number: 0 <= number < 1, "use 0 up to 1")
+UP_TO_1 = Check(lambda number: 0 < number <= 1, "use more than 0, at most 1")
+COLOUR = one_of("y", "rgb")
+QUALITY = Check(lambda quality: 1 <= quality <= 100, "use 1 to 100")
+QUALITIES = Check(lambda text: len(_qualities(text)) > 0, "use 1 to 100, as 10, as 10,20 or as 10-40")
+SIZE = Check(lambda size: size >= 16 and size % 8 == 0, "use a multiple of 8, at least 16")
+COUNT = Check(lambda count: 2 <= count <= 255, "use 2 to 255")
+SEED = Check(lambda seed: abs(seed) < 1 << 63, "use less than 2^63")
+TEMPERATURE = Check(lambda temperature: 0 <= temperature <= 1, "use 0 (argmax) to 1 (the mean)")
+CROP = matching(r"|\d{1,6},\d{1,6},[1-9]\d{0,5},[1-9]\d{0,5}", "write it as left,top,width,height in pixels")
+CHANNEL = matching("[1-8]-[1-8]", "use 1-1 to 8-8")
+THROUGH = Check(lambda way: way in ("", "rgb", "ycbcr", "luma"), "use rgb, ycbcr or luma")
+NOT_EMPTY = Check(lambda items: len(items) > 0, "name at least one")
+DISTINCT = Check(lambda items: _distinct(items), "one is named twice")
 
-def _require(holds: bool, setting: str, value: object, cure: str) -> None:
-    if not holds:
-        raise ConfigError(f"{setting} = {value!r}: {cure}")
 
-
-def _apart(names: Iterable[object]) -> bool:
+def _distinct(names: Iterable[object]) -> bool:
     """Whether each is there once. Capitals make no other name: tables write jpeg as JPEG."""
     lower = [str(name).lower() for name in names]
     return len(set(lower)) == len(lower)
 
 
+def _qualities(text: str) -> tuple[int, ...]:
+    """The quality factors of `10`, `10,20` or `10-40`; none where the text is something else."""
+    if re.fullmatch(r"\d{1,3}(,\d{1,3})*", text):
+        qualities = tuple(map(int, text.split(",")))
+    elif re.fullmatch(r"\d{1,3}-\d{1,3}", text):
+        first, last = map(int, text.split("-"))
+        qualities = tuple(range(first, last + 1))
+    else:
+        return ()
+    return qualities if all(map(QUALITY.holds, qualities)) else ()
+
+
 @dataclass(frozen=True)
-class PrepareConfig:
+class PrepareConfig(Section, prefix="prepare."):
     """Photographs -> restoration examples (section 4.1)."""
 
-    mode: str = "resize"  # "resize": whole image to size x size (the paper); "crops": random crops
-    size: int = 96  # pixels
-    colour: str = "y"  # "y": luminance; "rgb"
-    quality: str = "10"  # JPEG quality factor; several "10,20" or a range "10-40": drawn per example
+    # "resize": whole image to size x size (the paper); "crops": random crops
+    mode: Annotated[str, one_of("resize", "crops")] = "resize"
+    size: Annotated[int, SIZE] = 96  # pixels
+    colour: Annotated[str, COLOUR] = "y"  # "y": luminance; "rgb"
+    quality: Annotated[str, QUALITIES] = "10"  # of JPEG; several "10,20" or a range "10-40": drawn per example
     flip: bool = True  # the horizontal flip as an example of its own
-    crops: int = 64  # per photograph, mode "crops" only
-    crops_at_most: int = 0  # over all photographs; 0 = no limit
-    smallest_scale: float = 0.35  # a crop's photograph is scaled by 2^U(log2 smallest, 0)
+    crops: Annotated[int, AT_LEAST_1] = 64  # per photograph, mode "crops" only
+    crops_at_most: Annotated[int, AT_LEAST_0] = 0  # over all photographs; 0 = no limit
+    smallest_scale: Annotated[float, UP_TO_1] = 0.35  # a crop's photograph is scaled by 2^U(log2 smallest, 0)
     seed: int = 0
-    photographs_per_part: int = 64  # one Parquet part each
-    max_pixels: int = 200_000_000  # larger photographs are set aside
-    max_bytes: int = 1 << 30  # larger files are set aside
+    photographs_per_part: Annotated[int, AT_LEAST_1] = 64  # one Parquet part each
+    max_pixels: Annotated[int, AT_LEAST_1] = 200_000_000  # larger photographs are set aside
+    max_bytes: Annotated[int, AT_LEAST_1] = 1 << 30  # larger files are set aside
     pattern: str = ""  # take only names that match, such as "*/test/*.JPEG"
-
-    def __post_init__(self) -> None:
-        _require(self.mode in ("resize", "crops"), "prepare.mode", self.mode, "use resize or crops")
-        _require(self.colour in ("y", "rgb"), "prepare.colour", self.colour, "use y or rgb")
-        _require(
-            self.size >= 16 and self.size % 8 == 0,
-            "prepare.size",
-            self.size,
-            "use a multiple of 8, at least 16",
-        )
-        _require(bool(self.qualities), "prepare.quality", self.quality, "use 1 to 100, as 10, as 10,20 or as 10-40")
-        _require(self.crops_at_most >= 0, "prepare.crops_at_most", self.crops_at_most, "use 0 or more")
-        _require(
-            0 < self.smallest_scale <= 1,
-            "prepare.smallest_scale",
-            self.smallest_scale,
-            "use more than 0, at most 1",
-        )
-        for name in ("crops", "photographs_per_part", "max_pixels", "max_bytes"):
-            value = getattr(self, name)
-            _require(value >= 1, f"prepare.{name}", value, "use 1 or more")
 
     @functools.cached_property
     def qualities(self) -> tuple[int, ...]:
-        """The quality factors that examples are drawn from, with equal chances; none where `quality` is not valid."""
-        if re.fullmatch(r"\d{1,3}(,\d{1,3})*", self.quality):
-            found = tuple(int(text) for text in self.quality.split(","))
-        elif re.fullmatch(r"\d{1,3}-\d{1,3}", self.quality):
-            first, last = (int(text) for text in self.quality.split("-"))
-            found = tuple(range(first, last + 1))
-        else:
-            found = ()
-        return found if all(1 <= quality <= 100 for quality in found) else ()
+        """The quality factors that examples are drawn from, with equal chances."""
+        return _qualities(self.quality)
 
     @property
     def channels(self) -> int:
@@ -95,116 +94,78 @@ class PrepareConfig:
 
 
 @dataclass(frozen=True)
-class ClassesConfig:
+class ClassesConfig(Section, prefix="classes."):
     """Frequency classes (section 3.3, footnote 1)."""
 
-    count: int = 7  # n_cl, classes of equal count per frequency channel
-
-    def __post_init__(self) -> None:
-        _require(2 <= self.count <= 255, "classes.count", self.count, "use 2 to 255")
+    count: Annotated[int, COUNT] = 7  # n_cl, classes of equal count per frequency channel
 
 
 @dataclass(frozen=True)
-class NetworkConfig:
+class NetworkConfig(Section, prefix="network."):
     """Shapes of F, S^t, E and D (sections 3.3 and 3.4, figure 3)."""
 
-    width: int = 64  # features at quarter resolution (n_f)
-    width_half: int = 32  # at half resolution
-    width_full: int = 16  # at full resolution
-    blocks: int = 6  # residual blocks at quarter resolution, in F = E and in D
-    blocks_half: int = 0  # residual blocks at half resolution
-    blocks_full: int = 0  # residual blocks at full resolution
-    stages: int = 2  # T
-    stage_blocks: int = 2  # residual blocks of a stage block
-    slope: float = 0.1  # of the leaky ReLU
+    width: Annotated[int, AT_LEAST_1] = 64  # features at quarter resolution (n_f)
+    width_half: Annotated[int, AT_LEAST_1] = 32  # at half resolution
+    width_full: Annotated[int, AT_LEAST_1] = 16  # at full resolution
+    blocks: Annotated[int, AT_LEAST_0] = 6  # residual blocks at quarter resolution, in F = E and in D
+    blocks_half: Annotated[int, AT_LEAST_0] = 0  # residual blocks at half resolution
+    blocks_full: Annotated[int, AT_LEAST_0] = 0  # residual blocks at full resolution
+    stages: Annotated[int, AT_LEAST_1] = 2  # T
+    stage_blocks: Annotated[int, AT_LEAST_0] = 2  # residual blocks of a stage block
+    slope: Annotated[float, FRACTION] = 0.1  # of the leaky ReLU
     skip: bool = True  # D's output is added to I^J
 
-    def __post_init__(self) -> None:
-        for name in ("width", "width_half", "width_full"):
-            value = getattr(self, name)
-            _require(value >= 1, f"network.{name}", value, "use 1 or more")
-        for name in ("blocks", "blocks_half", "blocks_full", "stage_blocks"):
-            value = getattr(self, name)
-            _require(value >= 0, f"network.{name}", value, "use 0 or more")
-        _require(self.stages >= 1, "network.stages", self.stages, "use 1 or more")
-        _require(0 <= self.slope < 1, "network.slope", self.slope, "use 0 up to 1")
-
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Section):
     """One training job: cosine schedule with warm-up, averaged weights."""
 
-    steps: int = 1000
-    batch_size: int = 16  # over all workers together
-    optimizer: str = "adam"  # or "muon": fewer steps to the same loss (docs/training.md)
-    learning_rate: float = 1e-3
-    warmup_steps: int = 50
-    clip_norm: float = 1.0  # of the gradient
-    average_decay: float = 0.995  # of the exponential moving average of the weights
-    block_effect: float = 0.0  # its weight beside the squared error, what PSNR-B adds: 1; the paper's: 0
-    validation_fraction: float = 0.05  # of the photographs, never trained on
-    report_every: int = 50  # steps
-    checkpoint_every: int = 100  # steps
-    shuffle_window: int = 16_384  # examples shuffled as one; of more, the parts' order is shuffled too
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "report_every", "checkpoint_every", "shuffle_window"):
-            value = getattr(self, name)
-            _require(value >= 1, name, value, "use 1 or more")
-        for name in ("learning_rate", "clip_norm"):
-            value = getattr(self, name)
-            _require(value > 0, name, value, "use more than 0")
-        _require(self.optimizer in ("adam", "muon"), "optimizer", self.optimizer, "use adam or muon")
-        for name in ("warmup_steps", "block_effect"):
-            value = getattr(self, name)
-            _require(value >= 0, name, value, "use 0 or more")
-        _require(abs(self.seed) < 1 << 63, "seed", self.seed, "use less than 2^63")
-        _require(0 <= self.average_decay < 1, "average_decay", self.average_decay, "use 0 up to 1")
-        fraction = self.validation_fraction
-        _require(0 <= fraction < 1, "validation_fraction", fraction, "use 0 up to 1")
+    steps: Annotated[int, AT_LEAST_1] = 1000
+    batch_size: Annotated[int, AT_LEAST_1] = 16  # over all workers together
+    optimizer: Annotated[str, one_of("adam", "muon")] = "adam"  # muon: fewer steps to the same loss (docs/training.md)
+    learning_rate: Annotated[float, ABOVE_0] = 1e-3
+    warmup_steps: Annotated[int, AT_LEAST_0] = 50
+    clip_norm: Annotated[float, ABOVE_0] = 1.0  # of the gradient
+    average_decay: Annotated[float, FRACTION] = 0.995  # of the exponential moving average of the weights
+    block_effect: Annotated[float, AT_LEAST_0] = 0.0  # its weight beside the squared error; PSNR-B: 1, the paper: 0
+    validation_fraction: Annotated[float, FRACTION] = 0.05  # of the photographs, never trained on
+    report_every: Annotated[int, AT_LEAST_1] = 50  # steps
+    checkpoint_every: Annotated[int, AT_LEAST_1] = 100  # steps
+    shuffle_window: Annotated[int, AT_LEAST_1] = 16_384  # examples shuffled together; of more, the parts' order too
+    seed: Annotated[int, SEED] = 0
 
 
 @dataclass(frozen=True)
-class RestoreConfig:
+class RestoreConfig(Section, prefix="restore."):
     """How what is trained restores; training does not know of it."""
 
-    temperature: float = 0.0  # at which CED-GT reads q-hat off p-hat; 0 = the most probable class, the paper's way
-
-    def __post_init__(self) -> None:
-        _require(0 <= self.temperature <= 1, "restore.temperature", self.temperature, "use 0 (argmax) to 1 (the mean)")
+    # at which CED-GT reads q-hat off p-hat; 0 = the most probable class, the paper's way
+    temperature: Annotated[float, TEMPERATURE] = 0.0
 
 
 @dataclass(frozen=True)
-class EvaluateConfig:
+class EvaluateConfig(Section, prefix="evaluate."):
     """Which methods on which degradation (section 4.3)."""
 
-    methods: tuple[str, ...] = ("jpeg", *AUTOENCODERS)  # names of trained ones, or NAME=WHERE (ced.methods.spec)
-    qualities: tuple[int, ...] = (10,)
-    colour: str = "y"  # "y": the plane of luminance is coded; "rgb": the colour image, measured on its luminance
+    # names of trained methods, or NAME=WHERE (ced.methods.method)
+    methods: Annotated[tuple[str, ...], NOT_EMPTY] = ("jpeg", *AUTOENCODERS)
+    qualities: Annotated[tuple[Annotated[int, QUALITY], ...], NOT_EMPTY, DISTINCT] = (10,)
+    # "y": the plane of luminance is coded; "rgb": the colour image, measured on its luminance
+    colour: Annotated[str, COLOUR] = "y"
     name: str = ""  # of the data set; "" = the folder's
-    pictures: int = 4  # test images shown in the report
+    pictures: Annotated[int, AT_LEAST_0] = 4  # test images shown in the report
     lpips: bool = False  # measure LPIPS too; its package and weights are extra
-    timeout: float = 600.0  # seconds that a command may take for one image
+    timeout: Annotated[float, ABOVE_0] = 600.0  # seconds that a command may take for one image
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for method, name in zip(self.methods, self.names, strict=True):
             if "=" not in method and method not in (*METHODS, *WITH_CED):
                 raise ConfigError(f"evaluate.methods: {unknown('method', method, (*METHODS, *WITH_CED))}")
-            _require(
+            require(
                 bool(re.fullmatch(METHOD_NAME, name)), "evaluate.methods", method, "name it with letters and digits"
             )
-        _require(_apart(self.names), "evaluate.methods", self.methods, "a method is named twice")
-        _require(len(self.methods) > 0, "evaluate.methods", self.methods, "name at least one")
-        _require(len(self.qualities) > 0, "evaluate.qualities", self.qualities, "name at least one")
-        for quality in self.qualities:
-            _require(1 <= quality <= 100, "evaluate.qualities", quality, "use 1 to 100")
-        _require(
-            len(set(self.qualities)) == len(self.qualities), "evaluate.qualities", self.qualities, "one is named twice"
-        )
-        _require(self.colour in ("y", "rgb"), "evaluate.colour", self.colour, "use y or rgb")
-        _require(self.timeout > 0, "evaluate.timeout", self.timeout, "use more than 0")
-        _require(self.pictures >= 0, "evaluate.pictures", self.pictures, "use 0 or more")
+        require(_distinct(self.names), "evaluate.methods", self.methods, "a method is named twice")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -223,23 +184,14 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True)
-class FiguresConfig:
+class FiguresConfig(Section, prefix="figures."):
     """What the report's figures show."""
 
     images: tuple[str, ...] = ()  # numbers, from 1, or names of the pictures that are shown; none = all that were kept
-    crop: str = ""  # "left,top,width,height" in pixels, of figures 1, 4 and 5; "" = where most detail is
-    channels: tuple[str, ...] = ("1-1", "1-2", "2-2", "4-4", "8-8")  # of figure 6: row and column, from 1
-
-    def __post_init__(self) -> None:
-        for channel in self.channels:
-            _require(
-                bool(re.fullmatch("[1-8]-[1-8]", channel)),
-                "figures.channels",
-                channel,
-                "use 1-1 to 8-8",
-            )
-        right = re.fullmatch(r"|\d{1,6},\d{1,6},[1-9]\d{0,5},[1-9]\d{0,5}", self.crop)
-        _require(bool(right), "figures.crop", self.crop, "write it as left,top,width,height in pixels")
+    # "left,top,width,height" in pixels, of figures 1, 4 and 5; "" = where most detail is
+    crop: Annotated[str, CROP] = ""
+    # of figure 6: row and column, from 1
+    channels: tuple[Annotated[str, CHANNEL], ...] = ("1-1", "1-2", "2-2", "4-4", "8-8")
 
     @property
     def box(self) -> tuple[int, int, int, int] | None:
@@ -251,28 +203,27 @@ class FiguresConfig:
 
 
 @dataclass(frozen=True)
-class VisionConfig:
+class VisionConfig(Section, prefix="--"):
     """Which methods on which degradation, seen by a detector and a segmenter (section 4.4)."""
 
-    methods: tuple[str, ...] = ("original", "jpeg")  # and NAME=WHERE (ced.methods.spec)
+    methods: tuple[str, ...] = ("original", "jpeg")  # and NAME=WHERE (ced.methods.method)
     qualities: tuple[int, ...] = (10,)
     colours: tuple[str, ...] = ("rgb",)  # "rgb"; "y": luminance, shown to the models as three equal channels
-    through: str = ""  # how RGB is restored: "rgb", "ycbcr", "luma"; "" = as the restorer was trained: rgb or ycbcr
-    fit: str = "native"  # how images lie in the segmenter's input: "native" size, or "scaled" to fill it
-    pictures: int = 4  # images whose boxes and masks are drawn
-    timeout: float = 600.0  # seconds that a command may take for one image
+    # how RGB is restored: "rgb", "ycbcr", "luma"; "" = as the restorer was trained: rgb or ycbcr
+    through: Annotated[str, THROUGH] = ""
+    # how images lie in the segmenter's input: "native" size, or "scaled" to fill it
+    fit: Annotated[str, one_of("native", "scaled")] = "native"
+    pictures: Annotated[int, AT_LEAST_0] = 4  # images whose boxes and masks are drawn
+    timeout: Annotated[float, ABOVE_0] = 600.0  # seconds that a command may take for one image
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, values in (("methods", self.names), ("quality", self.qualities), ("colour", self.colours)):
-            _require(bool(values) and _apart(values), f"--{name}", values, "name some, each once")
+            require(bool(values) and _distinct(values), f"--{name}", values, "name some, each once")
         for quality in self.qualities:
-            _require(1 <= quality <= 100, "--quality", quality, "use 1 to 100")
+            require(QUALITY.holds(quality), "--quality", quality, QUALITY.cure)
         for colour in self.colours:
-            _require(colour in ("rgb", "y"), "--colour", colour, "use rgb or y")
-        _require(self.through in ("", "rgb", "ycbcr", "luma"), "--through", self.through, "use rgb, ycbcr or luma")
-        _require(self.fit in ("native", "scaled"), "--fit", self.fit, "use native or scaled")
-        _require(self.pictures >= 0, "--pictures", self.pictures, "use 0 or more")
-        _require(self.timeout > 0, "timeout", self.timeout, "use more than 0")
+            require(colour in ("rgb", "y"), "--colour", colour, "use rgb or y")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -281,7 +232,7 @@ class VisionConfig:
 
 
 @dataclass(frozen=True)
-class PublishConfig:
+class PublishConfig(Section, prefix="publish."):
     """The model registry and the gate before it."""
 
     model: str = "ced"  # registered name
@@ -291,46 +242,39 @@ class PublishConfig:
     experiment: str = "ced"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         restoring = METHODS[1:]
-        _require(self.method in restoring, "publish.method", self.method, f"use one of {', '.join(restoring)}")
+        require(self.method in restoring, "publish.method", self.method, f"use one of {', '.join(restoring)}")
         gates = ("psnr", "psnr_b", "ssim")
-        _require(self.gate in gates, "publish.gate", self.gate, f"use one of {', '.join(gates)}")
+        require(self.gate in gates, "publish.gate", self.gate, f"use one of {', '.join(gates)}")
 
 
 @dataclass(frozen=True)
-class ClusterConfig:
+class ClusterConfig(Section, prefix="cluster."):
     """How much of the machine or cluster to use, and how. Not part of any fingerprint: the results are the same, but
     for what `precision` rounds."""
 
-    data_workers: int = 0  # parallel Ray Data tasks; 0 = one per core
-    train_workers: int = 1  # Ray Train workers
+    data_workers: Annotated[int, AT_LEAST_0] = 0  # parallel Ray Data tasks; 0 = one per core
+    train_workers: Annotated[int, AT_LEAST_1] = 1  # Ray Train workers
     train_workers_least: int = 0  # go on with as few where nodes are lost; 0 = train_workers, wait for them
-    gpus_per_worker: float = 0.0
-    threads_per_worker: int = 0  # 0 = a node's cores divided by its workers
-    data: str = "auto"  # examples in training: "device": all in its memory; "stream": read as they are needed
-    data_memory: float = 0.0  # GB that data = "auto" may take; 0 = half of what is free
+    gpus_per_worker: Annotated[float, AT_LEAST_0] = 0.0
+    threads_per_worker: Annotated[int, AT_LEAST_0] = 0  # 0 = a node's cores divided by its workers
+    # examples in training: "device": all in its memory; "stream": read as they are needed
+    data: Annotated[str, one_of("auto", "device", "stream")] = "auto"
+    data_memory: Annotated[float, AT_LEAST_0] = 0.0  # GB that data = "auto" may take; 0 = half of what is free
     compile: bool = False  # torch.compile the network for training
-    precision: str = "auto"  # of training's convolutions: "float32", "bfloat16"; "auto" = bfloat16 on CUDA alone
+    # of training's convolutions; "auto" = bfloat16 on CUDA alone
+    precision: Annotated[str, one_of("auto", "float32", "bfloat16")] = "auto"
 
     def __post_init__(self) -> None:
-        _require(self.train_workers >= 1, "cluster.train_workers", self.train_workers, "use 1 or more")
-        _require(
-            0 <= self.train_workers_least <= self.train_workers,
-            "cluster.train_workers_least",
-            self.train_workers_least,
-            f"use 0 up to cluster.train_workers, {self.train_workers}",
-        )
-        for name in ("data_workers", "gpus_per_worker", "threads_per_worker", "data_memory"):
-            value = getattr(self, name)
-            _require(value >= 0, f"cluster.{name}", value, "use 0 or more")
-        ways = ("auto", "device", "stream")
-        _require(self.data in ways, "cluster.data", self.data, f"use one of {', '.join(ways)}")
-        kinds = ("auto", "float32", "bfloat16")
-        _require(self.precision in kinds, "cluster.precision", self.precision, f"use one of {', '.join(kinds)}")
+        super().__post_init__()
+        least, most = self.train_workers_least, self.train_workers
+        cure = f"use 0 up to cluster.train_workers, {most}"
+        require(0 <= least <= most, "cluster.train_workers_least", least, cure)
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Section):
     """Everything one pipeline run is decided by."""
 
     images: tuple[str, ...] = ()
@@ -347,16 +291,17 @@ class Config:
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         effect = self.classifier.block_effect
-        _require(effect == 0, "classifier.block_effect", effect, "C makes no image; set autoencoder.block_effect")
+        require(effect == 0, "classifier.block_effect", effect, "C makes no image; set autoencoder.block_effect")
 
 
 SECTIONS = tuple(f.name for f in dataclasses.fields(Config) if f.name not in ("images", "test_images"))
 
 
-def as_dict(section: object) -> dict[str, typing.Any]:
+def as_dict(section: object) -> dict[str, Any]:
     """A section, or the whole Config, as plain JSON values."""
-    plain: dict[str, typing.Any] = json.loads(json.dumps(dataclasses.asdict(section)))  # type: ignore[call-overload]
+    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(section)))  # type: ignore[call-overload]
     return plain
 
 
@@ -365,3 +310,44 @@ def fingerprint(*parts: object) -> str:
     plain = [as_dict(p) if dataclasses.is_dataclass(p) else p for p in parts]
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def override(config: Config, settings: Iterable[str]) -> Config:
+    """`config` with each `section.key=value` of `settings` in its place; of two for one key the last.
+
+    Raises ConfigError for an unknown section or key (with the nearest name), a value of another type, or one that a
+    section does not take: each is checked once, with all of its settings in it.
+    """
+    changes: dict[str, dict[str, Any]] = {}
+    for setting in settings:
+        path, separator, text = setting.partition("=")
+        section, dot, key = path.strip().partition(".")
+        if not separator or not dot:
+            raise ConfigError(f"setting {setting!r}: write it as section.key=value")
+        if section not in SECTIONS:
+            raise ConfigError(f"setting {setting!r}: {unknown('section', section, SECTIONS)}")
+        known = kinds(type(getattr(config, section)))
+        if key not in known:
+            raise ConfigError(f"setting {setting!r}: {unknown('key', key, known)}")
+        try:
+            changes.setdefault(section, {})[key] = parse(text.strip(), known[key])
+        except ConfigError as error:
+            raise ConfigError(f"setting {setting!r}: {error}") from None
+    sections: dict[str, Any] = {}
+    for section, values in changes.items():
+        part = getattr(config, section)
+        try:
+            sections[section] = dataclasses.replace(part, **values)
+        except ConfigError as error:  # a TrainConfig does not know which of the two sections it is
+            raise ConfigError(f"{section}.{error}" if isinstance(part, TrainConfig) else str(error)) from None
+    return dataclasses.replace(config, **sections)
+
+
+def as_settings(values: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The values of some sections as the texts that `override` takes; None is left out."""
+    return [
+        f"{section}.{key}={as_text(value)}"
+        for section, settings in values.items()
+        for key, value in settings.items()
+        if value is not None
+    ]

@@ -11,9 +11,9 @@ from ced.config import (
     NetworkConfig,
     PrepareConfig,
     TrainConfig,
+    override,
 )
 from ced.errors import ConfigError, unknown
-from ced.overrides import override
 
 # Of the gradient of L_r, whose norm is about 1e-3: limited far above it, CED-GT leaps away now and then (docs/log.md).
 _CLIP = 0.02

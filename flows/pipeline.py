@@ -17,7 +17,7 @@ from prefect import Task, flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from ced.config import Config
+from ced.config import Config, as_settings
 from ced.data import edges, label, prepare
 from ced.evaluation import evaluate
 from ced.pipeline import publish, restorers, summary
@@ -29,6 +29,7 @@ from ced.store.outputs import Output
 from ced.store.session import Session
 from ced.tracking import provenance
 from ced.training import stage
+from flows.form import Form
 
 P = ParamSpec("P")
 
@@ -56,12 +57,13 @@ def pipeline(
     report: str | None = None,
     settings: list[str] | None = None,
     ray_address: str | None = None,
+    form: Form | None = None,
 ) -> dict[str, Any]:
-    """Photographs in, tables out.
+    """Photographs in, tables out. What `form` has comes on top of `settings`, and both on top of the recipe.
 
     Returns plain JSON values: the rows of the table, and where the report and the registered model are.
     """
-    config = configure(recipe, images, test_images, settings)
+    config = configure(recipe, images, test_images, [*(settings or ()), *as_settings(form or {})])
     deliver.check(report)
     with session(store, ray_address, config.cluster.data_workers) as running:
         made = make_all(config, running)

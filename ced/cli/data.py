@@ -1,8 +1,9 @@
 """`ced data verify` and `ced data show`: are outputs whole, and what is in them."""
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
+from ced.cli.options import option
 from ced.data.inspect import show as showing
 from ced.data.inspect import verify as verifying
 from ced.data.inspect.verify import Checked
@@ -14,28 +15,44 @@ from ced.store.outputs import write_bytes
 _MOST = 256  # examples on one sheet
 
 
-def verify(arguments: argparse.Namespace) -> None:
+@dataclass(frozen=True, kw_only=True)
+class VerifyOptions:
+    """`ced data verify`."""
+
+    folders: list[str] = option("DIR", "a finished output, or a folder of them: a store", positional=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowOptions:
+    """`ced data show`."""
+
+    folder: str = option("DIR", "what `ced prepare -o` wrote, or one output of it", positional=True)
+    out: str = option("PNG", "default: contact-sheet.png", short="-o", default="contact-sheet.png")
+    examples: int = option("N", "examples in the picture (8)", default=8)
+
+
+def verify(options: VerifyOptions) -> None:
     """A line for each output and each finding. Raises FormatError, with the cure, where there are any."""
-    checked = verifying.verify(finished.find([Path(folder) for folder in arguments.folders]))
-    for one in checked:
-        print(_line(one))
-        for finding in one.findings:
+    checked = verifying.verify(finished.find([Path(folder) for folder in options.folders]))
+    for output in checked:
+        print(_line(output))
+        for finding in output.findings:
             print(f"  {finding}")
-    damaged = [one for one in checked if one.findings]
+    damaged = [output for output in checked if output.findings]
     if damaged:
         raise FormatError(f"{len(damaged)} of {len(checked)} outputs damaged: {verifying.cure(damaged)}")
 
 
-def show(arguments: argparse.Namespace) -> None:
+def show(options: ShowOptions) -> None:
     """Everything about the data, and a contact sheet."""
-    if not 1 <= arguments.examples <= _MOST:
-        raise ConfigError(f"--examples {arguments.examples}: use 1 to {_MOST}")
-    data = showing.choose(Path(arguments.folder))
-    out = Path(arguments.out)
+    if not 1 <= options.examples <= _MOST:
+        raise ConfigError(f"--examples {options.examples}: use 1 to {_MOST}")
+    data = showing.choose(Path(options.folder))
+    out = Path(options.out)
     _check(out, data)
     counts = showing.balance(data)
     print(showing.text(data, counts))
-    drawn = showing.sheet(data, arguments.examples, counts)
+    drawn = showing.sheet(data, options.examples, counts)
     if drawn is None:
         print("\nno examples in it, and so no contact sheet")
         return
@@ -54,11 +71,12 @@ def _check(out: Path, data: showing.Data) -> None:
             raise OutputError(f"{out}: lies inside an output, where it would count as an extra file; name another -o")
 
 
-def _line(one: Checked) -> str:
-    manifest = one.output.manifest
+def _line(checked: Checked) -> str:
+    manifest = checked.output.manifest
     facts = [f"{number:,} {name}" for name, number in list(manifest.counts.items())[:1]]
-    facts += [_number(len(manifest.parts), "part"), plain.size(one.size)]
-    findings = f"{_number(len(one.findings), 'finding')} in {one.output.path}" if one.findings else "verified"
+    facts += [_number(len(manifest.parts), "part"), plain.size(checked.size)]
+    count = _number(len(checked.findings), "finding")
+    findings = f"{count} in {checked.output.path}" if checked.findings else "verified"
     return f"{manifest.stage} {manifest.fingerprint}: {', '.join([*facts, findings])}"
 
 

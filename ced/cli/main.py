@@ -6,27 +6,62 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Sequence
-from typing import TextIO
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TextIO
 
-from ced import settings
-from ced.cli.arguments import COMMANDS, parser
+from ced import __version__, environment
+from ced.cli.options import Parser, declare
 from ced.errors import CedError
+
+
+class Subcommand(NamedTuple):
+    """What a command is in a line, and the function that does its work, imported only when it is asked for."""
+
+    about: str
+    function: str = ""  # as "module:function", of one parameter, its options; "" = a group of commands
+    metavar: str = "COMMAND"  # what its commands are called
+
+
+COMMANDS = {
+    "run": Subcommand("the whole pipeline: photographs in, tables, report and registered model out", "ced.cli.run:run"),
+    "prepare": Subcommand("photographs -> labelled examples", "ced.cli.stages:prepare"),
+    "train": Subcommand("labelled examples -> weights of one model", "ced.cli.stages:train"),
+    "evaluate": Subcommand("test images and methods -> table, report and figures", "ced.cli.evaluate:evaluate"),
+    "evaluate-vision": Subcommand(
+        "labelled test images -> detection and segmentation scores", "ced.cli.evaluate_vision:evaluate_vision"
+    ),
+    "report": Subcommand("the page and the figures of a finished evaluation, drawn again", "ced.cli.report:report"),
+    "experiment": Subcommand("the paper's other experiments: its figures beside ours", metavar="EXPERIMENT"),
+    "experiment stages": Subcommand(
+        "Table 1: the accuracy of each stage of a three-stage classifier on held-out photographs",
+        "ced.cli.experiment:stages",
+    ),
+    "experiment decoder-weights": Subcommand(
+        "section 3.4: how much the decoder looks at q, trained with q-hat and trained with q",
+        "ced.cli.experiment:decoder_weights",
+    ),
+    "restore": Subcommand("bad JPEGs -> restored PNGs", "ced.cli.restore:restore"),
+    "data": Subcommand("check outputs part by part, or show what is in them"),
+    "data verify": Subcommand("is every part there, unaltered, and do the counts add up", "ced.cli.data:verify"),
+    "data show": Subcommand(
+        "configuration, columns and class balance in words, and examples as a picture", "ced.cli.data:show"
+    ),
+    "recipes": Subcommand("list the recipes, or show one", "ced.cli.recipes:recipes"),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command. Returns the exit code: 0, 2 for a mistake of the user's, 130 where stopped."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _stop)
-    _forgive(sys.stdout)
-    settings.quiet()
+    _print_any_letter(sys.stdout)
+    environment.quiet()
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("ced").setLevel(logging.INFO)
     try:
-        arguments = parser().parse_args(argv)
-        module = importlib.import_module(COMMANDS[arguments.command].module)
-        function = getattr(arguments, "subcommand", arguments.command)
-        getattr(module, function.replace("-", "_"))(arguments)
+        function, options = parse(sys.argv[1:] if argv is None else argv)
+        function(options)
     except CedError as error:
         print(f"ced: error: {error}", file=sys.stderr)
         return error.exit_code
@@ -38,7 +73,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _forgive(stream: TextIO) -> None:
+def parse(words: Sequence[str]) -> tuple[Callable[[Any], None], Any]:
+    """The function of the command that `words` name, and its options. Raises CedError, or SystemExit with a line."""
+    parser = Parser(prog="ced", description="Restores JPEG images by estimating the frequencies they lost.")
+    parser.add_argument("--version", action="version", version=f"ced {__version__}")
+    groups = {"": parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)}
+    named = [word for word in words if not word.startswith("-")]
+    function, options = None, None
+    for name, command in COMMANDS.items():
+        group, _, last = name.rpartition(" ")
+        added = groups[group].add_parser(last, help=command.about, description=command.about)
+        if not command.function:
+            groups[name] = added.add_subparsers(required=True, metavar=command.metavar, parser_class=Parser)
+        elif named[: name.count(" ") + 1] == name.split():
+            function, options = load(command)
+            declare(added, options)
+    values = vars(parser.parse_args(words))
+    assert function is not None and options is not None, "a parser that ended well has met a command"
+    return function, options(**values)
+
+
+def load(command: Subcommand) -> tuple[Callable[[Any], None], type[Any]]:
+    """A command's function, and the class of its options."""
+    module, _, name = command.function.partition(":")
+    function = getattr(importlib.import_module(module), name)
+    return function, next(iter(typing.get_type_hints(function).values()))
+
+
+def _print_any_letter(stream: TextIO) -> None:
     """What an output's encoding has no letter for (rules of tables, names of images) is a question mark, no failure."""
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="replace")

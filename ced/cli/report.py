@@ -1,9 +1,10 @@
 """`ced report`: the tables, the page and the figures of a finished evaluation, drawn again as one likes them."""
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
-from ced import settings
+from ced import environment
+from ced.cli.options import STORE, option, written_as
 from ced.config import FiguresConfig
 from ced.pipeline.session import open_store
 from ced.report import deliver, redraw
@@ -11,23 +12,35 @@ from ced.report import stage as reporting
 from ced.store.session import Session
 
 
-def report(arguments: argparse.Namespace) -> None:
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    folder: str | None = option(
+        "DIR", "an evaluation's folder, or one with evaluations; default: the store", positional=True
+    )
+    out: str | None = option("DIR", "copy report.html, results.json, figures and strips here", short="-o")
+    images: str | None = option("A,B,...", "pictures to show, by number or name; default: all kept")
+    crop: str | None = option("L,T,W,H", "region of figures 1, 4 and 5; default: where most detail is")
+    channels: str | None = option("1-1,...", "of figure 6: row and column (1-1,1-2,2-2,4-4,8-8)")
+    store: str | None = written_as(STORE)
+
+
+def report(options: ReportOptions) -> None:
     """Draw, or find drawn, and say where it is."""
     chosen = FiguresConfig(
-        images=_items(arguments.images),
-        crop=(arguments.crop or "").replace(" ", ""),
-        channels=_items(arguments.channels) or FiguresConfig.channels,
+        images=_items(options.images),
+        crop=(options.crop or "").replace(" ", ""),
+        channels=_items(options.channels) or FiguresConfig.channels,
     )
-    deliver.check(arguments.out)
-    folder = Path(arguments.folder or arguments.store or settings.load().store)
+    deliver.check(options.out)
+    folder = Path(options.folder or options.store or environment.load().store)
     evaluation = redraw.find(folder)
-    reported = redraw.redraw(evaluation, chosen, Session(open_store(arguments.store)))
-    if arguments.out:
-        deliver.deliver(reported, Path(arguments.out))
-    made = Path(arguments.out or reported.path).resolve()
+    reported = redraw.redraw(evaluation, chosen, Session(open_store(options.store)))
+    if options.out:
+        deliver.deliver(reported, Path(options.out))
+    drawn = Path(options.out or reported.path).resolve()
     print(f"of:      {evaluation.evaluated.path}")
-    print(f"report:  {made / reporting.PAGE}")
-    print(f"figures: {made / reporting.FIGURES}")
+    print(f"report:  {drawn / reporting.PAGE}")
+    print(f"figures: {drawn / reporting.FIGURES}")
 
 
 def _items(text: str | None) -> tuple[str, ...]:

@@ -1,13 +1,14 @@
 """`ced restore`: bad JPEGs in, restored PNGs out."""
 
-import argparse
 import contextlib
 import dataclasses
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ced import settings
+from ced import environment
+from ced.cli.options import option
 from ced.config import RELEASED
 from ced.core.images import Rejected
 from ced.data import sources
@@ -21,7 +22,30 @@ if TYPE_CHECKING:
 logger = logging.getLogger("ced")
 
 
-def restore(arguments: argparse.Namespace) -> None:
+@dataclass(frozen=True, kw_only=True)
+class RestoreOptions:
+    inputs: list[str] = option("IN", "image files, or folders of them", positional=True)
+    out: str = option("OUT", "a PNG file, or a folder for many", short="-o")
+    model: str | None = option(
+        "MODEL",
+        "a restorer's folder, an MLflow URI, or released: what comes with ced, for good images too; default: what "
+        "comes with ced, for JPEGs of quality factor 70 or less (90 with --faithful)",
+    )
+    store: str | None = option("DIR", "restore with the champion of this store")
+    faithful: bool = option(
+        help="what comes with ced for those who want nothing invented: smooth and nearest to the pixels (ED)"
+    )
+    read_off: str | None = option(
+        "HOW",
+        "how CED chooses among the frequencies that its classifier thinks possible: argmax (the paper's, sharp), "
+        "mean (faithful), or a temperature from 0 (argmax) to 1 (mean); default: the restorer's own, or argmax",
+    )
+    self_ensemble: bool = option(
+        help="the mean over the image and its three flips: nearer to the pixels, less sharp, four times as long"
+    )
+
+
+def restore(arguments: RestoreOptions) -> None:
     """Restore each image; what cannot be read is named and left out, and then the exit code is 2."""
     temperature = _temperature(arguments.read_off)
     if arguments.faithful:
@@ -54,7 +78,7 @@ def restore(arguments: argparse.Namespace) -> None:
         raise InputError(f"{failed} of {len(work)} images could not be restored; see the lines above")
 
 
-def _family(arguments: argparse.Namespace, folder: Path | None, temperature: float | None) -> "Family":
+def _family(arguments: RestoreOptions, folder: Path | None, temperature: float | None) -> "Family":
     """The restorers for these files: those of a folder, or those that come with ced.
 
     Raises FormatError, ConfigError.
@@ -85,7 +109,7 @@ def _temperature(text: str | None) -> float | None:
     raise ConfigError(f"--read-off {text}: use argmax, mean, or a temperature from 0 to 1")
 
 
-def _check_faithful(arguments: argparse.Namespace, temperature: float | None) -> None:
+def _check_faithful(arguments: RestoreOptions, temperature: float | None) -> None:
     """Raises ConfigError where another argument says something else."""
     if temperature:
         raise ConfigError(f"--read-off {arguments.read_off}: --faithful has no classifier to read off; leave one out")
@@ -131,7 +155,7 @@ def _check(work: list[tuple[sources.Photograph, Path]]) -> None:
         targets[target] = source.name
 
 
-def _model(arguments: argparse.Namespace) -> Path | None:
+def _model(arguments: RestoreOptions) -> Path | None:
     """The folder of the restorer: the one that is named, the champion of a store that is, else None: the released."""
     if arguments.model and "://" not in arguments.model and ":/" not in arguments.model:
         return Path(arguments.model)
@@ -139,8 +163,8 @@ def _model(arguments: argparse.Namespace) -> Path | None:
         return None
     from ced.tracking import client
 
-    settings.quiet()
-    from_environment = settings.load()
+    environment.quiet()
+    from_environment = environment.load()
     store = Path(arguments.store or from_environment.store).resolve()
     if not store.is_dir() and not from_environment.mlflow_uri:
         raise InputError(f"{store}: no such store; make it with `ced run`, or leave --store out")

@@ -1,91 +1,125 @@
 """`ced prepare` and `ced train`: single stages, from and to the files that `ced run` uses."""
 
-import argparse
 import dataclasses
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ced.cli.options import PhotographOptions, option
 from ced.config import MODELS, RELEASED, WITHOUT_CLASSES, Config, as_dict
 from ced.data import edges, label
 from ced.data import prepare as preparation
 from ced.errors import ConfigError, InputError
-from ced.pipeline import restorers
 from ced.pipeline.session import session
 from ced.recipes import configure
 from ced.store.outputs import Output, Store
 from ced.store.session import Session
-from ced.training import stage as training
+
+if TYPE_CHECKING:  # it imports torch, which help and mistakes do not wait for
+    from ced.training import stage as training
 
 
-def prepare(arguments: argparse.Namespace) -> None:
+@dataclass(frozen=True, kw_only=True)
+class PrepareOptions(PhotographOptions):
+    """`ced prepare`."""
+
+    out: str | None = option("DIR", "write into this folder instead of the store", short="-o")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions(PhotographOptions):
+    """What commands take that train: on what, where, and from which weights."""
+
+    data: str | None = option("DIR", "a folder that `ced prepare -o` wrote, instead of --images")
+    device: str | None = option("NAME", "device of --without-ray, such as cpu or cuda")
+    without_ray: bool = option(help="train in this process, without Ray Train")
+    start_from: list[str] = option(
+        "[MODEL=]DIR",
+        "begin with weights that are trained already, of all models or of one: a folder of `ced train -o`, a restorer, "
+        f"or {RELEASED}; repeatable",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(DataOptions):
+    """`ced train`."""
+
+    model: str = option("MODEL", ", ".join(MODELS), positional=True, choices=MODELS)
+    out: str | None = option("DIR", "write models into this folder instead of the store", short="-o")
+
+
+def prepare(options: PrepareOptions) -> None:
     """Photographs to labelled examples."""
-    config = configure(arguments.recipe, arguments.images, None, arguments.settings)
-    with session(arguments.store, arguments.ray_address, config.cluster.data_workers) as running:
-        data = labelled(config, into(running, arguments.out))
+    config = configure(options.recipe, options.images, None, options.settings)
+    with session(options.store, options.ray_address, config.cluster.data_workers) as running:
+        data = make_data(config, with_outputs_in(options.out, running))
     print(f"examples: {label.examples_of(data.labelled)}")
     print(f"labels:   {data.labelled.path}")
     print(f"classes:  {data.classes.path / edges.FILE}")
 
 
-def train(arguments: argparse.Namespace) -> None:
+def train(options: TrainOptions) -> None:
     """One model, and C first where a CED model needs it: at test time it is half of the method."""
-    config = configure(arguments.recipe, arguments.images, None, arguments.settings)
-    chosen = device(arguments, config)
-    alone = arguments.model in (*WITHOUT_CLASSES, "classifier")
-    models = (arguments.model,) if alone else ("classifier", arguments.model)
-    begin = start(arguments.start_from, models)
-    with session(arguments.store, arguments.ray_address, config.cluster.data_workers) as running:
-        data = dataclasses.replace(prepared(arguments, config, running), start=begin)
+    from ced.training import stage as training
+
+    config = configure(options.recipe, options.images, None, options.settings)
+    device = device_of(options, config)
+    alone = options.model in (*WITHOUT_CLASSES, "classifier")
+    models = (options.model,) if alone else ("classifier", options.model)
+    start = start_folders(options.start_from, models)
+    with session(options.store, options.ray_address, config.cluster.data_workers) as running:
+        data = dataclasses.replace(training_data(options, config, running), start=start)
         training.check_start(config, data)
-        outputs = into(running, arguments.out)
+        outputs = with_outputs_in(options.out, running)
         for model in models:
-            output = training.run(model, config, data, outputs, chosen)
+            output = training.run(model, config, data, outputs, device)
             data = dataclasses.replace(data, classifier=output) if model == "classifier" else data
-        if arguments.model == "classifier":
+        if options.model == "classifier":
             print(f"weights: {output.path / training.WEIGHTS}")
         else:
-            _print_model(arguments.model, output, data, outputs, config.restore.temperature)
+            _print_model(options.model, output, data, outputs, config.restore.temperature)
 
 
-def into(session: Session, folder: str | None) -> Session:
+def with_outputs_in(folder: str | None, session: Session) -> Session:
     """The session with its outputs in a folder of the user's own, where one is named."""
     return dataclasses.replace(session, store=Store(Path(folder).resolve(), flat=True)) if folder else session
 
 
-def prepared(arguments: argparse.Namespace, config: Config, session: Session) -> training.Data:
+def training_data(options: DataOptions, config: Config, session: Session) -> "training.Data":
     """What there is to train on: the folder of --data, or made of the photographs, in the store."""
-    if not arguments.data and not config.images:
+    if not options.data and not config.images:
         raise InputError("no photographs given; name folders with --images, or what `ced prepare -o` wrote with --data")
-    return given(arguments, config) if arguments.data else labelled(config, session)
+    return read_data(Path(options.data), options, config) if options.data else make_data(config, session)
 
 
-def start(given: list[str], models: Sequence[str]) -> dict[str, Path]:
+def start_folders(texts: list[str], models: Sequence[str]) -> dict[str, Path]:
     """The folders of `--start-from` for those of `models`, which are to be trained: DIR is for all, MODEL=DIR for one,
     `released` comes with ced. Raises ConfigError where one has two, or would not count."""
-    found: dict[str, Path] = {}
-    for text in given:
+    folders: dict[str, Path] = {}
+    for text in texts:
         name, named, folder = text.partition("=")
         chosen, folder = ((name,), folder) if named and name in MODELS else (models, text)
         if unused := set(chosen).difference(models):
             raise ConfigError(f"--start-from {text}: {unused.pop()} is not trained here, {' and '.join(models)} alone")
-        if both := found.keys() & chosen:
+        if both := folders.keys() & chosen:
             raise ConfigError(f"--start-from {text}: {min(both)} has a folder already; give each model one")
-        found.update(dict.fromkeys(chosen, _released() if folder == RELEASED else Path(folder).resolve()))
-    return found
+        if folder == RELEASED:
+            from ced.restoration import family
+
+            path = family.RELEASED / "y"
+        else:
+            path = Path(folder).resolve()
+        folders.update(dict.fromkeys(chosen, path))
+    return folders
 
 
-def _released() -> Path:
-    from ced.restoration import family  # and with it torch, for those alone who ask for what comes with ced
-
-    return family.RELEASED / "y"
-
-
-def device(arguments: argparse.Namespace, config: Config) -> str:
+def device_of(options: DataOptions, config: Config) -> str:
     """The device of `--without-ray`, "" under Ray Train. Raises ConfigError for one that goes or leads nowhere, and for
     workers of Ray Train where there are none."""
-    if not arguments.without_ray:
-        if arguments.device:
+    if not options.without_ray:
+        if options.device:
             raise ConfigError("--device goes with --without-ray; under Ray Train use --set cluster.gpus_per_worker=1")
         return ""
     cluster = config.cluster
@@ -93,32 +127,36 @@ def device(arguments: argparse.Namespace, config: Config) -> str:
         raise ConfigError(f"cluster.train_workers={cluster.train_workers} beside --without-ray; leave one of them out")
     if cluster.gpus_per_worker:
         raise ConfigError("cluster.gpus_per_worker is for Ray Train; beside --without-ray name the GPU: --device cuda")
-    if arguments.device:
+    if options.device:
         from ced.training.context import usable
 
-        usable(arguments.device)
-    return arguments.device or "cpu"
+        usable(options.device)
+    return options.device or "cpu"
 
 
-def labelled(config: Config, session: Session) -> training.Data:
+def make_data(config: Config, session: Session) -> "training.Data":
     """The labelled examples of `config`'s photographs and their classes."""
+    from ced.training import stage as training
+
     prepared = preparation.run(config.prepare, config.images, session)
     classes = edges.run(config.classes, prepared, session)
     return training.Data(label.run(prepared, classes, session), classes)
 
 
-def given(arguments: argparse.Namespace, config: Config) -> training.Data:
-    """The data that `ced prepare -o` wrote into the folder of --data.
+def read_data(folder: Path, options: DataOptions, config: Config) -> "training.Data":
+    """The data that `ced prepare -o` wrote into `folder`, that of --data.
 
     Raises ConfigError for photographs beside it, or a setting other than what it was made with: neither would count.
     """
-    folder = Path(arguments.data)
-    if arguments.images:
+    from ced.pipeline import restorers
+    from ced.training import stage as training
+
+    if options.images:
         raise ConfigError(f"--images beside --data: {folder} holds examples already; give one of the two")
     data = training.Data(restorers.finished(folder / "label"), restorers.finished(folder / "edges"))
     prepared = restorers.finished(label.examples_of(data.labelled).parent)
     made_with = {"prepare": prepared.manifest.config, "classes": data.classes.manifest.config}
-    for setting in arguments.settings:
+    for setting in options.settings:
         section, _, key = setting.partition("=")[0].strip().partition(".")
         if section in made_with:
             wanted = as_dict(getattr(config, section))[key]
@@ -129,7 +167,9 @@ def given(arguments: argparse.Namespace, config: Config) -> training.Data:
     return data
 
 
-def _print_model(method: str, autoencoder: Output, data: training.Data, session: Session, temperature: float) -> None:
+def _print_model(method: str, autoencoder: Output, data: "training.Data", session: Session, temperature: float) -> None:
+    from ced.pipeline import restorers
+
     classifier = data.classifier or autoencoder  # without classes there is none, and the restorer takes none
     output = restorers.run(method, autoencoder, classifier, data.classes, session, temperature)
     print(f"restorer: {output.path}")

@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 
-from ced import settings
+from ced import environment
 from ced.errors import ServiceError, first_line
 from ced.timeouts import ANSWER_TIMEOUT, NoAnswer, call_in_time
 
@@ -69,10 +69,10 @@ def disconnect() -> None:
 
 
 def _connect(address: str) -> None:
-    settings.quiet()
+    environment.quiet()
     private = address == LOCAL
     if private:
-        settings.set_default("RAY_AUTH_MODE", "disabled")
+        environment.set_default("RAY_AUTH_MODE", "disabled")
     import ray
 
     dashboard = {"include_dashboard": False} if private else {}

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ced import settings
+from ced import environment
 from ced.config import fingerprint
 from ced.errors import ConfigError
 from ced.methods import restorer
@@ -76,7 +76,7 @@ def _find(request: Request, conditions: Conditions, store: Path) -> Method:
     """A model of MLflow, copied into the store, where all machines of a job see it: a restorer, or any pyfunc."""
     from ced.restoration.restorer import FILES
 
-    tracking = settings.load().mlflow_uri or client.local_uri(store)
+    tracking = environment.load().mlflow_uri or client.local_uri(store)
     client.check(tracking)
     model = client.resolve_model(tracking, request.target)
     own = model / client.RESTORER

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ced import settings
+from ced import environment
 from ced.errors import ConfigError, InputError, ServiceError, first_line
 from ced.timeouts import ANSWER_TIMEOUT, NoAnswer, call_in_time
 
@@ -178,9 +178,9 @@ def _location(client: "MlflowClient", name: str) -> str:
 
 def settle() -> None:
     """What MLflow reads from the environment when it is imported, and what it should not say."""
-    settings.quiet()
+    environment.quiet()
     for name, value in _CLIENT.items():
-        settings.set_default(name, value)
+        environment.set_default(name, value)
     logging.getLogger("alembic").setLevel(logging.WARNING)  # its migrations on a new database, step by step
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # each attempt to connect
 

@@ -4,10 +4,9 @@ import argparse
 import json
 import sys
 
-from ced import settings
-from ced.config import Config
+from ced import environment
+from ced.config import Config, override
 from ced.errors import CedError, ConfigError
-from ced.overrides import override
 
 
 def main() -> int:
@@ -18,7 +17,7 @@ def main() -> int:
         "--set", action="append", default=[], metavar="cluster.key=value", help="how much of the machine to use"
     )
     arguments = parser.parse_args()
-    settings.quiet()
+    environment.quiet()
     try:
         _train(arguments.job, arguments.set)
     except CedError as error:

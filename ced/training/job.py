@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ced import config
+from ced import config, sections
 from ced.config import BASELINES, MODELS, WITHOUT_CLASSES, NetworkConfig, TrainConfig
 from ced.errors import ConfigError, FormatError, InputError, unknown
 
@@ -49,11 +49,8 @@ class TrainJob:
     def from_json(cls, text: str, name: str = "job.json") -> "TrainJob":
         """The job of `to_json`. Raises FormatError, naming `name`, for anything else."""
         try:
-            stored = dict(json.loads(text))
-            stored["network"] = NetworkConfig(**stored["network"])
-            stored["train"] = TrainConfig(**stored["train"])
-            return cls(**stored)
-        except (ValueError, KeyError, TypeError) as error:
+            return sections.read(cls, json.loads(text), name)
+        except (ValueError, TypeError) as error:
             raise FormatError(f"{name}: not a training job ({error}); write it with TrainJob.to_json") from None
 
 

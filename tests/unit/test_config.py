@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ced import config as configuration
-from ced.config import Config, FiguresConfig, PrepareConfig, TrainConfig, as_dict, fingerprint
+from ced.config import Config, FiguresConfig, PrepareConfig, TrainConfig, as_dict, fingerprint, override
 from ced.errors import ConfigError
-from ced.overrides import override
 from ced.recipes import RECIPES, configure
 
 
@@ -87,6 +86,24 @@ def test_a_mistake_is_one_clear_line(setting: str, clause: str) -> None:
     with pytest.raises(ConfigError, match=clause) as refusal:
         override(Config(), [setting])
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["cluster.train_workers_least=2", "cluster.train_workers=3"],
+        ["cluster.train_workers=3", "cluster.train_workers_least=2"],
+    ],
+)
+def test_settings_are_checked_together_in_whatever_order(settings: list[str]) -> None:
+    cluster = override(Config(), settings).cluster
+    assert (cluster.train_workers_least, cluster.train_workers) == (2, 3)
+
+
+def test_the_last_of_two_values_counts() -> None:
+    assert override(Config(), ["prepare.size=64", "prepare.size=32"]).prepare.size == 32
+    with pytest.raises(ConfigError, match="is not a whole number"):
+        override(Config(), ["prepare.size=x", "prepare.size=32"])
 
 
 @given(st.sampled_from(configuration.SECTIONS), st.text(max_size=20), st.text(max_size=20))

@@ -2,13 +2,14 @@
 
 import pytest
 
-from ced.cli.arguments import parser
-from ced.cli.evaluate import configuration, methods
+from ced.cli.evaluate import configuration, methods, refuse_models
+from ced.cli.main import parse
+from ced.config import EvaluateConfig
 from ced.errors import ConfigError
 
 
-def configured(*arguments: str):  # type: ignore[no-untyped-def]
-    return configuration(parser().parse_args(["evaluate", "--images", "x", *arguments])).evaluate
+def configured(*arguments: str) -> EvaluateConfig:
+    return configuration(parse(["evaluate", "--images", "x", *arguments])[1]).evaluate
 
 
 def test_everything_has_its_place() -> None:
@@ -81,3 +82,11 @@ def test_a_method_is_named_once() -> None:
         configured("--methods", "a=x", "--methods", "a=y")
     with pytest.raises(ConfigError, match="named twice"):
         configured("--methods", "ced-gt=x,CED-GT=y")  # one row and the other would be called the same
+
+
+def test_a_folder_of_models_is_for_trained_methods() -> None:
+    refuse_models(None, ["jpeg"])
+    refuse_models("out", ["jpeg", "ed"])
+    for texts in (["jpeg"], ["jpeg", "ed=elsewhere", "released"], []):
+        with pytest.raises(ConfigError, match="--models out: no trained method is asked for; name some"):
+            refuse_models("out", texts)

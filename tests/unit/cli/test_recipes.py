@@ -3,8 +3,7 @@
 import pytest
 
 from ced.cli.main import main
-from ced.config import MODELS, Config
-from ced.overrides import override
+from ced.config import MODELS, Config, override
 from ced.recipes import RECIPES
 
 

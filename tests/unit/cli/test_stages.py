@@ -5,18 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from ced.cli.arguments import parser
-from ced.cli.main import main
-from ced.cli.stages import given
+from ced.cli.main import main, parse
+from ced.cli.stages import read_data, start_folders
+from ced.config import MODELS
 from ced.errors import ConfigError, InputError
 from ced.recipes import configure
+from ced.restoration.family import RELEASED
 from ced.store.outputs import read_manifest
 from ced.training.stage import Data
 
 
-def found(folder: Path, *options: str) -> Data:
-    arguments = parser().parse_args(["train", "ed", "--data", str(folder), *options])
-    return given(arguments, configure(arguments.recipe, arguments.images, None, arguments.settings))
+def read(folder: Path, *words: str) -> Data:
+    _, options = parse(["train", "ed", "--data", str(folder), *words])
+    return read_data(folder, options, configure(options.recipe, options.images, None, options.settings))
 
 
 def words(settings: list[str]) -> list[str]:
@@ -33,7 +34,7 @@ def words(settings: list[str]) -> list[str]:
     ],
 )
 def test_settings_that_the_examples_were_made_with_may_be_said_again(pristine: Path, settings: list[str]) -> None:
-    data = found(pristine, *words(settings))
+    data = read(pristine, *words(settings))
     assert (data.labelled.path, data.classes.path) == (pristine / "label", pristine / "edges")
 
 
@@ -49,19 +50,19 @@ def test_settings_that_the_examples_were_made_with_may_be_said_again(pristine: P
 )
 def test_settings_that_would_not_count_are_refused(pristine: Path, settings: list[str], clause: str) -> None:
     with pytest.raises(ConfigError, match=clause):
-        found(pristine, *words(settings))
+        read(pristine, *words(settings))
 
 
 def test_a_pattern_or_photographs_beside_the_data_are_refused(pristine: Path) -> None:
     with pytest.raises(ConfigError, match=r"prepare.pattern=\*.png beside --data"):
-        found(pristine, "--pattern", "*.png")
+        read(pristine, "--pattern", "*.png")
     with pytest.raises(ConfigError, match=r"--images beside --data: .*out holds examples already; give one of the two"):
-        found(pristine, "--images", "builtin:train")
+        read(pristine, "--images", "builtin:train")
 
 
 def test_a_folder_without_data_is_refused(pristine: Path) -> None:
     with pytest.raises(InputError, match=r"edges.label: no finished output of `ced prepare -o` there"):
-        found(pristine / "edges")
+        read(pristine / "edges")
 
 
 TINY = ["network.width=8", "network.width_half=4", "network.width_full=4", "network.blocks=1", "network.stage_blocks=1"]
@@ -140,3 +141,19 @@ def test_a_part_of_the_examples_that_is_gone_ends_it_before_anything_is_trained(
     (outputs / "prepare" / "examples" / "part-00001.parquet").unlink()
     code, told = train(capsys, tmp_path, "classifier", "--without-ray")
     assert code == 2 and "part-00001.parquet missing" in told
+
+
+def test_weights_to_start_from_are_for_every_model_or_for_the_named() -> None:
+    assert start_folders([], MODELS) == {}
+    both = ("classifier", "ced-gt")
+    assert start_folders(["a=b"], both) == dict.fromkeys(both, Path("a=b").resolve())
+    each = start_folders(["classifier=released", "ed=models"], MODELS)
+    assert each == {"classifier": RELEASED / "y", "ed": Path("models").resolve()}
+    for twice in (["ed=a", "ed=b"], ["a", "b"], ["a", "ed=b"]):
+        with pytest.raises(ConfigError, match="has a folder already"):
+            start_folders(twice, MODELS)
+
+
+def test_weights_for_a_model_that_is_not_trained_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"--start-from ed=a: ed is not trained here, classifier and ced-gt alone"):
+        start_folders(["ed=a"], ("classifier", "ced-gt"))

@@ -14,7 +14,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from ced.cli.arguments import parser
+from ced.cli.main import parse
 from ced.recipes import RECIPES
 
 ROOT = Path(__file__).parents[3]
@@ -149,10 +149,10 @@ def test_the_job_runs_a_command_that_exists_on_the_cluster() -> None:
     assert JOB["spec"]["clusterSelector"] == {"ray.io/cluster": CLUSTER["metadata"]["name"]}
     python, option, module, *arguments = shlex.split(JOB["spec"]["entrypoint"])
     assert (python, option, module) == ("python", "-m", "ced")
-    parsed = parser().parse_args(arguments)
-    assert parsed.command == "run"
-    assert parsed.recipe in RECIPES
-    assert parsed.store == "/store"
+    function, options = parse(arguments)
+    assert function.__name__ == "run"
+    assert options.recipe in RECIPES
+    assert options.store == "/store"
 
 
 def test_the_kustomization_names_files_that_exist() -> None:

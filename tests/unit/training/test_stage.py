@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ced.config import Config
+from ced.config import Config, override
 from ced.errors import InputError
-from ced.overrides import override
 from ced.restoration import family
 from ced.store.outputs import Manifest, Output, Store
 from ced.store.session import Session

@@ -26,7 +26,7 @@ _DEFAULTS = {
 
 
 @dataclass(frozen=True)
-class Settings:
+class Environment:
     """What the environment says."""
 
     store: Path  # CED_STORE, default .ced
@@ -35,9 +35,9 @@ class Settings:
     prefect_api: str  # PREFECT_API_URL, default "": an embedded server
 
 
-def load() -> Settings:
-    """The settings of this process."""
-    return Settings(
+def load() -> Environment:
+    """The environment of this process."""
+    return Environment(
         store=Path(os.environ.get("CED_STORE") or ".ced"),
         ray_address=os.environ.get("RAY_ADDRESS") or "local",
         mlflow_uri=os.environ.get("MLFLOW_TRACKING_URI") or "",
