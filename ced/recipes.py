@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from ced.config import (
-    AUTOENCODERS,
     RELEASED,
     Config,
     EvaluateConfig,
@@ -13,6 +12,7 @@ from ced.config import (
     TrainConfig,
 )
 from ced.errors import ConfigError, unknown
+from ced.networks import AUTOENCODERS
 from ced.overrides import override
 
 # Of the gradient of L_r, whose norm is about 1e-3: limited far above it, CED-GT leaps away now and then (docs/log.md).

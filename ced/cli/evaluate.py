@@ -5,8 +5,9 @@ import dataclasses
 import sys
 from pathlib import Path
 
+from ced import networks
 from ced.cli import heeded
-from ced.config import METHODS, WITH_CED, Config, EvaluateConfig
+from ced.config import WITH_CED, Config, EvaluateConfig
 from ced.errors import ConfigError, unknown
 from ced.evaluation import evaluate as evaluation
 from ced.methods.spec import JPEG, SELF_ENSEMBLE, TRAINED, parse, split
@@ -68,8 +69,8 @@ def placed(text: str, models: str | None) -> str:
     if asked.kind != TRAINED:
         return text
     model = asked.name.removesuffix("+")
-    if model not in METHODS or asked.name == f"{JPEG}+":
-        raise ConfigError(f"--methods: {unknown('method', asked.name, (*METHODS, *WITH_CED))}")
+    if model not in networks.methods() or asked.name == f"{JPEG}+":
+        raise ConfigError(f"--methods: {unknown('method', asked.name, (*networks.methods(), *WITH_CED))}")
     if not models:
         raise ConfigError(f"--methods {asked.name}: say where it is, as {asked.name}=DIR or with --models DIR")
     ensemble = f"{SELF_ENSEMBLE}:" if asked.name != model else ""

@@ -3,8 +3,9 @@
 import argparse
 import dataclasses
 
-from ced.config import MODELS, Config
+from ced.config import Config
 from ced.errors import ConfigError
+from ced.networks import NETWORKS
 from ced.recipes import RECIPES, configure
 
 
@@ -21,7 +22,8 @@ def recipes(arguments: argparse.Namespace) -> None:
         config = configure(arguments.name, settings=arguments.settings)
         print("\n".join(_lines(config)))
 
-        print("\n".join(f"network of {model} = {stage.size(model, config, config.classes.count)}" for model in MODELS))
+        for model in NETWORKS.names:
+            print(f"network of {model} = {stage.size(model, config, config.classes.count)}")
 
 
 def _lines(config: Config) -> list[str]:

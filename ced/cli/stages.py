@@ -6,10 +6,11 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from ced.config import MODELS, RELEASED, WITHOUT_CLASSES, Config, as_dict
+from ced.config import RELEASED, Config, as_dict
 from ced.data import edges, label
 from ced.data import prepare as preparation
 from ced.errors import ConfigError, InputError
+from ced.networks import NETWORKS
 from ced.pipeline import restorers
 from ced.pipeline.session import session
 from ced.recipes import configure
@@ -32,8 +33,8 @@ def train(arguments: argparse.Namespace) -> None:
     """One model, and C first where a CED model needs it: at test time it is half of the method."""
     config = configure(arguments.recipe, arguments.images, None, arguments.settings)
     chosen = device(arguments, config)
-    alone = arguments.model in (*WITHOUT_CLASSES, "classifier")
-    models = (arguments.model,) if alone else ("classifier", arguments.model)
+    architecture = NETWORKS.get(arguments.model)
+    models = ("classifier", arguments.model) if architecture.conditioned else (arguments.model,)
     begin = start(arguments.start_from, models)
     with session(arguments.store, arguments.ray_address, config.cluster.data_workers) as running:
         data = dataclasses.replace(prepared(arguments, config, running), start=begin)
@@ -42,7 +43,7 @@ def train(arguments: argparse.Namespace) -> None:
         for model in models:
             output = training.run(model, config, data, outputs, chosen)
             data = dataclasses.replace(data, classifier=output) if model == "classifier" else data
-        if arguments.model == "classifier":
+        if architecture.objective == "classes":
             print(f"weights: {output.path / training.WEIGHTS}")
         else:
             _print_model(arguments.model, output, data, outputs, config.restore.temperature)
@@ -66,7 +67,7 @@ def start(given: list[str], models: Sequence[str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for text in given:
         name, named, folder = text.partition("=")
-        chosen, folder = ((name,), folder) if named and name in MODELS else (models, text)
+        chosen, folder = ((name,), folder) if named and name in NETWORKS.names else (models, text)
         if unused := set(chosen).difference(models):
             raise ConfigError(f"--start-from {text}: {unused.pop()} is not trained here, {' and '.join(models)} alone")
         if both := found.keys() & chosen:

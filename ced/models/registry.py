@@ -12,7 +12,7 @@ from ced.models.weights import Network
 
 
 def build(model: str, network: NetworkConfig, channels: int, classes: int) -> Network:
-    """The untrained network of `model`, one of ced.config.MODELS, its weights drawn from torch's random numbers.
+    """The untrained network of `model`, one of ced.networks.NETWORKS, its weights drawn from torch's random numbers.
 
     The networks of other authors have a shape of their own: `network` is for C, E and D alone.
     """

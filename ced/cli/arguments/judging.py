@@ -2,8 +2,9 @@
 
 import argparse
 
+from ced import networks
 from ced.cli.arguments.common import shared
-from ced.config import METHODS, WITH_CED
+from ced.config import WITH_CED
 
 
 def evaluate(parser: argparse.ArgumentParser) -> None:
@@ -23,8 +24,9 @@ def evaluate(parser: argparse.ArgumentParser) -> None:
         "--methods",
         action="append",
         metavar="A,B,...",
-        help=f"{', '.join((*METHODS, *WITH_CED))}, or NAME=WHERE: a restorer's folder, models:/NAME@ALIAS, folder:DIR "
-        "of restored images, command:PROGRAM {input} {output}; repeatable, and a command takes the whole of its own",
+        help=f"{', '.join((*networks.methods(), *WITH_CED))}, or NAME=WHERE: a restorer's folder, models:/NAME@ALIAS, "
+        "folder:DIR of restored images, command:PROGRAM {input} {output}; repeatable, and a command takes the whole of "
+        "its own",
     )
     parser.add_argument("--models", metavar="DIR", help="a folder that `ced train -o` wrote, for bare method names")
     parser.add_argument("--lpips", action="store_true", help="measure LPIPS too (its package is extra)")

@@ -3,7 +3,7 @@
 import argparse
 
 from ced.cli.arguments.common import Parser, images, recipe, shared, training
-from ced.config import MODELS
+from ced.networks import NETWORKS
 
 
 def run(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +27,7 @@ def prepare(parser: argparse.ArgumentParser) -> None:
 
 def train(parser: argparse.ArgumentParser) -> None:
     """`ced train`."""
-    parser.add_argument("model", choices=MODELS, metavar="MODEL", help=", ".join(MODELS))
+    parser.add_argument("model", choices=NETWORKS.names, metavar="MODEL", help=", ".join(NETWORKS.names))
     recipe(parser, positional=False)
     images(parser)
     parser.add_argument("-o", "--out", metavar="DIR", help="write models into this folder instead of the store")

@@ -9,8 +9,8 @@ import pytest
 
 from ced.cli import stages
 from ced.cli.arguments import COMMANDS, parser
-from ced.config import MODELS
 from ced.errors import CedError, ConfigError
+from ced.networks import NETWORKS
 from ced.restoration import restorer
 
 
@@ -51,14 +51,14 @@ def test_a_pattern_is_a_setting() -> None:
 
 
 def test_weights_to_start_from_are_for_every_model_or_for_the_named() -> None:
-    assert stages.start([], MODELS) == {}
+    assert stages.start([], NETWORKS.names) == {}
     both = ("classifier", "ced-gt")
     assert stages.start(["a=b"], both) == dict.fromkeys(both, Path("a=b").resolve())
-    each = stages.start(["classifier=released", "ed=models"], MODELS)
+    each = stages.start(["classifier=released", "ed=models"], NETWORKS.names)
     assert each == {"classifier": restorer.RELEASED, "ed": Path("models").resolve()}
     for twice in (["ed=a", "ed=b"], ["a", "b"], ["a", "ed=b"]):
         with pytest.raises(ConfigError, match="has a folder already"):
-            stages.start(twice, MODELS)
+            stages.start(twice, NETWORKS.names)
 
 
 def test_weights_for_a_model_that_is_not_trained_are_refused() -> None:

@@ -1,16 +1,17 @@
 import pytest
 import torch
 
-from ced.config import METHODS, MODELS, NetworkConfig
+from ced.config import NetworkConfig
 from ced.models import complexity, registry
 from ced.models.autoencoder import AutoEncoder
 from ced.models.baselines import ARCNN, Galteri
 from ced.models.classifier import Classifier
+from ced.networks import NETWORKS, methods
 
 KINDS = {"classifier": Classifier, "arcnn": ARCNN, "galteri-mse": Galteri}
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", NETWORKS.names)
 def test_every_model_has_its_network(tiny: NetworkConfig, model: str) -> None:
     network = registry.build(model, tiny, channels=3, classes=5)
     assert type(network) is KINDS.get(model, AutoEncoder) and network.channels == 3
@@ -21,10 +22,10 @@ def test_every_model_has_its_network(tiny: NetworkConfig, model: str) -> None:
 
 
 def test_every_method_but_jpeg_is_a_model() -> None:
-    assert set(METHODS) - {"jpeg"} == set(MODELS) - {"classifier"}
+    assert set(methods()) - {"jpeg"} == set(NETWORKS.names) - {"classifier"}
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", NETWORKS.names)
 def test_the_size_is_that_of_the_network(tiny: NetworkConfig, model: str) -> None:
     before = torch.random.get_rng_state()
     found = registry.size_of(model, tiny, 1, 7)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from ced.config import METHODS, NetworkConfig
+from ced.config import NetworkConfig
 from ced.errors import InputError
 from ced.models import registry, weights
 from ced.models.baselines import Galteri
+from ced.networks import restoring
 from ced.pipeline import restorers
 from ced.restoration.restorer import Restorer
 from ced.store.outputs import Manifest, Output, Store
@@ -24,7 +25,7 @@ def trained(root: Path, model: str) -> Output:
     return Output(folder, Manifest("train", "", {}, {}, {}, {"model.safetensors": model}), reused=True)
 
 
-@pytest.mark.parametrize("method", METHODS[1:])
+@pytest.mark.parametrize("method", restoring())
 def test_each_method_can_be_loaded_from_what_was_trained(
     outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:

@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-from ced.config import MODELS, NetworkConfig, TrainConfig
+from ced.config import NetworkConfig, TrainConfig
 from ced.models import registry
 from ced.models.autoencoder import AutoEncoder
 from ced.models.baselines import Galteri
 from ced.models.blocks import to_channels_last
 from ced.models.mapping import Mapping
+from ced.networks import NETWORKS
 from ced.training.checkpoint import load, save
 from ced.training.schedule import average_decay, learning_rate
 from ced.training.state import State
@@ -148,7 +149,7 @@ def test_a_checkpoint_goes_on_where_weights_lie_in_another_order(tmp_path: Path,
 
 
 @pytest.mark.parametrize("block_effect", [0.0, 1.0])
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", NETWORKS.names)
 def test_no_step_reads_a_value(model: str, block_effect: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """On fake tensors, which have shapes and no values, a step runs, in bfloat16 too: a GPU is never waited for."""
     monkeypatch.setattr(Galteri, "BLOCKS", 1)
