@@ -5,6 +5,7 @@ NETWORKS.get("ced-gt")         its Architecture: display name, what it is traine
 ced.models.base.build(...)     the network itself
 """
 
+import importlib
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -26,6 +27,14 @@ class Architecture:
     # Of another work, to compare with. It has a shape of its own, for which the section `network` does not count, and
     # stands before ours in tables.
     baseline: bool = False
+
+    def load(self) -> type[Any]:
+        """The class of the network; with it comes torch."""
+        if isinstance(self.network, type):
+            return self.network
+        module, _, name = self.network.partition(":")
+        network: type[Any] = getattr(importlib.import_module(module), name)
+        return network
 
     @property
     def section(self) -> Literal["classifier", "autoencoder"]:

@@ -10,10 +10,9 @@ from torch import Tensor
 
 from ced.core.classes import Classes
 from ced.errors import FormatError
-from ced.models import registry, warm_start, weights
-from ced.models.classifier import Classifier
-from ced.models.mapping import Mapping
-from ced.models.weights import Network
+from ced.models import weights
+from ced.models.base import Network, build
+from ced.models.classifier import Classifier, Mapping
 from ced.networks import NETWORKS
 from ced.training import batches as feed
 from ced.training import data
@@ -93,14 +92,14 @@ def begin(network: Network, path: str) -> None:
     """Let `network` begin with the weights at `path`. Raises InputError where there are none, FormatError where they
     are of another network."""
     try:
-        warm_start.start(network, jobs.read(path))
+        weights.start(network, jobs.read(path))
     except FormatError as error:
         raise FormatError(f"{path}: {error}; give weights of the same network, or of a smaller one") from None
 
 
 def _assemble(job: TrainJob, classes: Classes | None, device: torch.device) -> tuple[Network, Task]:
     """The network to be trained and what it is trained on; C and CED alone know of classes."""
-    network = registry.build(job.model, job.network, job.channels, classes.count if classes else 0)
+    network = build(job.model, job.network, job.channels, classes.count if classes else 0)
     if classes is None:
         return network, Reconstruction(None, job.train.block_effect)
     architecture = NETWORKS.get(job.model)

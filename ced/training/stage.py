@@ -75,11 +75,11 @@ def run(model: str, config: Config, data: Data, session: Session, device: str = 
 def check_start(config: Config, data: Data) -> None:
     """Find out at once what would only be found when a model's turn comes. Raises InputError where its weights to start
     from are missing, FormatError where they are of another network."""
-    from ced.models import registry
+    from ced.models.base import build
     from ced.training import prepared
 
     for model, folder in data.start.items():
-        network = registry.build(model, config.network, config.prepare.channels, data.class_count)
+        network = build(model, config.network, config.prepare.channels, data.class_count)
         prepared.begin(network, str(weights_in(folder, model)))
 
 
@@ -165,9 +165,9 @@ def _produce(
 
 def size(model: str, config: Config, classes: int) -> str:
     """What the network of `model` costs, in words."""
-    from ced.models import registry
+    from ced.models.base import size_of
 
-    found = registry.size_of(model, config.network, config.prepare.channels, classes)
+    found = size_of(model, config.network, config.prepare.channels, classes)
     multiply_adds = found.multiply_adds_per_megapixel / 1e9
     return f"{found.parameters:,} parameters, {multiply_adds:,.1f} G multiply-adds a megapixel"
 

@@ -7,7 +7,8 @@ import pytest
 
 from ced.config import NetworkConfig
 from ced.errors import InputError
-from ced.models import registry, weights
+from ced.models import weights
+from ced.models.base import build
 from ced.models.baselines import Galteri
 from ced.networks import restoring
 from ced.pipeline import restorers
@@ -21,7 +22,7 @@ NETWORK = NetworkConfig(width=8, width_half=4, width_full=4, blocks=1, stage_blo
 def trained(root: Path, model: str) -> Output:
     folder = root / model
     folder.mkdir()
-    (folder / "model.safetensors").write_bytes(weights.encode(registry.build(model, NETWORK, 1, 7)))
+    (folder / "model.safetensors").write_bytes(weights.encode(build(model, NETWORK, 1, 7)))
     return Output(folder, Manifest("train", "", {}, {}, {}, {"model.safetensors": model}), reused=True)
 
 

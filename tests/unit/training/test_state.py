@@ -8,11 +8,11 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from ced.config import NetworkConfig, TrainConfig
-from ced.models import registry
 from ced.models.autoencoder import AutoEncoder
+from ced.models.base import build
 from ced.models.baselines import Galteri
 from ced.models.blocks import to_channels_last
-from ced.models.mapping import Mapping
+from ced.models.classifier import Mapping
 from ced.networks import NETWORKS
 from ced.training.checkpoint import load, save
 from ced.training.schedule import average_decay, learning_rate
@@ -156,7 +156,7 @@ def test_no_step_reads_a_value(model: str, block_effect: float, monkeypatch: pyt
     network = NetworkConfig(width=4, width_half=4, width_full=4, blocks=1, stage_blocks=1)
     mapping = Mapping(np.ones((16, 7), np.float32), np.ones(16, np.float32)) if model.startswith("ced") else None
     task = Classification(network.stages) if model == "classifier" else Reconstruction(mapping, block_effect)
-    trained = State(registry.build(model, network, 1, 7), TRAIN, torch.device("cpu"))
+    trained = State(build(model, network, 1, 7), TRAIN, torch.device("cpu"))
     with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.autocast("cpu", dtype=torch.bfloat16):
         for module in (*trained.module.modules(), *trained.average.modules()):
             for name, weight in list(module.named_parameters(recurse=False)):
