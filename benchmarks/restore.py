@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from ced.config import NetworkConfig
 from ced.models.base import Network, build
-from ced.models.blocks import Step, path, to_channels_last
+from ced.models.blocks import Reach, reaches, to_channels_last
 from ced.models.classifier import Classifier, Mapping
 from ced.recipes import RECIPES
 from ced.restoration.restorer import Restorer
@@ -50,8 +50,8 @@ class DnCNN(Network):
         self.layers = nn.Sequential(*first, *middle, nn.Conv2d(64, 1, 3, padding=1))
 
     @property
-    def path(self) -> tuple[Step, ...]:
-        return path(*self.layers)
+    def reaches(self) -> tuple[Reach, ...]:
+        return reaches(*self.layers)
 
     def forward(self, x: Tensor) -> Tensor:
         return x - self.layers(x)

@@ -121,7 +121,9 @@ def open_method(prepared: Prepared) -> Method:
     if prepared.kind == spec.COMMAND:
         words = command.words(prepared.name, prepared.target)
         return command.Command(prepared.name, words, Path(prepared.folder), prepared.timeout)
-    return Jpeg()
+    if prepared.kind == spec.JPEG:
+        return Jpeg()
+    raise ConfigError(f"method {prepared.name}: nothing is of kind {prepared.kind!r}; prepare it with this ced")
 
 
 def _of_each_quality(asked: Spec, config: Wanted) -> Prepared:

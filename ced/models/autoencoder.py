@@ -12,7 +12,7 @@ from ced.models.blocks import (
     Activated,
     Block,
     Features,
-    Step,
+    Reach,
     Upsample,
     conv3x3,
     residual_blocks,
@@ -107,12 +107,12 @@ class AutoEncoder(Network):
         return cls(network, channels, conditioned)
 
     @property
-    def path(self) -> tuple[Step, ...]:
-        return self.encoder.path + self.decoder.path
+    def reaches(self) -> tuple[Reach, ...]:
+        return self.encoder.reaches + self.decoder.reaches
 
     @property
-    def path_of_q(self) -> tuple[Step, ...]:
-        return self.decoder.path
+    def reaches_of_q(self) -> tuple[Reach, ...]:
+        return self.decoder.reaches
 
     @property
     def starts_from_luma(self) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ced.config import NetworkConfig
-from ced.models.blocks import Step, radius
+from ced.models.blocks import Reach, radius
 from ced.networks import NETWORKS
 
 FREQUENCIES = 16  # n_ch: the coefficients of a 4x4 patch
@@ -56,14 +56,14 @@ class Network(nn.Module):
         return cls(channels)
 
     @property
-    def path(self) -> tuple[Step, ...]:
-        """The steps from x to the output, on the way that sees farthest (ced.models.blocks.path)."""
-        raise NotImplementedError
+    def reaches(self) -> tuple[Reach, ...]:
+        """The reach of each layer from x to the output, on the way that sees farthest (ced.models.blocks.reaches)."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how far it looks; give it `reaches`")
 
     @property
-    def path_of_q(self) -> tuple[Step, ...]:
-        """The steps from q to the output, of a network that is conditioned."""
-        raise NotImplementedError
+    def reaches_of_q(self) -> tuple[Reach, ...]:
+        """The same from q to the output, of a network that is conditioned."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how far it looks from q; give it `reaches_of_q`")
 
     @property
     def starts_from_luma(self) -> bool:
@@ -85,10 +85,8 @@ class Network(nn.Module):
     def receptive_radius(self, classifier: "Network | None" = None) -> int:
         """The distance in pixels beyond which the input cannot change an output pixel, also through a classifier whose
         estimates it takes."""
-        paths = [self.path]
-        if classifier is not None:
-            paths.append(classifier.path + self.path_of_q)
-        return max(map(radius, paths))
+        directly = radius(self.reaches)
+        return directly if classifier is None else max(directly, radius(classifier.reaches + self.reaches_of_q))
 
     def size(self) -> Size:
         """Count the parameters and the multiply-adds. Takes no memory."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ced.models.base import Network
-from ced.models.blocks import Block, Step, path
+from ced.models.blocks import Block, Reach, reaches
 
 
 class ARCNN(Network):
@@ -40,8 +40,8 @@ class ARCNN(Network):
             _pass_on(convolution, channels)
 
     @property
-    def path(self) -> tuple[Step, ...]:
-        return path(self.extraction, self.enhancement, self.mapping, self.reconstruction)
+    def reaches(self) -> tuple[Reach, ...]:
+        return reaches(self.extraction, self.enhancement, self.mapping, self.reconstruction)
 
     def forward(self, x: Tensor) -> Tensor:
         """The restored image, not clipped. Shape: (B, C, H, W) in [0, 1] -> the same."""
@@ -78,8 +78,8 @@ class Galteri(Network):
         self.last = _repeating(self.WIDTH, channels)
 
     @property
-    def path(self) -> tuple[Step, ...]:
-        return path(self.first, self.halve, self.blocks, Step(enlarge=2), self.smooth, self.last)
+    def reaches(self) -> tuple[Reach, ...]:
+        return reaches(self.first, self.halve, self.blocks, Reach(enlarge=2), self.smooth, self.last)
 
     def forward(self, x: Tensor) -> Tensor:
         """The restored image, in [0, 1]. Shape: (B, C, H, W) in [0, 1], H and W even -> the same."""

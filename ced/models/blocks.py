@@ -19,7 +19,7 @@ SCALE = 64.0
 GROWING = ("blocks", "blocks_half", "stage_blocks", "stages", "width", "width_half", "width_full")
 
 
-class Step(NamedTuple):
+class Reach(NamedTuple):
     """How far one layer looks: output pixel o sees its input from stride * o - margin to stride * o + margin."""
 
     margin: int = 0  # pixels of its input, to each side
@@ -27,49 +27,49 @@ class Step(NamedTuple):
     enlarge: int = 1  # the output has this many times the input's height and width; then margin is 0, stride 1
 
 
-def path(*layers: "nn.Module | Step") -> tuple[Step, ...]:
-    """The steps through `layers`, one after the other. Raises TypeError for a layer whose reach is not known."""
-    steps: tuple[Step, ...] = ()
+def reaches(*layers: "nn.Module | Reach") -> tuple[Reach, ...]:
+    """The reach of each of `layers`, which follow one another. Raises TypeError where one of them is not known."""
+    known: tuple[Reach, ...] = ()
     for layer in layers:
-        if isinstance(layer, Step):
-            steps += (layer,)
+        if isinstance(layer, Reach):
+            known += (layer,)
         elif isinstance(layer, nn.Conv2d):
-            steps += (Step(layer.dilation[0] * (layer.kernel_size[0] // 2), layer.stride[0]),)
+            known += (Reach(layer.dilation[0] * (layer.kernel_size[0] // 2), layer.stride[0]),)
         elif isinstance(layer, Block):
-            steps += layer.path
+            known += layer.reaches
         elif isinstance(layer, nn.Sequential):
-            steps += path(*layer)
+            known += reaches(*layer)
         elif not isinstance(layer, nn.Identity | nn.BatchNorm2d | nn.ReLU | nn.LeakyReLU):  # pixel by pixel
-            raise TypeError(f"{type(layer).__name__} states no reach; make it a Block, or give a Step in its place")
-    return steps
+            raise TypeError(f"{type(layer).__name__} states no reach; make it a Block, or give a Reach in its place")
+    return known
 
 
-def radius(steps: Sequence[Step]) -> int:
-    """The distance in pixels beyond which the input of `steps` cannot change an output pixel.
+def radius(layers: Sequence[Reach]) -> int:
+    """The distance in pixels beyond which the input of `layers` cannot change an output pixel.
 
-    The steps lead from an image to one of the same size. A tile whose margin is at least this wide, and whose corner
-    lies on a multiple of the largest change of scale, is restored exactly as within its image.
+    They make an image of one of the same size. A tile whose margin is at least this wide, and whose corner lies on a
+    multiple of all changes of scale together, is restored exactly as within its image.
     """
     farthest = 0
-    for pixel in range(math.prod(step.enlarge for step in steps)):
-        low = high = pixel  # the interval of pixels that is seen, followed backwards step by step
-        for step in reversed(steps):
-            low = low // step.enlarge * step.stride - step.margin
-            high = high // step.enlarge * step.stride + step.margin
+    for pixel in range(math.prod(layer.enlarge for layer in layers)):
+        low = high = pixel  # the interval of pixels that is seen, followed backwards layer by layer
+        for layer in reversed(layers):
+            low = low // layer.enlarge * layer.stride - layer.margin
+            high = high // layer.enlarge * layer.stride + layer.margin
         farthest = max(farthest, pixel - low, high - pixel)
     return farthest
 
 
 class Block(nn.Module):
-    """Layers in a row, in the order of their declaration; one that computes them otherwise overrides `path`.
+    """Layers in a row, in the order of their declaration; one that computes them otherwise overrides `reaches`.
 
     One that has a faster form for a CPU, without gradients and equal up to float32's rounding, has it as `on_cpu`.
     """
 
     @property
-    def path(self) -> tuple[Step, ...]:
-        """The steps from the input to the output, on the way that sees farthest."""
-        return path(*self.children())
+    def reaches(self) -> tuple[Reach, ...]:
+        """Of each layer from the input to the output, on the way that sees farthest."""
+        return reaches(*self.children())
 
 
 def conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
@@ -142,8 +142,8 @@ class Upsample(Activated):
         super().__init__(inputs, 4 * outputs, slope)
 
     @property
-    def path(self) -> tuple[Step, ...]:
-        return path(self.convolution, Step(enlarge=2))
+    def reaches(self) -> tuple[Reach, ...]:
+        return reaches(self.convolution, Reach(enlarge=2))
 
     def forward(self, x: Tensor) -> Tensor:
         # The activation commutes with the shuffle, which only moves values.

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ced.config import NetworkConfig
 from ced.models.base import FREQUENCIES, Network
-from ced.models.blocks import GROWING, Activated, Block, Features, Step, path, residual_blocks
+from ced.models.blocks import GROWING, Activated, Block, Features, Reach, reaches, residual_blocks
 
 
 class StageBlock(Block):
@@ -97,8 +97,8 @@ class Classifier(Network):
         return cls(network, channels, classes)
 
     @property
-    def path(self) -> tuple[Step, ...]:
-        return path(self.features, *self.stages)
+    def reaches(self) -> tuple[Reach, ...]:
+        return reaches(self.features, *self.stages)
 
     @property
     def starts_from_luma(self) -> bool:

@@ -27,8 +27,11 @@ _LUMA = (0.299, 0.587, 0.114)  # full-range BT.601, the luma that JPEG codes
 def encode(module: Network) -> bytes:
     """The weights of `module` and what is needed to rebuild it. Equal weights give equal bytes."""
     # How many batches a normalization has seen is a whole number, of use in training alone: a checkpoint's matter.
-    values = {name: value for name, value in module.state_dict().items() if value.is_floating_point()}
-    tensors = {name: value.detach().cpu().float().contiguous() for name, value in values.items()}
+    tensors = {
+        name: value.detach().cpu().float().contiguous()
+        for name, value in module.state_dict().items()
+        if value.is_floating_point()
+    }
     return safetensors.torch.save(tensors, {"ced": json.dumps(_header(module), sort_keys=True)})
 
 

@@ -14,7 +14,7 @@ from ced.config import EvaluateConfig, VisionConfig
 from ced.core.metrics import blocking_effect_factor
 from ced.errors import CedError, ConfigError
 from ced.methods import Damaged, Failed, checked, open_method, parse, prepare
-from ced.methods.open import restorer
+from ced.methods.open import Prepared, restorer
 from ced.restoration.restorer import FAITHFUL, Restorer, released
 
 TWO = EvaluateConfig(qualities=(10, 20))
@@ -235,3 +235,8 @@ def test_a_colour_model_is_for_colour(colour_model: Path, colour: Damaged, tmp_p
 def test_methods_without_a_network_need_no_torch() -> None:
     code = "import sys, ced.evaluation.measure, ced.evaluation.evaluate; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_method_of_no_known_kind_is_not_taken_for_jpeg() -> None:
+    with pytest.raises(ConfigError, match="method mine: nothing is of kind 'folders'"):
+        open_method(Prepared("mine", "folders", "", ""))

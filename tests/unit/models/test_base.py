@@ -248,7 +248,7 @@ def test_a_network_without_a_fast_form_is_run_as_it_is() -> None:
 
 
 def test_a_network_that_does_not_say_how_far_it_looks_is_none() -> None:
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(NotImplementedError, match="Plain does not say how far it looks"):
         Plain(1).receptive_radius()
 
 

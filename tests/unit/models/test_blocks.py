@@ -10,12 +10,12 @@ from ced.models.blocks import (
     Activated,
     Downsample,
     Features,
+    Reach,
     ResidualBlock,
-    Step,
     Upsample,
     conv3x3,
-    path,
     radius,
+    reaches,
     residual_blocks,
     shrink,
 )
@@ -163,21 +163,21 @@ def test_features_leave_the_image_untouched(network: NetworkConfig) -> None:
 
 def test_the_steps_of_layers_in_a_row() -> None:
     layers = nn.Sequential(nn.Conv2d(1, 2, 9), nn.ReLU(), nn.BatchNorm2d(2), nn.Conv2d(2, 1, 5, dilation=3))
-    assert path(layers, Step(enlarge=2)) == (Step(4), Step(6), Step(enlarge=2))
-    assert path(Downsample(1, 2, 0.1), ResidualBlock(2, 0.1)) == (Step(1, stride=2), Step(1), Step(1))
-    assert path(Upsample(2, 1, 0.1), nn.Identity()) == (Step(1), Step(enlarge=2))
+    assert reaches(layers, Reach(enlarge=2)) == (Reach(4), Reach(6), Reach(enlarge=2))
+    assert reaches(Downsample(1, 2, 0.1), ResidualBlock(2, 0.1)) == (Reach(1, stride=2), Reach(1), Reach(1))
+    assert reaches(Upsample(2, 1, 0.1), nn.Identity()) == (Reach(1), Reach(enlarge=2))
 
 
 def test_a_layer_of_unknown_reach_is_refused() -> None:
     with pytest.raises(TypeError, match="ConvTranspose2d states no reach"):
-        path(nn.ConvTranspose2d(1, 1, 3))
+        reaches(nn.ConvTranspose2d(1, 1, 3))
 
 
 def test_the_radius_is_that_of_the_pixel_that_sees_farthest() -> None:
     assert radius(()) == 0
-    assert radius(path(conv3x3(1, 1), conv3x3(1, 1))) == 2
+    assert radius(reaches(conv3x3(1, 1), conv3x3(1, 1))) == 2
     # Halved and doubled again: pixel 1 is made of cell 0, which saw the pixels -1 to 1.
-    assert radius((Step(1, stride=2), Step(enlarge=2))) == 2
+    assert radius((Reach(1, stride=2), Reach(enlarge=2))) == 2
 
 
 @pytest.mark.parametrize("planes", [1, 3, 4])

@@ -234,7 +234,7 @@ def test_a_wider_network_starts_with_what_the_other_computes(
 
 
 @pytest.mark.parametrize("wider", [0, 3])
-def test_a_network_told_q_starts_as_ed_and_learns_to_listen(
+def test_a_conditioned_network_starts_as_ed_and_learns_to_listen(
     network: NetworkConfig, awake: Callable, wider: int
 ) -> None:
     larger = dataclasses.replace(network, width=network.width + wider)
@@ -243,8 +243,8 @@ def test_a_network_told_q_starts_as_ed_and_learns_to_listen(
     x, q = torch.rand(2, 1, 16, 16), torch.randn(2, 16, 4, 4)
     assert torch.allclose(fresh(x, q), trained(x), atol=1e-6)
     fresh(x, q).square().mean().backward()
-    told = fresh.decoder.first.convolution.weight.grad[: network.width, -16:]
-    assert bool((told.abs().amax(dim=(0, 2, 3)) > 0).all())
+    of_q = fresh.decoder.first.convolution.weight.grad[: network.width, -16:]
+    assert bool((of_q.abs().amax(dim=(0, 2, 3)) > 0).all())
     with pytest.raises(FormatError, match="conditioned True is not False"):
         weights.start(trained, weights.encode(AutoEncoder(network, 1, True)))
 
