@@ -114,10 +114,6 @@ class AutoEncoder(Network):
     def reaches_of_q(self) -> tuple[Reach, ...]:
         return self.decoder.reaches
 
-    @property
-    def starts_from_luma(self) -> bool:
-        return self.network.skip
-
     def forward(self, x: Tensor, q: Tensor | None = None) -> Tensor:
         """The restored image (B, C, H, W), not clipped.
 

@@ -40,7 +40,7 @@ class Network(nn.Module):
     # How weights of a smaller network of the same kind start it (ced.models.weights.start); else only equal ones do.
     grows: ClassVar[tuple[str, ...]] = ()  # settings that it may have more of
     beside_features: ClassVar[str] = ""  # pattern of the weights whose last inputs are no features
-    makes_image: ClassVar[str] = ""  # the convolution whose outputs are added to the image's channels
+    makes_image: ClassVar[str] = ""  # the convolution whose outputs are added to the image's channels (network.skip)
 
     def __init__(
         self, channels: int, network: NetworkConfig | None = None, classes: int = 0, conditioned: bool = False
@@ -64,11 +64,6 @@ class Network(nn.Module):
     def reaches_of_q(self) -> tuple[Reach, ...]:
         """The same from q to the output, of a network that is conditioned."""
         raise NotImplementedError(f"{type(self).__name__} does not say how far it looks from q; give it `reaches_of_q`")
-
-    @property
-    def starts_from_luma(self) -> bool:
-        """Whether weights for luminance start it where it is for RGB."""
-        return False
 
     def infer(self, x: Tensor, q: Tensor | None = None) -> Tensor:
         """`forward` where no gradient is wanted, by the fastest way on x's device; of a classifier the last logits."""

@@ -100,10 +100,6 @@ class Classifier(Network):
     def reaches(self) -> tuple[Reach, ...]:
         return reaches(self.features, *self.stages)
 
-    @property
-    def starts_from_luma(self) -> bool:
-        return self.network.skip
-
     def forward(self, x: Tensor) -> list[Tensor]:
         """The logits of each stage, T x (B, 16, K, H/4, W/4), for x (B, C, H, W) in [0, 1]; H, W multiples of 4."""
         f = self.features(x)

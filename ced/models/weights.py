@@ -65,7 +65,9 @@ def start(module: Network, data: bytes) -> None:
     stored = decode(data)
     theirs, ours = _settings(stored), _settings(module)
     more = {name for name in module.grows if theirs.get(name, 0) < ours[name]}
-    if module.starts_from_luma and (theirs["channels"], ours["channels"]) == (1, 3):
+    # A change of luma can be added to all three colours, a whole image cannot.
+    adds_to_image = bool(module.grows) and module.network is not None and module.network.skip
+    if adds_to_image and (theirs["channels"], ours["channels"]) == (1, 3):
         more.add("channels")
     if module.conditioned:
         more.add("conditioned")
