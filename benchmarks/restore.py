@@ -30,10 +30,9 @@ import torch
 from torch import Tensor, nn
 
 from ced.config import NetworkConfig
-from ced.models import complexity, registry
-from ced.models.blocks import to_channels_last
-from ced.models.classifier import Classifier
-from ced.models.mapping import Mapping
+from ced.models.base import Network, build
+from ced.models.blocks import Reach, reaches, to_channels_last
+from ced.models.classifier import Classifier, Mapping
 from ced.recipes import RECIPES
 from ced.restoration.restorer import Restorer
 
@@ -41,18 +40,20 @@ Restore = Callable[[np.ndarray], np.ndarray]
 PEERS = ("AR-CNN", "DnCNN", "Galteri-MSE")
 
 
-class DnCNN(nn.Module):
+class DnCNN(Network):
     """DnCNN-3: 20 convolutions, the result subtracted from the image."""
 
-    channels, conditioned, RADIUS = 1, False, 20
-
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(channels=1)
         middle = [layer for _ in range(18) for layer in (nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(inplace=True))]
         first = [nn.Conv2d(1, 64, 3, padding=1), nn.ReLU(inplace=True)]
         self.layers = nn.Sequential(*first, *middle, nn.Conv2d(64, 1, 3, padding=1))
 
-    def forward(self, x: Tensor, q: None = None) -> Tensor:
+    @property
+    def reaches(self) -> tuple[Reach, ...]:
+        return reaches(*self.layers)
+
+    def forward(self, x: Tensor) -> Tensor:
         return x - self.layers(x)
 
 
@@ -117,21 +118,21 @@ def report(names: list[str], seconds: dict[str, list[float]], memory: dict[str, 
               f"{ratios}{peak} |")  # fmt: skip
 
 
-def _parts(name: str) -> list[nn.Module]:
+def _parts(name: str) -> list[Network]:
     """What runs at test time: the network that restores, and C before it where it has one."""
     if name == "DnCNN":
         return [DnCNN()]
     if name in PEERS:
-        return [registry.build({"AR-CNN": "arcnn"}.get(name, "galteri-mse"), NetworkConfig(), 1, 7)]
+        return [build({"AR-CNN": "arcnn"}.get(name, "galteri-mse"), NetworkConfig(), 1, 7)]
     recipe, method = name.split()
     config = RECIPES[recipe]()
     wanted = [method.lower()] + ["classifier"] * (method != "ED")
-    return [registry.build(model, config.network, 1, config.classes.count) for model in wanted]
+    return [build(model, config.network, 1, config.classes.count) for model in wanted]
 
 
 def _cost(name: str) -> Cost:
     with torch.device("meta"):
-        sizes = [complexity.describe(part) for part in _parts(name)]  # type: ignore[arg-type]
+        sizes = [part.size() for part in _parts(name)]
     return Cost(sum(one.parameters for one in sizes), sum(one.multiply_adds_per_megapixel for one in sizes))
 
 
@@ -150,12 +151,12 @@ def _restorer(name: str, device: str) -> Restore:
 
         return restore
     if len(parts) == 1:
-        return Restorer(name, parts[0]).restore_planes  # type: ignore[arg-type]
+        return Restorer(name, parts[0]).restore_planes
     autoencoder, classifier = parts
     assert isinstance(classifier, Classifier)
     table = np.sort(np.random.default_rng(0).normal(size=(16, classifier.classes)).astype(np.float32))
     mapping = Mapping(table, np.ones(16, np.float32)).to(device)
-    return Restorer(name, autoencoder, classifier, mapping).restore_planes  # type: ignore[arg-type]
+    return Restorer(name, autoencoder, classifier, mapping).restore_planes
 
 
 def _memory(name: str, arguments: argparse.Namespace) -> float:

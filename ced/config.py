@@ -13,17 +13,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+from ced import networks
 from ced.errors import ConfigError, unknown
+from ced.networks import AUTOENCODERS
 from ced.sections import Check, Section, as_text, kinds, matching, one_of, parse, require
 
-AUTOENCODERS = ("ed", "ced-est", "ced-gt")
-BASELINES = ("arcnn", "galteri-mse")  # networks of other authors, of a shape of their own
-WITHOUT_CLASSES = (*BASELINES, "ed")  # what needs no classifier, neither in training nor after
-METHODS = ("jpeg", *BASELINES, *AUTOENCODERS)  # in the order of Table 2
 RELEASED = "released"  # the method that comes trained with the package
 FAITHFUL = "faithful"  # and the one that is nearest to the pixels
 WITH_CED = (RELEASED, FAITHFUL)
-MODELS = ("classifier", *AUTOENCODERS, *BASELINES)
 METHOD_NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}"  # it becomes part of file names
 
 AT_LEAST_0 = Check(lambda number: number >= 0, "use 0 or more")
@@ -160,8 +157,9 @@ class EvaluateConfig(Section, prefix="evaluate."):
     def __post_init__(self) -> None:
         super().__post_init__()
         for method, name in zip(self.methods, self.names, strict=True):
-            if "=" not in method and method not in (*METHODS, *WITH_CED):
-                raise ConfigError(f"evaluate.methods: {unknown('method', method, (*METHODS, *WITH_CED))}")
+            known = (*networks.methods(), *WITH_CED)
+            if "=" not in method and method not in known:
+                raise ConfigError(f"evaluate.methods: {unknown('method', method, known)}")
             require(
                 bool(re.fullmatch(METHOD_NAME, name)), "evaluate.methods", method, "name it with letters and digits"
             )
@@ -180,7 +178,7 @@ class EvaluateConfig(Section, prefix="evaluate."):
     @property
     def trained(self) -> tuple[str, ...]:
         """The methods that this project trains: neither the damaged image nor one that lies elsewhere."""
-        return tuple(method for method in self.methods if method in METHODS[1:])
+        return tuple(method for method in self.methods if method in networks.restoring())
 
 
 @dataclass(frozen=True)
@@ -243,7 +241,7 @@ class PublishConfig(Section, prefix="publish."):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        restoring = METHODS[1:]
+        restoring = networks.restoring()
         require(self.method in restoring, "publish.method", self.method, f"use one of {', '.join(restoring)}")
         gates = ("psnr", "psnr_b", "ssim")
         require(self.gate in gates, "publish.gate", self.gate, f"use one of {', '.join(gates)}")

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from ced.config import (
-    AUTOENCODERS,
     RELEASED,
     Config,
     EvaluateConfig,
@@ -14,6 +13,7 @@ from ced.config import (
     override,
 )
 from ced.errors import ConfigError, unknown
+from ced.networks import AUTOENCODERS
 
 # Of the gradient of L_r, whose norm is about 1e-3: limited far above it, CED-GT leaps away now and then (docs/log.md).
 _CLIP = 0.02

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ced import networks
 from ced.cli.options import MODELS, StoreOptions, option, refuse_ignored, written_as
-from ced.config import METHODS, WITH_CED, Config, EvaluateConfig, override
+from ced.config import WITH_CED, Config, EvaluateConfig, override
 from ced.errors import ConfigError, unknown
 from ced.evaluation import evaluate as evaluation
 from ced.methods.method import JPEG, SELF_ENSEMBLE, TRAINED, parse, split
@@ -28,8 +29,9 @@ class EvaluateOptions(StoreOptions):
     colour: str | None = option("y|rgb", "code luminance (y) or the colour image", choices=("y", "rgb"))
     methods: list[str] = option(
         "A,B,...",
-        f"{', '.join((*METHODS, *WITH_CED))}, or NAME=WHERE: a restorer's folder, models:/NAME@ALIAS, folder:DIR "
-        "of restored images, command:PROGRAM {input} {output}; repeatable, and a command takes the whole of its own",
+        f"{', '.join((*networks.methods(), *WITH_CED))}, or NAME=WHERE: a restorer's folder, models:/NAME@ALIAS, "
+        "folder:DIR of restored images, command:PROGRAM {input} {output}; repeatable, and a command takes the whole of "
+        "its own",
     )
     models: str | None = written_as(MODELS)
     lpips: bool = option(help="measure LPIPS too (its package is extra)")
@@ -88,8 +90,8 @@ def placed(text: str, models: str | None) -> str:
     if asked.kind != TRAINED:
         return text
     model = asked.name.removesuffix("+")
-    if model not in METHODS or asked.name == f"{JPEG}+":
-        raise ConfigError(f"--methods: {unknown('method', asked.name, (*METHODS, *WITH_CED))}")
+    if model not in networks.methods() or asked.name == f"{JPEG}+":
+        raise ConfigError(f"--methods: {unknown('method', asked.name, (*networks.methods(), *WITH_CED))}")
     if not models:
         raise ConfigError(f"--methods {asked.name}: say where it is, as {asked.name}=DIR or with --models DIR")
     ensemble = f"{SELF_ENSEMBLE}:" if asked.name != model else ""

@@ -4,8 +4,9 @@ import dataclasses
 from dataclasses import dataclass
 
 from ced.cli.options import SET, option, written_as
-from ced.config import MODELS, SECTIONS, as_settings
+from ced.config import SECTIONS, as_settings
 from ced.errors import ConfigError
+from ced.networks import NETWORKS
 from ced.recipes import RECIPES, configure
 
 
@@ -31,4 +32,5 @@ def recipes(options: RecipesOptions) -> None:
         print(f"test_images = {config.test_images or '(give --test-images)'}")
         values = dataclasses.asdict(config)
         print(*as_settings({section: values[section] for section in SECTIONS}), sep="\n")
-        print("\n".join(f"network of {model} = {stage.size(model, config, config.classes.count)}" for model in MODELS))
+        for model in NETWORKS.names:
+            print(f"network of {model} = {stage.size(model, config, config.classes.count)}")

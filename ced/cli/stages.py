@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ced.cli.options import PhotographOptions, option
-from ced.config import MODELS, RELEASED, WITHOUT_CLASSES, Config, as_dict
+from ced.config import RELEASED, Config, as_dict
 from ced.data import edges, label
 from ced.data import prepare as preparation
 from ced.errors import ConfigError, InputError
+from ced.networks import NETWORKS
 from ced.pipeline.session import session
 from ced.recipes import configure
 from ced.store.outputs import Output, Store
@@ -46,7 +47,7 @@ class DataOptions(PhotographOptions):
 class TrainOptions(DataOptions):
     """`ced train`."""
 
-    model: str = option("MODEL", ", ".join(MODELS), positional=True, choices=MODELS)
+    model: str = option("MODEL", ", ".join(NETWORKS.names), positional=True, choices=NETWORKS.names)
     out: str | None = option("DIR", "write models into this folder instead of the store", short="-o")
 
 
@@ -66,8 +67,8 @@ def train(options: TrainOptions) -> None:
 
     config = configure(options.recipe, options.images, None, options.settings)
     device = device_of(options, config)
-    alone = options.model in (*WITHOUT_CLASSES, "classifier")
-    models = (options.model,) if alone else ("classifier", options.model)
+    architecture = NETWORKS.get(options.model)
+    models = ("classifier", options.model) if architecture.conditioned else (options.model,)
     start = start_folders(options.start_from, models)
     with session(options.store, options.ray_address, config.cluster.data_workers) as running:
         data = dataclasses.replace(training_data(options, config, running), start=start)
@@ -76,7 +77,7 @@ def train(options: TrainOptions) -> None:
         for model in models:
             output = training.run(model, config, data, outputs, device)
             data = dataclasses.replace(data, classifier=output) if model == "classifier" else data
-        if options.model == "classifier":
+        if architecture.objective == "classes":
             print(f"weights: {output.path / training.WEIGHTS}")
         else:
             _print_model(options.model, output, data, outputs, config.restore.temperature)
@@ -100,7 +101,7 @@ def start_folders(texts: list[str], models: Sequence[str]) -> dict[str, Path]:
     folders: dict[str, Path] = {}
     for text in texts:
         name, named, folder = text.partition("=")
-        chosen, folder = ((name,), folder) if named and name in MODELS else (models, text)
+        chosen, folder = ((name,), folder) if named and name in NETWORKS.names else (models, text)
         if unused := set(chosen).difference(models):
             raise ConfigError(f"--start-from {text}: {unused.pop()} is not trained here, {' and '.join(models)} alone")
         if both := folders.keys() & chosen:

@@ -7,8 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ced.models.base import Network
+from ced.models.blocks import Block, Reach, reaches
 
-class ARCNN(nn.Module):
+
+class ARCNN(Network):
     """AR-CNN: filters of 9, 7, 1 and 5 pixels, 64, 32, 16 and C maps (Dong, Deng, Loy and Tang, ICCV 2015).
 
     x in [0, 1] (B, C, H, W)
@@ -24,11 +27,10 @@ class ARCNN(nn.Module):
     """
 
     RADIUS = 4 + 3 + 0 + 2  # pixels that an output pixel sees to each side
-    conditioned = False
+    kind = "arcnn"
 
     def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.channels = channels
+        super().__init__(channels)
         self.extraction = nn.Conv2d(channels, 64, 9)
         self.enhancement = nn.Conv2d(64, 32, 7)
         self.mapping = nn.Conv2d(32, 16, 1)
@@ -37,7 +39,11 @@ class ARCNN(nn.Module):
         for convolution in (self.extraction, self.enhancement, self.mapping, self.reconstruction):
             _pass_on(convolution, channels)
 
-    def forward(self, x: Tensor, q: None = None) -> Tensor:
+    @property
+    def reaches(self) -> tuple[Reach, ...]:
+        return reaches(self.extraction, self.enhancement, self.mapping, self.reconstruction)
+
+    def forward(self, x: Tensor) -> Tensor:
         """The restored image, not clipped. Shape: (B, C, H, W) in [0, 1] -> the same."""
         x = F.pad(x, [self.RADIUS] * 4, mode="replicate")
         x = F.relu_(self.enhancement(F.relu_(self.extraction(x))))
@@ -45,7 +51,7 @@ class ARCNN(nn.Module):
         return out
 
 
-class Galteri(nn.Module):
+class Galteri(Network):
     """The residual generator of Galteri, Seidenari, Bertini and Del Bimbo (ICCV 2017); with the MSE: Galteri-MSE.
 
     2 x - 1, x in [0, 1]                                     (B, C, H, W)
@@ -61,18 +67,21 @@ class Galteri(nn.Module):
     """
 
     WIDTH, BLOCKS, SLOPE = 64, 15, 0.2
-    conditioned = False
+    kind = "galteri"
 
     def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.channels = channels
+        super().__init__(channels)
         self.first = _repeating(channels, self.WIDTH)
         self.halve = _repeating(self.WIDTH, self.WIDTH, stride=2)
         self.blocks = nn.Sequential(*(NormalizedBlock(self.WIDTH, self.SLOPE) for _ in range(self.BLOCKS)))
         self.smooth = _repeating(self.WIDTH, self.WIDTH)
         self.last = _repeating(self.WIDTH, channels)
 
-    def forward(self, x: Tensor, q: None = None) -> Tensor:
+    @property
+    def reaches(self) -> tuple[Reach, ...]:
+        return reaches(self.first, self.halve, self.blocks, Reach(enlarge=2), self.smooth, self.last)
+
+    def forward(self, x: Tensor) -> Tensor:
         """The restored image, in [0, 1]. Shape: (B, C, H, W) in [0, 1], H and W even -> the same."""
         x = F.leaky_relu_(self.halve(F.leaky_relu_(self.first(2 * x - 1), self.SLOPE)), self.SLOPE)
         x = F.interpolate(self.blocks(x), scale_factor=2, mode="nearest")
@@ -80,7 +89,7 @@ class Galteri(nn.Module):
         return (restored.tanh() + 1) / 2
 
 
-class NormalizedBlock(nn.Module):
+class NormalizedBlock(Block):
     """Two convolutions beside the identity, each with batch normalization.
 
     x --> conv3x3 --> norm --> leaky ReLU --> conv3x3 --> norm --> + --> y

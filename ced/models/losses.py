@@ -1,28 +1,20 @@
 """The losses that the paper trains with (equations 5 and 6), the block effect (7), and the accuracy of Table 1."""
 
 import math
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 
-class ClassificationLoss(NamedTuple):
-    """Equation 5."""
-
-    total: Tensor  # L_c, a scalar: the mean over the stages
-    stages: Tensor  # L_c^(t), (T,)
-
-
-def classification_loss(logits: list[Tensor], labels: Tensor) -> ClassificationLoss:
+def classification_loss(logits: list[Tensor], labels: Tensor) -> Tensor:
     """L_c: the cross entropy, averaged over patches and frequency channels, then over the stages (equation 5).
 
-    logits: T x (B, 16, K, h, w), before the softmax. labels: (B, 16, h, w), any integer type. In nats.
+    logits: T x (B, 16, K, h, w), before the softmax. labels: (B, 16, h, w), any integer type. Returns a scalar, in
+    nats.
     """
     classes = labels.long().flatten(0, 1)
-    stages = torch.stack([F.cross_entropy(stage.flatten(0, 1), classes) for stage in logits])
-    return ClassificationLoss(stages.mean(), stages)
+    return torch.stack([F.cross_entropy(stage.flatten(0, 1), classes) for stage in logits]).mean()
 
 
 def reconstruction_loss(restored: Tensor, target: Tensor) -> Tensor:

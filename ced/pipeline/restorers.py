@@ -3,9 +3,9 @@
 from functools import partial
 from pathlib import Path
 
-from ced.config import WITHOUT_CLASSES
 from ced.data import edges
 from ced.errors import InputError
+from ced.networks import NETWORKS
 from ced.restoration import restorer
 from ced.store.outputs import Making, Manifest, Output, make, read_manifest, sha256, write_bytes
 from ced.store.session import Session
@@ -20,11 +20,12 @@ def run(
     `temperature` is CED-GT's: CED-EST is trained with the most probable classes.
     """
     parts = {"autoencoder": autoencoder}
-    if method not in WITHOUT_CLASSES:
+    architecture = NETWORKS.get(method)
+    if architecture.conditioned:
         parts |= {"classifier": classifier, "classes": classes}
     inputs = {name: part.manifest.content for name, part in parts.items()}
     described = {"method": method, "version": restorer.VERSION}
-    temperature = temperature if method == "ced-gt" else 0.0
+    temperature = temperature if architecture.q == "truth" else 0.0
     if temperature:
         described["temperature"] = temperature
     return make(session.store, f"restorer-{method}", described, inputs, partial(_produce, method, parts, temperature))

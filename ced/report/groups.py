@@ -5,20 +5,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from ced.config import METHODS
+from ced.networks import NETWORKS, methods
 from ced.report.model import Row
 
 _NAMES = {
     "original": "Original",
     "jpeg": "JPEG",
-    "ed": "ED",
-    "ced-est": "CED-EST",
-    "ced-gt": "CED-GT",
-    "arcnn": "AR-CNN",
-    "galteri-mse": "Galteri-MSE",
     "released": "CED-GT (released)",
     "faithful": "ED (released)",
-    "classifier": "Classifier",
 }
 _COLOURS = {"y": "luminance", "rgb": "RGB"}
 
@@ -113,6 +107,8 @@ def groups(rows: Iterable[Row]) -> tuple[Group, ...]:
 def display_name(name: str) -> str:
     """A method, model or version as the paper writes it: JPEG, ED, CED-EST, CED-GT; ED+ with self-ensemble."""
     model = name.removesuffix("+")
+    if model in NETWORKS.names:
+        return NETWORKS.get(model).display_name + name[len(model) :]
     return _NAMES[model] + name[len(model) :] if model in _NAMES else name
 
 
@@ -127,7 +123,8 @@ def colour_name(colour: str) -> str:
 
 
 def _order(row: Row) -> int:
-    return METHODS.index(row.method) if row.method in METHODS else len(METHODS)
+    order = methods()
+    return order.index(row.method) if row.method in order else len(order)
 
 
 def _printed(row: Row, column: Column) -> float:

@@ -16,7 +16,7 @@ class Row:
     dataset: str
     quality: int  # JPEG quality factor, 1 to 100
     colour: str  # "y": luminance; "rgb"
-    method: str  # one of ced.config.METHODS, or the name of another method
+    method: str  # one of ced.networks.methods(), or the name of another method
     images: int  # that the means are over: those that the method restored
     psnr: float  # dB; inf where every image is restored exactly
     psnr_b: float  # dB
@@ -83,7 +83,7 @@ class Curve:
     same names after "validation_".
     """
 
-    model: str  # one of ced.config.MODELS
+    model: str  # one of ced.networks.NETWORKS
     points: tuple[dict[str, float], ...]
 
 

@@ -18,7 +18,7 @@ class Printed(NamedTuple):
     ssim: float
 
 
-# Names outside ced.config.METHODS are those of the paper; its asterisk: taken from the authors' own publication.
+# Names outside ced.networks.methods() are those of the paper; its asterisk: taken from the authors' own publication.
 TABLE_2: dict[tuple[str, int], tuple[Printed, ...]] = {
     ("LIVE1", 10): (
         Printed("jpeg", 0.754, 27.77, 25.33, 0.791),

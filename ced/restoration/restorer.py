@@ -21,12 +21,9 @@ from PIL import Image
 from ced.core import images
 from ced.core.classes import Classes
 from ced.errors import FormatError
-from ced.models import cpu, flips, weights
-from ced.models.autoencoder import AutoEncoder
-from ced.models.classifier import Classifier
-from ced.models.complexity import radius, receptive_radius
-from ced.models.mapping import Mapping
-from ced.models.weights import Network, Restoring
+from ced.models import weights
+from ced.models.base import Network, mean_over_flips
+from ced.models.classifier import Classifier, Mapping
 
 FORMAT = "ced-restorer"
 VERSION = 1
@@ -53,7 +50,7 @@ class Restorer:
     """
 
     method: str
-    autoencoder: Restoring
+    autoencoder: Network
     classifier: Classifier | None = None
     mapping: Mapping | None = None
     temperature: float = 0.0
@@ -134,9 +131,7 @@ class Restorer:
         return restored[:, top - start : bottom - start]
 
     def _margin(self) -> int:
-        reach = radius(self.autoencoder)
-        if self.classifier is not None and self.classifier.network != getattr(self.autoencoder, "network", None):
-            reach += receptive_radius(self.classifier.network)  # wider than need be, but never too narrow
+        reach = self.autoencoder.receptive_radius(self.classifier)
         return -(-reach // self._grid) * self._grid
 
     @property
@@ -147,20 +142,15 @@ class Restorer:
     def _forward(self, planes: np.ndarray) -> np.ndarray:
         device = next(self.autoencoder.parameters()).device
         x = torch.from_numpy(np.ascontiguousarray(planes)).to(device).unsqueeze(0).float().div_(255)
-        restored = (flips.mean(self._restored, x) if self.self_ensemble else self._restored(x))[0]
+        restored = (mean_over_flips(self._restored, x) if self.self_ensemble else self._restored(x))[0]
         planes_out: np.ndarray = restored.mul_(255).round_().clamp_(0, 255).to(torch.uint8).cpu().numpy()
         return planes_out
 
     def _restored(self, x: torch.Tensor) -> torch.Tensor:
-        on_cpu = x.device.type == "cpu"
         q = None
         if self.classifier is not None and self.mapping is not None:
-            logits = cpu.estimate(self.classifier, x) if on_cpu else self.classifier(x)[-1]
-            q = self.mapping.read(logits, self.temperature)
-        if on_cpu and isinstance(self.autoencoder, AutoEncoder):
-            return cpu.restore(self.autoencoder, x, q)
-        restored: torch.Tensor = self.autoencoder(x, q)
-        return restored
+            q = self.mapping.read(self.classifier.infer(x), self.temperature)
+        return self.autoencoder.infer(x, q)
 
 
 def planewise(restore: Callable[[np.ndarray], np.ndarray], pixels: np.ndarray, through: str) -> np.ndarray:

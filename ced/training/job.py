@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ced import config, sections
-from ced.config import BASELINES, MODELS, WITHOUT_CLASSES, NetworkConfig, TrainConfig
-from ced.errors import ConfigError, FormatError, InputError, unknown
+from ced.config import NetworkConfig, TrainConfig
+from ced.errors import ConfigError, FormatError, InputError
+from ced.networks import NETWORKS
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class TrainJob:
     Raises ConfigError for an unknown model, or for CED-EST without a classifier.
     """
 
-    model: str  # one of ced.config.MODELS
+    model: str  # one of ced.networks.NETWORKS
     examples: str  # folder of part-*.parquet of examples
     labelled: str  # folder of their labels
     classes: str  # path of classes.json; not read by what needs no classes
@@ -31,15 +32,13 @@ class TrainJob:
     start: str = ""  # path of weights to begin with, instead of random ones
 
     def __post_init__(self) -> None:
-        if self.model not in MODELS:
-            raise ConfigError(unknown("model", self.model, MODELS))
         if uses_classifier(self.model, self.train) and not self.classifier:
             raise ConfigError(f"{self.model} is trained with a classifier's estimates; name its model.safetensors")
 
     @property
     def section(self) -> str:
         """The section of the configuration that `train` comes from."""
-        return "classifier" if self.model == "classifier" else "autoencoder"
+        return NETWORKS.get(self.model).section
 
     def to_json(self) -> str:
         """The job as text, for another machine."""
@@ -56,7 +55,8 @@ class TrainJob:
 
 def uses_classifier(model: str, train: TrainConfig) -> bool:
     """Whether a training takes a trained C's estimates: CED-EST, and CED-GT for the block effect that they leave."""
-    return model == "ced-est" or (model == "ced-gt" and train.block_effect > 0)
+    q = NETWORKS.get(model).q
+    return q == "estimate" or (q == "truth" and train.block_effect > 0)
 
 
 def fingerprint(job: TrainJob) -> str:
@@ -65,17 +65,18 @@ def fingerprint(job: TrainJob) -> str:
     The data count by the manifest.json beside them, where there is one.
     Raises InputError where the classes, the classifier or the weights to start from are missing.
     """
+    architecture = NETWORKS.get(job.model)
     manifest = Path(job.labelled, "manifest.json")
     parts: dict[str, Any] = {
         "model": job.model,
         "channels": job.channels,
         "data": _digest(manifest) if manifest.exists() else "",
-        "classes": "" if job.model in WITHOUT_CLASSES else _digest(Path(job.classes)),
+        "classes": _digest(Path(job.classes)) if architecture.needs_classes else "",
         "classifier": _digest(Path(job.classifier)) if uses_classifier(job.model, job.train) else "",
     }
     if job.start:
         parts["start"] = _digest(Path(job.start))
-    network = {} if job.model in BASELINES else dataclasses.asdict(job.network)
+    network = {} if architecture.baseline else dataclasses.asdict(job.network)
     return config.fingerprint(parts, network, dataclasses.asdict(job.train))
 
 

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ced.config import WITHOUT_CLASSES
 from ced.core.classes import Classes
 from ced.errors import FormatError
-from ced.models import registry, warm_start, weights
-from ced.models.classifier import Classifier
-from ced.models.mapping import Mapping
-from ced.models.weights import Network
+from ced.models import weights
+from ced.models.base import Network, build
+from ced.models.classifier import Classifier, Mapping
+from ced.networks import NETWORKS
 from ced.training import batches as feed
 from ced.training import data
 from ced.training import job as jobs
@@ -73,15 +72,16 @@ def prepare(job: TrainJob, context: WorkerContext) -> Prepared:
 
     Raises InputError or FormatError for inputs that are missing or do not fit each other.
     """
-    classes = None if job.model in WITHOUT_CLASSES else _classes(job.classes)
+    architecture = NETWORKS.get(job.model)
+    classes = _classes(job.classes) if architecture.needs_classes else None
     network, task = _assemble(job, classes, context.device)
     if job.start:
         begin(network, job.start)
-    stored = [name for name in task.columns if name != "labels" or job.model != "ced-est"]
+    stored = [name for name in task.columns if name != "labels" or architecture.q != "estimate"]
     examples = data.find(job.examples, job.labelled, stored, job.channels, classes.count if classes else 255)
     split = data.split(examples.sources, job.train.validation_fraction)
     estimator = None
-    if job.model == "ced-est" and classes is not None:
+    if architecture.q == "estimate" and classes is not None:
         estimator = _classifier(job, classes).to(context.device)
     unjudged = Prepared(job, network, task, examples, split, estimator, {})
     held = unjudged.planes(data.spread(split.validation, _VALIDATED), context.device)
@@ -92,21 +92,22 @@ def begin(network: Network, path: str) -> None:
     """Let `network` begin with the weights at `path`. Raises InputError where there are none, FormatError where they
     are of another network."""
     try:
-        warm_start.start(network, jobs.read(path))
+        weights.start(network, jobs.read(path))
     except FormatError as error:
         raise FormatError(f"{path}: {error}; give weights of the same network, or of a smaller one") from None
 
 
 def _assemble(job: TrainJob, classes: Classes | None, device: torch.device) -> tuple[Network, Task]:
     """The network to be trained and what it is trained on; C and CED alone know of classes."""
-    network = registry.build(job.model, job.network, job.channels, classes.count if classes else 0)
+    network = build(job.model, job.network, job.channels, classes.count if classes else 0)
     if classes is None:
         return network, Reconstruction(None, job.train.block_effect)
-    if job.model == "classifier":
+    architecture = NETWORKS.get(job.model)
+    if architecture.objective == "classes":
         return network, Classification(job.network.stages)
     mapping = Mapping(classes.representatives, classes.deviations).to(device)
     estimate = None
-    if job.model == "ced-gt" and jobs.uses_classifier(job.model, job.train):
+    if architecture.q == "truth" and jobs.uses_classifier(job.model, job.train):
         estimate = _Estimate(_classifier(job, classes).to(device), mapping)
     return network, Reconstruction(mapping, job.train.block_effect, estimate)
 

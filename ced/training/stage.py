@@ -10,9 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ced.config import BASELINES, Config, TrainConfig, as_dict
+from ced.config import Config, TrainConfig, as_dict
 from ced.data import edges, label
 from ced.errors import InputError
+from ced.networks import NETWORKS
 from ced.progress import clock
 from ced.store.outputs import Making, Output, make, sha256, write_text
 from ced.store.session import Session
@@ -74,11 +75,11 @@ def run(model: str, config: Config, data: Data, session: Session, device: str = 
 def check_start(config: Config, data: Data) -> None:
     """Find out at once what would only be found when a model's turn comes. Raises InputError where its weights to start
     from are missing, FormatError where they are of another network."""
-    from ced.models import registry
+    from ced.models.base import build
     from ced.training import prepared
 
     for model, folder in data.start.items():
-        network = registry.build(model, config.network, config.prepare.channels, data.class_count)
+        network = build(model, config.network, config.prepare.channels, data.class_count)
         prepared.begin(network, str(weights_in(folder, model)))
 
 
@@ -86,7 +87,7 @@ def weights_in(folder: Path, model: str) -> Path:
     """The weights of `model` in what `ced train -o` wrote, or in a restorer. Raises InputError where there are none."""
     from ced.restoration import restorer
 
-    part = restorer.CLASSIFIER if model == "classifier" else restorer.AUTOENCODER
+    part = restorer.CLASSIFIER if NETWORKS.get(model).objective == "classes" else restorer.AUTOENCODER
     for path in (folder / f"train-{model}" / WEIGHTS, folder / part):
         if path.is_file():
             return path
@@ -100,12 +101,13 @@ def curve(output: Output) -> list[dict[str, float]]:
 
 
 def _settings(model: str, config: Config) -> TrainConfig:
-    return config.classifier if model == "classifier" else config.autoencoder
+    settings: TrainConfig = getattr(config, NETWORKS.get(model).section)
+    return settings
 
 
 def _described(model: str, config: Config, train: TrainConfig) -> dict[str, Any]:
     """The networks of other authors do not depend on the section `network`."""
-    return {"network": {} if model in BASELINES else as_dict(config.network), "train": as_dict(train)}
+    return {"network": {} if NETWORKS.get(model).baseline else as_dict(config.network), "train": as_dict(train)}
 
 
 def _untold(folder: Path) -> contextlib.AbstractContextManager[None]:
@@ -163,9 +165,9 @@ def _produce(
 
 def size(model: str, config: Config, classes: int) -> str:
     """What the network of `model` costs, in words."""
-    from ced.models import registry
+    from ced.models.base import size_of
 
-    found = registry.size_of(model, config.network, config.prepare.channels, classes)
+    found = size_of(model, config.network, config.prepare.channels, classes)
     multiply_adds = found.multiply_adds_per_megapixel / 1e9
     return f"{found.parameters:,} parameters, {multiply_adds:,.1f} G multiply-adds a megapixel"
 

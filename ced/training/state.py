@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from ced.config import TrainConfig
+from ced.models.base import Network
 from ced.models.blocks import to_channels_last
-from ced.models.weights import Network
 from ced.training import optimizers, schedule
 
 

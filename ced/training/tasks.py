@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ced.models import losses
-from ced.models.mapping import Mapping
+from ced.models.classifier import Mapping
 
 Batch = dict[str, Tensor]  # uint8 planes of the columns a task asks for, on the device
 
@@ -43,7 +43,7 @@ class Classification:
     def step(self, network: nn.Module, batch: Batch) -> Step:
         """Cross entropy over all stages (equation 5), and each stage's accuracy."""
         logits = [stage.float() for stage in network(unit(batch["input"]))]
-        loss = losses.classification_loss(logits, batch["labels"]).total
+        loss = losses.classification_loss(logits, batch["labels"])
         hits = torch.stack([losses.accuracy(stage.detach(), batch["labels"]) for stage in logits])
         return Step(loss, hits)
 

@@ -5,9 +5,10 @@ import itertools
 
 import pytest
 
-from ced.config import MODELS, Config
+from ced.config import Config
 from ced.errors import ConfigError
-from ced.models import registry
+from ced.models.base import size_of
+from ced.networks import NETWORKS
 from ced.recipes import RECIPES, configure, medium, paper, quickstart, small, small_rgb
 
 
@@ -41,9 +42,7 @@ def test_small_rgb_is_small_in_colour_throughout() -> None:
 
 def test_the_sizes_grow_from_recipe_to_recipe() -> None:
     sizes = [
-        [registry.size_of(m, RECIPES[name]().network, 1, 7) for m in MODELS[:4]]
-        for name in RECIPES
-        if "rgb" not in name
+        [size_of(m, RECIPES[name]().network, 1, 7) for m in NETWORKS.names[:4]] for name in RECIPES if "rgb" not in name
     ]
     for smaller, larger in itertools.pairwise(sizes):
         for a, b in zip(smaller, larger, strict=True):

@@ -3,7 +3,8 @@
 import pytest
 
 from ced.cli.main import main
-from ced.config import MODELS, Config, override
+from ced.config import Config, override
+from ced.networks import NETWORKS
 from ced.recipes import RECIPES
 
 
@@ -26,7 +27,7 @@ def test_it_tells_what_the_networks_cost(capsys: pytest.CaptureFixture[str]) -> 
     assert main(["recipes", "show", "medium"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "network of ed = 1,034,513 parameters, 68.2 G multiply-adds a megapixel" in lines
-    assert [line.split()[2] for line in lines if line.startswith("network of")] == list(MODELS)
+    assert [line.split()[2] for line in lines if line.startswith("network of")] == list(NETWORKS.names)
 
 
 def test_settings_are_shown_as_they_would_be(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from ced.cli.main import main, parse
 from ced.cli.stages import read_data, start_folders
-from ced.config import MODELS
 from ced.errors import ConfigError, InputError
+from ced.networks import NETWORKS
 from ced.recipes import configure
 from ced.restoration.family import RELEASED
 from ced.store.outputs import read_manifest
@@ -144,14 +144,14 @@ def test_a_part_of_the_examples_that_is_gone_ends_it_before_anything_is_trained(
 
 
 def test_weights_to_start_from_are_for_every_model_or_for_the_named() -> None:
-    assert start_folders([], MODELS) == {}
+    assert start_folders([], NETWORKS.names) == {}
     both = ("classifier", "ced-gt")
     assert start_folders(["a=b"], both) == dict.fromkeys(both, Path("a=b").resolve())
-    each = start_folders(["classifier=released", "ed=models"], MODELS)
+    each = start_folders(["classifier=released", "ed=models"], NETWORKS.names)
     assert each == {"classifier": RELEASED / "y", "ed": Path("models").resolve()}
     for twice in (["ed=a", "ed=b"], ["a", "b"], ["a", "ed=b"]):
         with pytest.raises(ConfigError, match="has a folder already"):
-            start_folders(twice, MODELS)
+            start_folders(twice, NETWORKS.names)
 
 
 def test_weights_for_a_model_that_is_not_trained_are_refused() -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from ced.config import EvaluateConfig, VisionConfig
 from ced.core.metrics import blocking_effect_factor
 from ced.errors import CedError
-from ced.methods import Damaged, Failed, checked, find, parse
+from ced.methods import Damaged, Failed, Request, checked, find, parse
 from ced.methods.folder import FolderMethod
 from ced.methods.restorer import restorer
 from ced.restoration.family import FAITHFUL, RELEASED, Family
@@ -244,3 +244,8 @@ def test_a_colour_model_is_for_colour(colour_model: Path, colour: Damaged, tmp_p
 def test_methods_without_a_network_need_no_torch() -> None:
     code = "import sys, ced.evaluation.measure, ced.evaluation.evaluate; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_method_of_no_known_kind_is_not_taken_for_jpeg() -> None:
+    with pytest.raises(CedError, match="unknown kind of method 'folders'; did you mean 'folder'"):
+        find(Request("mine", "folders", "out"), TWO, Path())

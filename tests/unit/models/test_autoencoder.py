@@ -3,13 +3,20 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import nn
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
 
 from ced.config import NetworkConfig
+from ced.models import autoencoder
 from ced.models.autoencoder import AutoEncoder
-from ced.models.blocks import Upsample
+from ced.models.blocks import Upsample, to_channels_last
 
 Wake = Callable[[AutoEncoder], AutoEncoder]
+
+# Sums of a few hundred float32 products in another order: a few of their last bits. Outputs are of order 1.
+CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+ALONE = NetworkConfig(width=8, width_half=6, width_full=4, blocks=1, stage_blocks=1)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -104,3 +111,61 @@ def test_it_learns(tiny: NetworkConfig) -> None:
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
+
+
+def inputs(channels: int, conditioned: bool, height: int = 24, width: int = 36) -> tuple[Tensor, Tensor | None]:
+    q = torch.randn(2, 16, height // 4, width // 4) if conditioned else None
+    return torch.rand(2, channels, height, width), q
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("conditioned", [False, True])
+@torch.no_grad()
+def test_the_fast_form_makes_the_same_image(
+    network: NetworkConfig, channels: int, conditioned: bool, awake: Wake
+) -> None:
+    model = awake(AutoEncoder(network, channels, conditioned))
+    to_channels_last(model)
+    x, q = inputs(channels, conditioned)
+    assert torch.allclose(model.infer(x, q), model(x, q), **CLOSE)
+
+
+@torch.no_grad()
+def test_the_fast_form_without_the_skip(awake: Wake) -> None:
+    model = awake(AutoEncoder(dataclasses.replace(ALONE, skip=False), 1, conditioned=False))
+    x, _ = inputs(1, conditioned=False)
+    assert torch.allclose(model.infer(x), model(x), **CLOSE)
+
+
+@settings(max_examples=20, deadline=None)
+@given(height=st.integers(1, 30), width=st.integers(1, 6), pixels=st.integers(1, 2000))
+@torch.no_grad()
+def test_the_fast_form_of_any_size_in_bands_of_any_height(height: int, width: int, pixels: int) -> None:
+    """Bands end anywhere, and the image's own edge is none of theirs."""
+    model = AutoEncoder(ALONE, 1, conditioned=True)
+    torch.nn.init.normal_(model.decoder.last.weight, std=0.1)
+    x, q = inputs(1, True, 4 * height, 4 * width)
+    before = autoencoder._BAND_PIXELS
+    autoencoder._BAND_PIXELS = pixels
+    try:
+        restored = model.infer(x, q)
+    finally:
+        autoencoder._BAND_PIXELS = before
+    assert torch.allclose(restored, model(x, q), **CLOSE)
+
+
+@torch.no_grad()
+def test_the_halo_is_as_wide_as_need_be_and_no_wider(monkeypatch: pytest.MonkeyPatch, awake: Wake) -> None:
+    model, x = awake(AutoEncoder(ALONE, 1, conditioned=False)), torch.rand(1, 1, 160, 16)
+    monkeypatch.setattr(autoencoder, "_BAND_PIXELS", 1)
+    assert torch.allclose(model.infer(x), model(x), **CLOSE)
+    monkeypatch.setattr(autoencoder, "_HALO", 1)
+    assert not torch.allclose(model.infer(x), model(x), **CLOSE)
+
+
+@torch.no_grad()
+def test_the_fast_form_leaves_its_inputs_untouched(network: NetworkConfig) -> None:
+    x, q = inputs(1, conditioned=True)
+    before = x.clone(), q.clone()
+    AutoEncoder(network, 1, conditioned=True).infer(x, q)
+    assert torch.equal(x, before[0]) and torch.equal(q, before[1])

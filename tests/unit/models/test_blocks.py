@@ -1,9 +1,24 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from ced.models.blocks import Activated, Downsample, ResidualBlock, Upsample, conv3x3, residual_blocks, shrink
+from ced.config import NetworkConfig
+from ced.models.blocks import (
+    Activated,
+    Downsample,
+    Features,
+    Reach,
+    ResidualBlock,
+    Upsample,
+    conv3x3,
+    radius,
+    reaches,
+    residual_blocks,
+    shrink,
+)
 
 
 def slow_conv3x3(x: np.ndarray, convolution: nn.Conv2d, stride: int = 1) -> np.ndarray:
@@ -97,3 +112,75 @@ def test_shrink_scales_the_weights_and_clears_the_bias() -> None:
     shrink(convolution, 0.25)
     assert torch.equal(convolution.weight, before * 0.25)
     assert not convolution.bias.any()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_one_feature_vector_per_patch_of_4x4(network: NetworkConfig, channels: int) -> None:
+    f = Features(network, channels)(torch.rand(2, channels, 24, 16))
+    assert f.shape == (2, network.width, 6, 4)
+
+
+def strides(features: Features) -> list[tuple[int, int, int]]:
+    convolutions = [m for m in features.modules() if isinstance(m, nn.Conv2d)]
+    return [(c.in_channels, c.out_channels, c.stride[0]) for c in convolutions]
+
+
+def test_without_full_resolution_blocks_the_first_stride_acts_on_the_image(tiny: NetworkConfig) -> None:
+    assert strides(Features(tiny, 3)) == [(3, 6, 2), (6, 8, 2), (8, 8, 1), (8, 8, 1)]
+
+
+def test_blocks_at_each_resolution_come_in_order(tiny: NetworkConfig) -> None:
+    network = dataclasses.replace(tiny, blocks_full=1, blocks_half=1)
+    stem, full, half, quarter = [(1, 4, 1)], [(4, 4, 1)] * 2, [(6, 6, 1)] * 2, [(8, 8, 1)] * 2
+    assert strides(Features(network, 1)) == [*stem, *full, (4, 6, 2), *half, (6, 8, 2), *quarter]
+
+
+def test_the_padding_stands_for_mid_grey(tiny: NetworkConfig) -> None:
+    """On a plain grey image the edge is no event: every patch has the same features."""
+    network = dataclasses.replace(tiny, blocks=0)
+    features = Features(network, 1)
+    features.to_half.convolution.bias.data.zero_()  # otherwise the second convolution sees the edge of the first
+    f = features(torch.full((1, 1, 16, 16), 0.5))
+    assert torch.allclose(f, f[:, :, :1, :1].expand_as(f))
+    f = features(torch.full((1, 1, 16, 16), 0.9))
+    assert not torch.allclose(f, f[:, :, :1, :1].expand_as(f))
+
+
+def test_the_first_convolution_sees_units_of_4_grey_levels(network: NetworkConfig) -> None:
+    features, seen = Features(network, 1), []
+    first = next(m for m in features.modules() if isinstance(m, nn.Conv2d))
+    first.register_forward_pre_hook(lambda module, given: seen.append(given[0].clone()))
+    features(torch.tensor([127.5, 127.5 + 4 * 255 / 256]).repeat(16, 8)[None, None] / 255)
+    assert torch.allclose(seen[0][0, 0, 0, :2], torch.tensor([0.0, 1.0]), atol=1e-4)
+
+
+def test_features_leave_the_image_untouched(network: NetworkConfig) -> None:
+    x = torch.rand(1, 1, 16, 16)
+    before = x.clone()
+    Features(network, 1)(x)
+    assert torch.equal(x, before)
+
+
+def test_the_steps_of_layers_in_a_row() -> None:
+    layers = nn.Sequential(nn.Conv2d(1, 2, 9), nn.ReLU(), nn.BatchNorm2d(2), nn.Conv2d(2, 1, 5, dilation=3))
+    assert reaches(layers, Reach(enlarge=2)) == (Reach(4), Reach(6), Reach(enlarge=2))
+    assert reaches(Downsample(1, 2, 0.1), ResidualBlock(2, 0.1)) == (Reach(1, stride=2), Reach(1), Reach(1))
+    assert reaches(Upsample(2, 1, 0.1), nn.Identity()) == (Reach(1), Reach(enlarge=2))
+
+
+def test_a_layer_of_unknown_reach_is_refused() -> None:
+    with pytest.raises(TypeError, match="ConvTranspose2d states no reach"):
+        reaches(nn.ConvTranspose2d(1, 1, 3))
+
+
+def test_the_radius_is_that_of_the_pixel_that_sees_farthest() -> None:
+    assert radius(()) == 0
+    assert radius(reaches(conv3x3(1, 1), conv3x3(1, 1))) == 2
+    # Halved and doubled again: pixel 1 is made of cell 0, which saw the pixels -1 to 1.
+    assert radius((Reach(1, stride=2), Reach(enlarge=2))) == 2
+
+
+@pytest.mark.parametrize("planes", [1, 3, 4])
+def test_the_fast_form_of_halving_is_the_same(planes: int) -> None:
+    block, x = Downsample(planes, 5, slope=0.3), torch.rand(2, planes, 12, 20)
+    assert torch.allclose(block.on_cpu(x), block(x), atol=1e-5)

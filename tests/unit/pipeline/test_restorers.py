@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from ced.config import METHODS, NetworkConfig
+from ced.config import NetworkConfig
 from ced.errors import InputError
-from ced.models import registry, weights
+from ced.models import weights
+from ced.models.base import build
 from ced.models.baselines import Galteri
+from ced.networks import restoring
 from ced.pipeline import restorers
 from ced.restoration.restorer import Restorer
 from ced.store.outputs import Manifest, Output, Store
@@ -20,11 +22,11 @@ NETWORK = NetworkConfig(width=8, width_half=4, width_full=4, blocks=1, stage_blo
 def trained(root: Path, model: str) -> Output:
     folder = root / model
     folder.mkdir()
-    (folder / "model.safetensors").write_bytes(weights.encode(registry.build(model, NETWORK, 1, 7)))
+    (folder / "model.safetensors").write_bytes(weights.encode(build(model, NETWORK, 1, 7)))
     return Output(folder, Manifest("train", "", {}, {}, {}, {"model.safetensors": model}), reused=True)
 
 
-@pytest.mark.parametrize("method", METHODS[1:])
+@pytest.mark.parametrize("method", restoring())
 def test_each_method_can_be_loaded_from_what_was_trained(
     outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:

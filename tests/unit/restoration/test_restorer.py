@@ -15,8 +15,9 @@ from ced.core import jpeg
 from ced.core.classes import Classes
 from ced.core.images import Rejected
 from ced.errors import FormatError
-from ced.models import registry, weights
+from ced.models import weights
 from ced.models.autoencoder import AutoEncoder
+from ced.models.base import build
 from ced.models.baselines import Galteri
 from ced.models.classifier import Classifier
 from ced.restoration import restorer as restore
@@ -111,7 +112,7 @@ def baseline(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
     """A network of other authors, from its folder; Galteri's with fewer blocks."""
     monkeypatch.setattr(Galteri, "BLOCKS", 2)
     torch.manual_seed(0)
-    network = registry.build(request.param, NETWORK, 1, 7)
+    network = build(request.param, NETWORK, 1, 7)
     shaken(network)
     for name, content in restore.files(request.param, weights.encode(network)).items():
         (tmp_path / name).write_bytes(content)

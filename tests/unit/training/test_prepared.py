@@ -10,9 +10,8 @@ from ced.core.classes import Classes
 from ced.errors import FormatError, InputError
 from ced.models import weights
 from ced.models.autoencoder import AutoEncoder
-from ced.models.classifier import Classifier
+from ced.models.classifier import Classifier, Mapping
 from ced.models.losses import block_effect
-from ced.models.mapping import Mapping
 from ced.training import data as stored
 from ced.training.context import PlainContext
 from ced.training.job import TrainJob

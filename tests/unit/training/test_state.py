@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-from ced.config import MODELS, NetworkConfig, TrainConfig
-from ced.models import registry
+from ced.config import NetworkConfig, TrainConfig
 from ced.models.autoencoder import AutoEncoder
+from ced.models.base import build
 from ced.models.baselines import Galteri
 from ced.models.blocks import to_channels_last
-from ced.models.mapping import Mapping
+from ced.models.classifier import Mapping
+from ced.networks import NETWORKS
 from ced.training.checkpoint import load, save
 from ced.training.schedule import average_decay, learning_rate
 from ced.training.state import State
@@ -148,14 +149,14 @@ def test_a_checkpoint_goes_on_where_weights_lie_in_another_order(tmp_path: Path,
 
 
 @pytest.mark.parametrize("block_effect", [0.0, 1.0])
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", NETWORKS.names)
 def test_no_step_reads_a_value(model: str, block_effect: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """On fake tensors, which have shapes and no values, a step runs, in bfloat16 too: a GPU is never waited for."""
     monkeypatch.setattr(Galteri, "BLOCKS", 1)
     network = NetworkConfig(width=4, width_half=4, width_full=4, blocks=1, stage_blocks=1)
     mapping = Mapping(np.ones((16, 7), np.float32), np.ones(16, np.float32)) if model.startswith("ced") else None
     task = Classification(network.stages) if model == "classifier" else Reconstruction(mapping, block_effect)
-    trained = State(registry.build(model, network, 1, 7), TRAIN, torch.device("cpu"))
+    trained = State(build(model, network, 1, 7), TRAIN, torch.device("cpu"))
     with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.autocast("cpu", dtype=torch.bfloat16):
         for module in (*trained.module.modules(), *trained.average.modules()):
             for name, weight in list(module.named_parameters(recurse=False)):
