@@ -40,9 +40,9 @@ from ced.store.session import Session
 from ced.training import ray_train
 from ced.training.context import PlainContext
 from ced.training.job import TrainJob
-from ced.training.loop import Trainer
+from ced.training.objectives import Batch
 from ced.training.signals import Interrupt
-from ced.training.tasks import Batch
+from ced.training.trainer import Trainer
 from ced.training.validation import autocast
 
 CORES = len(os.sched_getaffinity(0))

@@ -28,7 +28,7 @@ from ced.report import stage as reporting
 from ced.store.outputs import Output
 from ced.store.session import Session
 from ced.tracking import provenance
-from ced.training import stage
+from ced.training import train
 
 P = ParamSpec("P")
 
@@ -40,7 +40,7 @@ def _stage(run: Callable[P, Output], name: str, run_name: str | None = None) -> 
 prepare_task = _stage(prepare.run, "prepare")
 edges_task = _stage(edges.run, "edges")
 label_task = _stage(label.run, "label")
-train_task = _stage(stage.run, "train", "train-{model}")
+train_task = _stage(train.run, "train", "train-{model}")
 restorer_task = _stage(restorers.run, "restorer", "restorer-{method}")
 evaluate_task = _stage(evaluate.run, "evaluate")
 report_task = _stage(reporting.run, "report")
@@ -83,8 +83,8 @@ def make_all(config: Config, running: Session) -> publish.Made:
 
     # Followed in MLflow while they train, as parts of the run that publishing completes.
     followed = dataclasses.replace(running, pipeline=provenance.pipeline_identity(config, running.store))
-    classifier = train_task("classifier", config, stage.Data(labelled, classes), followed)
-    data = stage.Data(labelled, classes, classifier)
+    classifier = train_task("classifier", config, train.Data(labelled, classes), followed)
+    data = train.Data(labelled, classes, classifier)
     trained = {method: train_task(method, config, data, followed) for method in config.evaluate.trained}
     complete = {
         method: restorer_task(method, autoencoder, classifier, classes, running, config.restore.temperature)

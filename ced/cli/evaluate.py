@@ -11,7 +11,7 @@ from ced.errors import ConfigError, unknown
 from ced.evaluation import evaluate as evaluation
 from ced.methods.spec import JPEG, SELF_ENSEMBLE, TRAINED, parse, split
 from ced.overrides import override
-from ced.pipeline import record
+from ced.pipeline import track
 from ced.pipeline.session import session
 from ced.report import deliver, stage
 
@@ -35,8 +35,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
             deliver.deliver(reported, Path(arguments.report))
         print(f"report: {Path(arguments.report or reported.path, stage.PAGE).resolve()}", flush=True)
         figures, experiment = stage.figures_of(rows), config.publish.experiment
-        recorded = record.run(evaluated, reported, figures, running, experiment)
-        print(f"MLflow: run {record.run_id(recorded)} of {experiment}")
+        recorded = track.run(evaluated, reported, figures, running, experiment)
+        print(f"MLflow: run {track.run_id(recorded)} of {experiment}")
 
 
 def configuration(arguments: argparse.Namespace) -> Config:

@@ -9,7 +9,7 @@ from ced.config import Config, VisionConfig
 from ced.errors import ConfigError
 from ced.methods import split
 from ced.overrides import override
-from ced.pipeline import record
+from ced.pipeline import track
 from ced.pipeline.session import session
 from ced.report import deliver, table3
 from ced.vision import evaluate as evaluation
@@ -46,8 +46,8 @@ def evaluate_vision(arguments: argparse.Namespace) -> None:
         print(f"per image: {evaluated.path / evaluation.FILE}", flush=True)
         figures = report.figures_of(rows)
         experiment = overridden.publish.experiment
-        recorded = record.run(evaluated, reported, figures, running, experiment)
-        print(f"MLflow:    run {record.run_id(recorded)} of {experiment}")
+        recorded = track.run(evaluated, reported, figures, running, experiment)
+        print(f"MLflow:    run {track.run_id(recorded)} of {experiment}")
 
 
 def methods(texts: list[str], models: str | None) -> tuple[str, ...]:

@@ -16,12 +16,12 @@ def recipes(arguments: argparse.Namespace) -> None:
     elif arguments.name is None:
         raise ConfigError(f"recipes show: name one of {', '.join(RECIPES)}")
     else:
-        from ced.training import stage
+        from ced.training import train
 
         config = configure(arguments.name, settings=arguments.settings)
         print("\n".join(_lines(config)))
 
-        print("\n".join(f"network of {model} = {stage.size(model, config, config.classes.count)}" for model in MODELS))
+        print("\n".join(f"network of {model} = {train.size(model, config, config.classes.count)}" for model in MODELS))
 
 
 def _lines(config: Config) -> list[str]:

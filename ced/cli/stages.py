@@ -15,7 +15,7 @@ from ced.pipeline.session import session
 from ced.recipes import configure
 from ced.store.outputs import Output, Store
 from ced.store.session import Session
-from ced.training import stage as training
+from ced.training import train as training
 
 
 def prepare(arguments: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ from ced.config import Config
 from ced.data import label
 from ced.store.outputs import Making, Output, make, write_text
 from ced.store.session import Session
-from ced.training import stage
+from ced.training import train
 
 FILE = "experiment.json"
 TABLE_1 = (0.3094, 0.3169, 0.3178)  # the paper's accuracies, on 96x96 luminance images
@@ -28,9 +28,9 @@ class Share(NamedTuple):
         return self.w_f - self.w_q
 
 
-def stages(config: Config, data: stage.Data, session: Session, device: str = "") -> Output:
+def stages(config: Config, data: train.Data, session: Session, device: str = "") -> Output:
     """Table 1: the accuracy of each stage of a three-stage classifier on the photographs held out of its training."""
-    classifier = stage.run("classifier", three_stages(config), data, session, device)
+    classifier = train.run("classifier", three_stages(config), data, session, device)
     inputs = {"classifier": classifier.manifest.content, "labelled": data.labelled.manifest.content}
     fraction = config.classifier.validation_fraction
     produce = partial(_stages, classifier, data.labelled, fraction)
@@ -42,11 +42,11 @@ def three_stages(config: Config) -> Config:
     return dataclasses.replace(config, network=dataclasses.replace(config.network, stages=len(TABLE_1)))
 
 
-def decoder_weights(config: Config, data: stage.Data, session: Session, device: str = "") -> Output:
+def decoder_weights(config: Config, data: train.Data, session: Session, device: str = "") -> Output:
     """Section 3.4: w_f and w_q of CED-EST and of CED-GT, and by how much more CED-EST ignores the classifier."""
-    classifier = stage.run("classifier", config, data, session, device)
+    classifier = train.run("classifier", config, data, session, device)
     given = dataclasses.replace(data, classifier=classifier)
-    trained = {model: stage.run(model, config, given, session, device) for model in ("ced-est", "ced-gt")}
+    trained = {model: train.run(model, config, given, session, device) for model in ("ced-est", "ced-gt")}
     inputs = {model: output.manifest.content for model, output in trained.items()}
     return make(session.store, "experiment-decoder-weights", {}, inputs, partial(_decoder_weights, trained))
 
@@ -62,7 +62,7 @@ def _stages(classifier: Output, labelled: Output, fraction: float, making: Makin
     from ced.models.classifier import Classifier
     from ced.training import holdout
 
-    network = weights.decode((classifier.path / stage.WEIGHTS).read_bytes())
+    network = weights.decode((classifier.path / train.WEIGHTS).read_bytes())
     assert isinstance(network, Classifier)
     found = holdout.accuracy(network, str(label.examples_of(labelled)), str(labelled.path), fraction)
     making.counts.update(examples=found.examples, photographs=found.photographs)
@@ -70,7 +70,7 @@ def _stages(classifier: Output, labelled: Output, fraction: float, making: Makin
 
 
 def _decoder_weights(trained: dict[str, Output], making: Making) -> None:
-    shares = {model: share((output.path / stage.WEIGHTS).read_bytes()) for model, output in trained.items()}
+    shares = {model: share((output.path / train.WEIGHTS).read_bytes()) for model, output in trained.items()}
     found: dict[str, Any] = {
         model: {"w_f": one.w_f, "w_q": one.w_q, "difference": one.difference} for model, one in shares.items()
     }

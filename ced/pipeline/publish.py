@@ -17,7 +17,7 @@ from ced.config import Config, as_dict, fingerprint
 from ced.data import edges, sources
 from ced.errors import FormatError, ServiceError
 from ced.evaluation import evaluate
-from ced.pipeline import record, restorers
+from ced.pipeline import restorers, track
 from ced.report import stage as report
 from ced.store.outputs import Making, Output, make, write_text
 from ced.store.session import Session
@@ -25,7 +25,7 @@ from ced.tracking import client as mlflow_tracking
 from ced.tracking import live_runs, provenance, registry, runs
 from ced.tracking.registry import Version
 from ced.tracking.runs import Data, Run
-from ced.training import stage as train
+from ced.training import train
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -88,7 +88,7 @@ def run(config: Config, made: Made, session: Session) -> Output:
         shutil.rmtree(publication.scratch)
         write_text(making.folder / FILE, json.dumps(outcome, indent=1) + "\n")
 
-    record.forget_lost(session.store.of("publish", fingerprint("publish", described, inputs)), session.tracking_uri)
+    track.forget_lost(session.store.of("publish", fingerprint("publish", described, inputs)), session.tracking_uri)
     return make(session.store, "publish", described, inputs, produce)
 
 

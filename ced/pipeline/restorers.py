@@ -9,7 +9,7 @@ from ced.errors import InputError
 from ced.restoration import restorer
 from ced.store.outputs import Making, Manifest, Output, make, read_manifest, sha256, write_bytes
 from ced.store.session import Session
-from ced.training.stage import WEIGHTS
+from ced.training.train import WEIGHTS
 
 
 def run(

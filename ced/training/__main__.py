@@ -36,7 +36,7 @@ def _train(path: str, wanted: list[str]) -> None:
     from ced.training import job as jobs
     from ced.training.context import PlainContext
     from ced.training.job import TrainJob
-    from ced.training.loop import train
+    from ced.training.trainer import train
 
     _check(wanted, path)
     cluster = override(Config(), wanted).cluster

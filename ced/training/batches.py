@@ -14,9 +14,9 @@ from torch import Tensor
 from ced.training import memory, sampling
 from ced.training.context import PIECE, Piece, WorkerContext
 from ced.training.data import Examples, Planes
+from ced.training.objectives import Batch
 from ced.training.prefetch import ahead
 from ced.training.sampling import Order
-from ced.training.tasks import Batch
 
 _READY = 3  # batches on the device ahead of the step
 

@@ -14,7 +14,7 @@ from ced.core.frequency import CHANNELS
 from ced.errors import InputError
 from ced.models.classifier import Classifier
 from ced.training import data
-from ced.training.tasks import unit
+from ced.training.objectives import unit
 
 _AT_ONCE = 32  # examples a forward pass
 

@@ -22,8 +22,8 @@ from ced.training.batches import Share
 from ced.training.context import WorkerContext
 from ced.training.data import Examples, Planes, Rows, Split
 from ced.training.job import TrainJob
+from ced.training.objectives import Batch, Classification, Objective, Reconstruction, unit
 from ced.training.sampling import Order
-from ced.training.tasks import Batch, Classification, Reconstruction, Task, unit
 
 _VALIDATED = 64  # held-out examples at most
 _ESTIMATED = 64  # examples a forward pass of C
@@ -35,7 +35,7 @@ class Prepared:
 
     job: TrainJob
     network: Network
-    task: Task
+    task: Objective
     examples: Examples
     split: Split
     estimator: Classifier | None  # whose estimates take the labels' place (CED-EST), on the device
@@ -97,7 +97,7 @@ def begin(network: Network, path: str) -> None:
         raise FormatError(f"{path}: {error}; give weights of the same network, or of a smaller one") from None
 
 
-def _assemble(job: TrainJob, classes: Classes | None, device: torch.device) -> tuple[Network, Task]:
+def _assemble(job: TrainJob, classes: Classes | None, device: torch.device) -> tuple[Network, Objective]:
     """The network to be trained and what it is trained on; C and CED alone know of classes."""
     network = registry.build(job.model, job.network, job.channels, classes.count if classes else 0)
     if classes is None:

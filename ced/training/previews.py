@@ -12,8 +12,8 @@ from torch import nn
 
 from ced.config import TrainConfig
 from ced.store import files
+from ced.training.objectives import Reconstruction
 from ced.training.prepared import Prepared
-from ced.training.tasks import Reconstruction
 from ced.training.validation import autocast
 
 FOLDER = "strips"

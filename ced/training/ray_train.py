@@ -205,7 +205,7 @@ def _fit(fit: Callable[[], object], stop: Path) -> None:
 
 def _worker(config: dict[str, Any]) -> None:
     """What each worker runs. A mistake outside the program would only come again, so no worker is started for it."""
-    from ced.training.loop import train
+    from ced.training.trainer import train
 
     job: TrainJob = config["job"]
     cluster: ClusterConfig = config["cluster"]

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from ced.training.objectives import Batch
 from ced.training.prepared import Prepared
-from ced.training.tasks import Batch
 
 _AT_ONCE = 16  # examples
 

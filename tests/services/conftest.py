@@ -27,7 +27,7 @@ from ced.pipeline.publish import Made
 from ced.report import stage
 from ced.store.outputs import Making, Output, Store, make, write_bytes
 from ced.store.session import Session
-from ced.training import stage as train
+from ced.training import train
 
 GOOD = 6
 

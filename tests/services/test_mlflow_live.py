@@ -23,7 +23,7 @@ from ced.tracking import runs as mlflow_runs
 from ced.tracking.live_runs import Training
 from ced.training.context import PlainContext
 from ced.training.job import TrainJob
-from ced.training.loop import train
+from ced.training.trainer import train
 
 STEPS = 8
 TRAIN = TrainConfig(steps=STEPS, batch_size=2, warmup_steps=1, report_every=1, checkpoint_every=3)

@@ -28,7 +28,7 @@ from ced.store.session import Session
 from ced.tracking import client as mlflow_tracking
 from ced.tracking import provenance
 from ced.tracking.runs import PUBLISH, ROLE
-from ced.training import stage as train
+from ced.training import train
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from ced.cli.stages import given
 from ced.errors import ConfigError, InputError
 from ced.recipes import configure
 from ced.store.outputs import read_manifest
-from ced.training.stage import Data
+from ced.training.train import Data
 
 
 def found(folder: Path, *options: str) -> Data:

@@ -15,9 +15,9 @@ from ced.training import data as stored
 from ced.training.batches import Reader, Share
 from ced.training.context import PlainContext
 from ced.training.job import TrainJob
-from ced.training.loop import train
 from ced.training.prepared import prepare
 from ced.training.sampling import Order
+from ced.training.trainer import train
 
 MakeJob = Callable[..., TrainJob]
 STREAM = ClusterConfig(data="stream")

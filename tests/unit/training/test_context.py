@@ -8,7 +8,7 @@ from torch import nn
 from ced.errors import ConfigError
 from ced.training.context import PlainContext
 from ced.training.job import TrainJob
-from ced.training.loop import train
+from ced.training.trainer import train
 
 
 def test_one_process_is_rank_0_of_1() -> None:

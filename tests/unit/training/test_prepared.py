@@ -16,9 +16,9 @@ from ced.models.mapping import Mapping
 from ced.training import data as stored
 from ced.training.context import PlainContext
 from ced.training.job import TrainJob
+from ced.training.objectives import Reconstruction
 from ced.training.prepared import Prepared, prepare
 from ced.training.sampling import Order
-from ced.training.tasks import Reconstruction
 
 MakeJob = Callable[..., TrainJob]
 CPU = torch.device("cpu")

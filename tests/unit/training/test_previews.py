@@ -12,8 +12,8 @@ from ced.config import TrainConfig
 from ced.training import previews
 from ced.training.context import PlainContext
 from ced.training.job import TrainJob
-from ced.training.loop import Trainer, train
 from ced.training.prepared import prepare
+from ced.training.trainer import Trainer, train
 
 MakeJob = Callable[..., TrainJob]
 

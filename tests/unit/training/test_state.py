@@ -14,9 +14,9 @@ from ced.models.baselines import Galteri
 from ced.models.blocks import to_channels_last
 from ced.models.mapping import Mapping
 from ced.training.checkpoint import load, save
+from ced.training.objectives import Classification, Reconstruction
 from ced.training.schedule import average_decay, learning_rate
 from ced.training.state import State
-from ced.training.tasks import Classification, Reconstruction
 
 TRAIN = TrainConfig(steps=20, warmup_steps=4, learning_rate=1e-2, average_decay=0.8, clip_norm=0.005)
 

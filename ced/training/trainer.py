@@ -16,10 +16,10 @@ from ced.training import checkpoint, metrics, previews, schedule
 from ced.training.batches import Share
 from ced.training.context import WorkerContext
 from ced.training.job import TrainJob, fingerprint
+from ced.training.objectives import Batch, Step
 from ced.training.prepared import Prepared, prepare
 from ced.training.signals import Interrupt
 from ced.training.state import State
-from ced.training.tasks import Batch, Step
 from ced.training.validation import autocast, validate
 
 WEIGHTS = "model.safetensors"

@@ -8,7 +8,7 @@ from ced.models.autoencoder import AutoEncoder
 from ced.models.classifier import Classifier
 from ced.models.losses import block_effect, classification_loss
 from ced.models.mapping import Mapping
-from ced.training.tasks import Batch, Classification, Reconstruction, psnr, unit
+from ced.training.objectives import Batch, Classification, Reconstruction, psnr, unit
 
 NETWORK = NetworkConfig(width=8, width_half=6, width_full=4, blocks=1, stage_blocks=1)
 

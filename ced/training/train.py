@@ -175,7 +175,7 @@ def _train(job: TrainJob, config: Config, device: str) -> None:
         import torch
 
         from ced.training.context import PlainContext
-        from ced.training.loop import train
+        from ced.training.trainer import train
 
         if config.cluster.threads_per_worker:
             torch.set_num_threads(config.cluster.threads_per_worker)

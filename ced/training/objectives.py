@@ -19,8 +19,8 @@ class Step(NamedTuple):
     measures: Tensor  # (M,), in the order of the task's `measures`
 
 
-class Task(Protocol):
-    """A loss on batches."""
+class Objective(Protocol):
+    """What a network is trained on: a loss on batches, and how it is judged."""
 
     columns: tuple[str, ...]  # of the labelled examples
     measures: tuple[str, ...]  # what is measured at each step, beside the loss

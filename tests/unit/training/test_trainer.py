@@ -20,8 +20,8 @@ from ced.models.autoencoder import AutoEncoder
 from ced.models.classifier import Classifier
 from ced.training.context import PlainContext
 from ced.training.job import TrainJob
-from ced.training.loop import Trainer, train
-from ced.training.tasks import Batch
+from ced.training.objectives import Batch
+from ced.training.trainer import Trainer, train
 
 MakeJob = Callable[..., TrainJob]
 
@@ -352,7 +352,7 @@ import dataclasses, sys
 from pathlib import Path
 from ced.training.context import PlainContext
 from ced.training.job import TrainJob
-from ced.training.loop import train
+from ced.training.trainer import train
 
 job = TrainJob.from_json(Path(sys.argv[1]).read_text())
 with PlainContext.launched() as context:
