@@ -38,12 +38,10 @@ from ced.recipes import configure
 from ced.store.outputs import Store
 from ced.store.session import Session
 from ced.training import ray_train
-from ced.training.context import PlainContext
+from ced.training.context import Interrupt, PlainContext
 from ced.training.job import TrainJob
 from ced.training.objectives import Batch
-from ced.training.signals import Interrupt
-from ced.training.trainer import Trainer
-from ced.training.validation import autocast
+from ced.training.trainer import Trainer, autocast
 
 CORES = len(os.sched_getaffinity(0))
 
@@ -114,7 +112,7 @@ def compare(job: TrainJob, arguments: argparse.Namespace, scratch: Path) -> None
     print(f"\n{job.model}, {arguments.recipe}, batches of {batch_size}, {where}, median of {arguments.rounds}")
     for name, value in median.items():
         print(f"  {name:16s} {batch_size / value:8.1f} images a second, {median['step'] / value:.3f} of the step alone")
-    size = trainer.prepared.examples.bytes / 1e6
+    size = trainer.loader.examples.bytes / 1e6
     print(f"  the job's first step begins after {start:.1f} s ({size:.0f} MB of examples)")
     share = flops / median["step"] / rate
     print(f"  {flops / 1e9:.1f} GFLOP a step, {share:.2f} of the rate of matrix products, {rate / 1e12:.3f} TFLOP/s")
@@ -127,7 +125,7 @@ def started(
     longer = dataclasses.replace(job.train, steps=steps)
     out = tempfile.mkdtemp(dir=scratch)
     trainer = Trainer(dataclasses.replace(job, out=out, train=longer), Once(device, cluster=cluster))
-    return trainer, stack.enter_context(trainer.prepared.batches(trainer.context, 0))
+    return trainer, stack.enter_context(trainer.loader.batches(trainer.context, 0))
 
 
 def seconds(trainer: Trainer, steps: int, batch: Callable[[], Batch]) -> float:
@@ -164,7 +162,7 @@ def reported_once(trainer: Trainer, batches: Iterator[Batch], steps: int) -> flo
 def flops_of(trainer: Trainer, batch: Batch) -> float:
     """Floating-point operations of the matrix products of a step, forward and backward."""
     with FlopCounterMode(display=False) as counter, autocast(trainer.context.device):
-        trainer.prepared.task.step(trainer.network, batch).loss.backward()
+        trainer.objective.step(trainer.network, batch).loss.backward()
     return counter.get_total_flops()
 
 

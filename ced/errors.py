@@ -34,6 +34,15 @@ class TrainingError(CedError):
     """Training cannot go on (a loss that is not finite); the last checkpoint is intact."""
 
 
+def first_line(error: object, limit: int | None = None, otherwise: str | None = None) -> str:
+    """The first line of an error's text, cut to `limit` characters. `otherwise` stands for an error without text; by
+    default the name of its type does."""
+    lines = str(error).strip().splitlines()
+    if not lines:
+        return type(error).__name__ if otherwise is None else otherwise
+    return lines[0][:limit]
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """One clause for a name that does not exist, with the nearest one that does."""
     known = sorted(known)

@@ -49,7 +49,7 @@ def _check_stages(settings: list[str]) -> None:
 
 def _run(
     arguments: argparse.Namespace,
-    experiment: Callable[[Config, training.Data, Session, str], Output],
+    experiment: Callable[[Config, training.TrainingInputs, Session, str], Output],
     models: Sequence[str],
 ) -> dict[str, Any]:
     """What the experiment finds, and where it is kept."""

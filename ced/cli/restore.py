@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ced import settings
-from ced.config import RELEASED
+from ced.config import RELEASED, PublishConfig
 from ced.core import images, jpeg
 from ced.core.images import Rejected
 from ced.data import sources
@@ -177,7 +177,8 @@ def _model(arguments: argparse.Namespace) -> Path | None:
     client.check(uri)
     if arguments.model:
         return client.resolve(uri, arguments.model)
-    champion = client.load_champion(uri)
+    published = PublishConfig()
+    champion = client.load_champion(uri, published.model, published.alias)
     if champion is None:
         raise InputError(f"no trained model in {store}; run `ced run quickstart` first or name one with --model")
     return champion

@@ -16,6 +16,7 @@ from ced.recipes import configure
 from ced.store.outputs import Output, Store
 from ced.store.session import Session
 from ced.training import train as training
+from ced.training.job import WEIGHTS
 
 
 def prepare(arguments: argparse.Namespace) -> None:
@@ -43,7 +44,7 @@ def train(arguments: argparse.Namespace) -> None:
             output = training.run(model, config, data, outputs, chosen)
             data = dataclasses.replace(data, classifier=output) if model == "classifier" else data
         if arguments.model == "classifier":
-            print(f"weights: {output.path / training.WEIGHTS}")
+            print(f"weights: {output.path / WEIGHTS}")
         else:
             _print_model(arguments.model, output, data, outputs, config.restore.temperature)
 
@@ -53,7 +54,7 @@ def into(session: Session, folder: str | None) -> Session:
     return dataclasses.replace(session, store=Store(Path(folder).resolve(), flat=True)) if folder else session
 
 
-def prepared(arguments: argparse.Namespace, config: Config, session: Session) -> training.Data:
+def prepared(arguments: argparse.Namespace, config: Config, session: Session) -> training.TrainingInputs:
     """What there is to train on: the folder of --data, or made of the photographs, in the store."""
     if not arguments.data and not config.images:
         raise InputError("no photographs given; name folders with --images, or what `ced prepare -o` wrote with --data")
@@ -94,20 +95,20 @@ def device(arguments: argparse.Namespace, config: Config) -> str:
     if cluster.gpus_per_worker:
         raise ConfigError("cluster.gpus_per_worker is for Ray Train; beside --without-ray name the GPU: --device cuda")
     if arguments.device:
-        from ced.training.context import usable
+        from ced.training.context import checked_device
 
-        usable(arguments.device)
+        checked_device(arguments.device)
     return arguments.device or "cpu"
 
 
-def labelled(config: Config, session: Session) -> training.Data:
+def labelled(config: Config, session: Session) -> training.TrainingInputs:
     """The labelled examples of `config`'s photographs and their classes."""
     prepared = preparation.run(config.prepare, config.images, session)
     classes = edges.run(config.classes, prepared, session)
-    return training.Data(label.run(prepared, classes, session), classes)
+    return training.TrainingInputs(label.run(prepared, classes, session), classes)
 
 
-def given(arguments: argparse.Namespace, config: Config) -> training.Data:
+def given(arguments: argparse.Namespace, config: Config) -> training.TrainingInputs:
     """The data that `ced prepare -o` wrote into the folder of --data.
 
     Raises ConfigError for photographs beside it, or a setting other than what it was made with: neither would count.
@@ -115,7 +116,7 @@ def given(arguments: argparse.Namespace, config: Config) -> training.Data:
     folder = Path(arguments.data)
     if arguments.images:
         raise ConfigError(f"--images beside --data: {folder} holds examples already; give one of the two")
-    data = training.Data(restorers.finished(folder / "label"), restorers.finished(folder / "edges"))
+    data = training.TrainingInputs(restorers.finished(folder / "label"), restorers.finished(folder / "edges"))
     prepared = restorers.finished(label.examples_of(data.labelled).parent)
     made_with = {"prepare": prepared.manifest.config, "classes": data.classes.manifest.config}
     for setting in arguments.settings:
@@ -129,7 +130,9 @@ def given(arguments: argparse.Namespace, config: Config) -> training.Data:
     return data
 
 
-def _print_model(method: str, autoencoder: Output, data: training.Data, session: Session, temperature: float) -> None:
+def _print_model(
+    method: str, autoencoder: Output, data: training.TrainingInputs, session: Session, temperature: float
+) -> None:
     classifier = data.classifier or autoencoder  # without classes there is none, and the restorer takes none
     output = restorers.run(method, autoencoder, classifier, data.classes, session, temperature)
     print(f"restorer: {output.path}")

@@ -11,7 +11,7 @@ from ced.methods.given import pixels
 from ced.methods.network import planewise
 from ced.methods.protocol import Damaged, Failed
 from ced.tracking import pyfunc
-from ced.tracking.pyfunc import Loaded
+from ced.tracking.pyfunc import LoadedModel
 
 _TAKEN = "one column of bytes (a JPEG file) or one array of uint8 or floats with free height and width"
 _FLOATS = ("float32", "float64")
@@ -70,7 +70,7 @@ class Pyfunc:
         return np.clip(np.round(plain * scale), 0, 255).astype(np.uint8)
 
 
-def form_of(loaded: Loaded, name: str) -> Form:
+def form_of(loaded: LoadedModel, name: str) -> Form:
     """How a model takes images, by its signature. Raises ConfigError where it takes none."""
     if len(loaded.columns) == 1 and loaded.columns[0][1] == "binary":
         return Form(loaded.columns[0][0])
@@ -111,7 +111,7 @@ def _first(answer: Any) -> Any:
     return _first(answer[0]) if isinstance(answer, list) and len(answer) == 1 else answer
 
 
-def _described(loaded: Loaded) -> str:
+def _described(loaded: LoadedModel) -> str:
     if loaded.columns:
         return "the columns " + ", ".join(f"{name or '?'} ({kind})" for name, kind in loaded.columns)
     if loaded.tensors:

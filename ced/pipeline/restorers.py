@@ -9,7 +9,7 @@ from ced.errors import InputError
 from ced.restoration import restorer
 from ced.store.outputs import Making, Manifest, Output, make, read_manifest, sha256, write_bytes
 from ced.store.session import Session
-from ced.training.train import WEIGHTS
+from ced.training.job import WEIGHTS
 
 
 def run(
@@ -38,7 +38,7 @@ def _produce(method: str, parts: dict[str, Output], temperature: float, making: 
         write_bytes(making.folder / name, data)
 
 
-def given(method: str, folder: Path) -> Output:
+def from_folder(method: str, folder: Path) -> Output:
     """A restorer's folder that the user names, as an output: found finished, or digested file by file.
 
     Raises FormatError where it is none.

@@ -11,10 +11,10 @@ from ced.cli.stages import given
 from ced.errors import ConfigError, InputError
 from ced.recipes import configure
 from ced.store.outputs import read_manifest
-from ced.training.train import Data
+from ced.training.train import TrainingInputs
 
 
-def found(folder: Path, *options: str) -> Data:
+def found(folder: Path, *options: str) -> TrainingInputs:
     arguments = parser().parse_args(["train", "ed", "--data", str(folder), *options])
     return given(arguments, configure(arguments.recipe, arguments.images, None, arguments.settings))
 
