@@ -11,8 +11,8 @@ from ced.store.outputs import Store
 def described(config: Config) -> dict[str, Any]:
     """All settings but `cluster`, the sources without queries and passwords."""
     images = tuple(map(sources.shown, config.images))
-    shown = dataclasses.replace(config, images=images, test_images=sources.shown(config.test_images))
-    return {key: value for key, value in as_dict(shown).items() if key != "cluster"}
+    public = dataclasses.replace(config, images=images, test_images=sources.shown(config.test_images))
+    return {key: value for key, value in as_dict(public).items() if key != "cluster"}
 
 
 def pipeline_identity(config: Config, store: Store) -> str:
