@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import ced
 from ced.config import fingerprint
-from ced.store.outputs import sha256
+from ced.store.outputs import MANIFEST, sha256
 from ced.tracking import client
 from ced.tracking.runs import PUBLISH, Run
 
@@ -138,10 +138,10 @@ def _logged(run: Run, tags: dict[str, str], restorer: Path, scratch: Path, name:
 
 
 def _digest(restorer: Path) -> str:
-    """A digest of the files of a restorer, whatever else lies in its folder."""
-    from ced.restoration.restorer import FILES
-
-    return fingerprint({file.name: sha256(file) for file in sorted(restorer.iterdir()) if file.name in FILES})
+    """A digest of the files of a restorer, without the manifest beside them: it has the time that making them took."""
+    paths = {path.relative_to(restorer).as_posix(): path for path in sorted(restorer.rglob("*")) if path.is_file()}
+    visible = {name: path for name, path in paths.items() if name != MANIFEST and not name.startswith(".")}
+    return fingerprint({name: sha256(path) for name, path in visible.items()})
 
 
 def _holds(entity: Any, tags: dict[str, str]) -> bool:
