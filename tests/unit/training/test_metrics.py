@@ -45,3 +45,12 @@ def test_cut_drops_a_line_that_was_cut_short(tmp_path: Path, torn: str) -> None:
 def test_nothing_to_cut_makes_no_file(tmp_path: Path) -> None:
     metrics.cut(tmp_path, 3)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("torn", ['{"step": 10, "lo', "{}\n", "[1]\n", "\x00\x00\n", '{"step": 10}', "\udcff\n"])
+def test_what_is_read_are_whole_reports(tmp_path: Path, torn: str) -> None:
+    assert metrics.read(tmp_path) == []
+    metrics.append(tmp_path, {"step": 5, "loss": 0.5})
+    with (tmp_path / METRICS).open("ab") as file:
+        file.write(torn.encode("utf-8", "surrogateescape"))
+    assert metrics.read(tmp_path) == [{"step": 5, "loss": 0.5}]
