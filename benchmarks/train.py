@@ -8,7 +8,7 @@ In one go, on the same examples, in turns:
   device      labelled Parquet -> loader -> step, all examples in the device's memory
   stream      the same, the examples read from their parts while it trains
   job         the loop as it is run, from one report to the next: with validation, a checkpoint, and a picture where
-              one is due; what it takes until its first step is told apart
+              one is due; what it takes until its first step is measured apart
 
 and the share of the machine's measured rate of matrix products that the step reaches. With --ray also one Ray Train
 worker with all cores against as many workers as cores with one thread each, from what the workers report.
@@ -38,12 +38,10 @@ from ced.recipes import configure
 from ced.store.outputs import Store
 from ced.store.session import Session
 from ced.training import ray_train
-from ced.training.context import PlainContext
+from ced.training.context import Interrupt, PlainContext
 from ced.training.job import TrainJob
-from ced.training.loop import Trainer
-from ced.training.signals import Interrupt
-from ced.training.tasks import Batch
-from ced.training.validation import autocast
+from ced.training.objectives import Batch
+from ced.training.trainer import Trainer, autocast
 
 CORES = len(os.sched_getaffinity(0))
 
@@ -63,14 +61,14 @@ def main() -> None:
     arguments = parser.parse_args()
     config = configure(arguments.recipe, [arguments.images], None, arguments.set)
     with tempfile.TemporaryDirectory(prefix="ced-benchmark-") as scratch, session(scratch):
-        job = made(config, arguments.model, Path(scratch))
+        job = training_job(config, arguments.model, Path(scratch))
         connection.disconnect()
         compare(job, arguments, Path(scratch))
         if arguments.ray:
             compare_workers(job, arguments, Path(scratch))
 
 
-def made(config: Config, model: str, scratch: Path) -> TrainJob:
+def training_job(config: Config, model: str, scratch: Path) -> TrainJob:
     """A training on labelled examples that are made first."""
     store = Store(scratch)
     prepared = prepare.run(config.prepare, config.images, Session(store))
@@ -90,11 +88,11 @@ def compare(job: TrainJob, arguments: argparse.Namespace, scratch: Path) -> None
     with ExitStack() as stack:
         ways: dict[str, Callable[[int], float]] = {}
         trainer, batches = started(job, device, ClusterConfig(data="device"), scratch, stack)
-        one = next(batches)
-        ways["step"] = lambda steps: seconds(trainer, steps, lambda: one)
+        batch = next(batches)
+        ways["step"] = lambda steps: seconds(trainer, steps, lambda: batch)
         if arguments.compile:
             compiled, _ = started(job, device, ClusterConfig(data="device", compile=True), scratch, stack)
-            ways["step, compiled"] = lambda steps: seconds(compiled, steps, lambda: one)
+            ways["step, compiled"] = lambda steps: seconds(compiled, steps, lambda: batch)
         for how in ("device", "stream"):
             fed, source = started(job, device, ClusterConfig(data=how), scratch, stack)
             ways[how] = lambda steps, fed=fed, source=source: seconds(fed, steps, lambda: next(source))
@@ -102,7 +100,7 @@ def compare(job: TrainJob, arguments: argparse.Namespace, scratch: Path) -> None
         running, examples = started(job, device, ClusterConfig(), scratch, stack, steps=job.train.steps)
         start = time.perf_counter() - begun
         ways["job"] = lambda steps: reported_once(running, examples, steps)
-        flops, rate = flops_of(trainer, one), matrix_rate(device)
+        flops, rate = flops_of(trainer, batch), matrix_rate(device)
         took: dict[str, list[float]] = {name: [] for name in ways}
         for way in ways.values():
             way(10)  # warm
@@ -114,7 +112,7 @@ def compare(job: TrainJob, arguments: argparse.Namespace, scratch: Path) -> None
     print(f"\n{job.model}, {arguments.recipe}, batches of {batch_size}, {where}, median of {arguments.rounds}")
     for name, value in median.items():
         print(f"  {name:16s} {batch_size / value:8.1f} images a second, {median['step'] / value:.3f} of the step alone")
-    size = trainer.prepared.examples.bytes / 1e6
+    size = trainer.loader.examples.bytes / 1e6
     print(f"  the job's first step begins after {start:.1f} s ({size:.0f} MB of examples)")
     share = flops / median["step"] / rate
     print(f"  {flops / 1e9:.1f} GFLOP a step, {share:.2f} of the rate of matrix products, {rate / 1e12:.3f} TFLOP/s")
@@ -127,7 +125,7 @@ def started(
     longer = dataclasses.replace(job.train, steps=steps)
     out = tempfile.mkdtemp(dir=scratch)
     trainer = Trainer(dataclasses.replace(job, out=out, train=longer), Once(device, cluster=cluster))
-    return trainer, stack.enter_context(trainer.prepared.batches(trainer.context, 0))
+    return trainer, stack.enter_context(trainer.loader.batches(trainer.context, 0))
 
 
 def seconds(trainer: Trainer, steps: int, batch: Callable[[], Batch]) -> float:
@@ -164,7 +162,7 @@ def reported_once(trainer: Trainer, batches: Iterator[Batch], steps: int) -> flo
 def flops_of(trainer: Trainer, batch: Batch) -> float:
     """Floating-point operations of the matrix products of a step, forward and backward."""
     with FlopCounterMode(display=False) as counter, autocast(trainer.context.device):
-        trainer.prepared.task.step(trainer.network, batch).loss.backward()
+        trainer.objective.step(trainer.network, batch).loss.backward()
     return counter.get_total_flops()
 
 
@@ -188,7 +186,7 @@ def synchronize(device: torch.device) -> None:
 
 
 def compare_workers(job: TrainJob, arguments: argparse.Namespace, scratch: Path) -> None:
-    """One Ray Train worker with a thread a core against a worker a core, in turns; Ray's own start is told apart."""
+    """One Ray Train worker with a thread a core against a worker a core, in turns; Ray's start is measured apart."""
     gpus = 1.0 if arguments.device.startswith("cuda") else 0.0
     ways = {
         f"1 worker, {CORES} threads": ClusterConfig(train_workers=1, threads_per_worker=CORES, gpus_per_worker=gpus),
@@ -203,12 +201,12 @@ def compare_workers(job: TrainJob, arguments: argparse.Namespace, scratch: Path)
             starts[name].append(start)
     connection.disconnect()
     median = {name: statistics.median(values) for name, values in rates.items()}
-    one, several = median.values()
+    single, several = median.values()
     print(f"\nRay Train, {CORES} cores, median of {arguments.rounds}")
     for name, value in median.items():
         start = statistics.median(starts[name])
         print(f"  {name:20s} {value:8.1f} images a second, {start:.1f} s from the call to the first report's steps")
-    print(f"  {CORES} workers train {several / one:.2f} times as many images a second as one")
+    print(f"  {CORES} workers train {several / single:.2f} times as many images a second as one")
 
 
 def reported(job: TrainJob, cluster: ClusterConfig, steps: int, scratch: Path) -> tuple[float, float]:

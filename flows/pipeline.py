@@ -28,7 +28,8 @@ from ced.report import stage as reporting
 from ced.store.outputs import Output
 from ced.store.session import Session
 from ced.tracking import provenance
-from ced.training import stage
+from ced.training import train
+from ced.training.train import TrainingInputs
 from flows.form import Form
 
 P = ParamSpec("P")
@@ -41,7 +42,7 @@ def _stage(run: Callable[P, Output], name: str, run_name: str | None = None) -> 
 prepare_task = _stage(prepare.run, "prepare")
 edges_task = _stage(edges.run, "edges")
 label_task = _stage(label.run, "label")
-train_task = _stage(stage.run, "train", "train-{model}")
+train_task = _stage(train.run, "train", "train-{model}")
 restorer_task = _stage(restorers.run, "restorer", "restorer-{method}")
 evaluate_task = _stage(evaluate.run, "evaluate")
 report_task = _stage(reporting.run, "report")
@@ -66,16 +67,16 @@ def pipeline(
     config = configure(recipe, images, test_images, [*(settings or ()), *as_settings(form or {})])
     deliver.check(report)
     with session(store, ray_address, config.cluster.data_workers) as running:
-        made = make_all(config, running)
-        published = publish_task(config, made, running)
-    told = summary.of(config, made, published)
-    create_markdown_artifact(summary.markdown(told), key="results", description=f"Results of {recipe}")
+        outputs = run_stages(config, running)
+        published = publish_task(config, outputs, running)
+    results = summary.of(config, outputs, published)
+    create_markdown_artifact(summary.markdown(results), key="results", description=f"Results of {recipe}")
     if report:
-        deliver.deliver(made.reported, Path(report))
-    return told
+        deliver.deliver(outputs.reported, Path(report))
+    return results
 
 
-def make_all(config: Config, running: Session) -> publish.Made:
+def run_stages(config: Config, running: Session) -> publish.PipelineOutputs:
     """Every stage up to the report, in order."""
     evaluate.check(config)  # a mistake in the last stage should not wait for the end of training
     prepared = prepare_task(config.prepare, config.images, running)
@@ -85,9 +86,9 @@ def make_all(config: Config, running: Session) -> publish.Made:
 
     # Followed in MLflow while they train, as parts of the run that publishing completes.
     followed = dataclasses.replace(running, pipeline=provenance.pipeline_identity(config, running.store))
-    classifier = train_task("classifier", config, stage.Data(labelled, classes), followed)
-    data = stage.Data(labelled, classes, classifier)
-    trained = {method: train_task(method, config, data, followed) for method in config.evaluate.trained}
+    classifier = train_task("classifier", config, TrainingInputs(labelled, classes), followed)
+    inputs = TrainingInputs(labelled, classes, classifier)
+    trained = {method: train_task(method, config, inputs, followed) for method in config.evaluate.trained}
     complete = {
         method: restorer_task(method, autoencoder, classifier, classes, running, config.restore.temperature)
         for method, autoencoder in trained.items()
@@ -96,4 +97,4 @@ def make_all(config: Config, running: Session) -> publish.Made:
     evaluated = evaluate_task(config.evaluate, config.test_images, complete, running)
     curves = {"classifier": classifier, **trained}
     reported = report_task(config, evaluated, curves, running)
-    return publish.Made(prepared, classes, labelled, curves, complete, evaluated, reported)
+    return publish.PipelineOutputs(prepared, classes, labelled, curves, complete, evaluated, reported)

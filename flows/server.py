@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from ced.errors import ServiceError
 
-PATIENCE = 180.0  # seconds for the first start: it makes the database
+START_TIMEOUT = 180.0  # seconds for the first start: it makes the database
 
 
 class Server:
@@ -39,9 +39,9 @@ class Server:
         """What PREFECT_API_URL takes."""
         return f"http://127.0.0.1:{self.port}/api"
 
-    def wait(self, patience: float = PATIENCE) -> None:
+    def wait(self, timeout: float = START_TIMEOUT) -> None:
         """Until it answers. Raises ServiceError where it ends or takes too long."""
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise ServiceError("the embedded Prefect server does not start; name another one in PREFECT_API_URL")

@@ -13,7 +13,7 @@ from ced.config import WITH_CED, Config, EvaluateConfig, override
 from ced.errors import ConfigError, unknown
 from ced.evaluation import evaluate as evaluation
 from ced.methods.method import JPEG, SELF_ENSEMBLE, TRAINED, parse, split
-from ced.pipeline import record
+from ced.pipeline import track
 from ced.pipeline.session import session
 from ced.report import deliver, stage
 
@@ -53,8 +53,8 @@ def evaluate(options: EvaluateOptions) -> None:
             deliver.deliver(reported, Path(options.report))
         print(f"report: {Path(options.report or reported.path, stage.PAGE).resolve()}", flush=True)
         figures, experiment = stage.figures_of(rows), config.publish.experiment
-        recorded = record.run(evaluated, reported, figures, running, experiment)
-        print(f"MLflow: run {record.run_id(recorded)} of {experiment}")
+        recorded = track.run(evaluated, reported, figures, running, experiment)
+        print(f"MLflow: run {track.run_id(recorded)} of {experiment}")
 
 
 def configuration(options: EvaluateOptions) -> Config:

@@ -8,7 +8,7 @@ from ced.cli.options import MODELS, StoreOptions, option, refuse_ignored, writte
 from ced.config import Config, VisionConfig, override
 from ced.errors import ConfigError
 from ced.methods import split
-from ced.pipeline import record
+from ced.pipeline import track
 from ced.pipeline.session import session
 from ced.report import deliver, table3
 from ced.vision import evaluate as evaluation
@@ -63,8 +63,8 @@ def evaluate_vision(options: VisionOptions) -> None:
         print(f"per image: {evaluated.path / evaluation.FILE}", flush=True)
         figures = report.figures_of(rows)
         experiment = overridden.publish.experiment
-        recorded = record.run(evaluated, reported, figures, running, experiment)
-        print(f"MLflow:    run {record.run_id(recorded)} of {experiment}")
+        recorded = track.run(evaluated, reported, figures, running, experiment)
+        print(f"MLflow:    run {track.run_id(recorded)} of {experiment}")
 
 
 def methods(texts: list[str], models: str | None) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from ced.store.outputs import Output, write_bytes
 from ced.store.session import Session
 
 if TYPE_CHECKING:
-    from ced.training import stage as training
+    from ced.training import train as training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +59,12 @@ def decoder_weights(options: ExperimentOptions) -> None:
 
 def _run(
     options: ExperimentOptions,
-    experiment: "Callable[[Config, training.Data, Session, str], Output]",
+    experiment: "Callable[[Config, training.TrainingInputs, Session, str], Output]",
     models: Sequence[str],
 ) -> dict[str, Any]:
     """The experiment's results, after a line that says where they are kept."""
     from ced.pipeline import experiments
-    from ced.training import stage as training
+    from ced.training import train as training
 
     config = configure(options.recipe, options.images, None, options.settings)
     device = device_of(options, config)

@@ -25,7 +25,7 @@ def recipes(options: RecipesOptions) -> None:
     elif options.name is None:
         raise ConfigError(f"recipes show: name one of {', '.join(RECIPES)}")
     else:
-        from ced.training import stage
+        from ced.training import train
 
         config = configure(options.name, settings=options.settings)
         print(f"images = {', '.join(config.images) or '(give --images)'}")
@@ -33,4 +33,4 @@ def recipes(options: RecipesOptions) -> None:
         values = dataclasses.asdict(config)
         print(*as_settings({section: values[section] for section in SECTIONS}), sep="\n")
         for model in NETWORKS.names:
-            print(f"network of {model} = {stage.size(model, config, config.classes.count)}")
+            print(f"network of {model} = {train.size(model, config, config.classes.count)}")

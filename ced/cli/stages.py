@@ -17,9 +17,10 @@ from ced.pipeline.session import session
 from ced.recipes import configure
 from ced.store.outputs import Output, Store
 from ced.store.session import Session
+from ced.training.job import WEIGHTS
 
 if TYPE_CHECKING:  # it imports torch, which help and mistakes do not wait for
-    from ced.training import stage as training
+    from ced.training import train as training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ def prepare(options: PrepareOptions) -> None:
 
 def train(options: TrainOptions) -> None:
     """One model, and C first where a CED model needs it: at test time it is half of the method."""
-    from ced.training import stage as training
+    from ced.training import train as training
 
     config = configure(options.recipe, options.images, None, options.settings)
     device = device_of(options, config)
@@ -78,7 +79,7 @@ def train(options: TrainOptions) -> None:
             output = training.run(model, config, data, outputs, device)
             data = dataclasses.replace(data, classifier=output) if model == "classifier" else data
         if architecture.objective == "classes":
-            print(f"weights: {output.path / training.WEIGHTS}")
+            print(f"weights: {output.path / WEIGHTS}")
         else:
             _print_model(options.model, output, data, outputs, config.restore.temperature)
 
@@ -88,7 +89,7 @@ def with_outputs_in(folder: str | None, session: Session) -> Session:
     return dataclasses.replace(session, store=Store(Path(folder).resolve(), flat=True)) if folder else session
 
 
-def training_data(options: DataOptions, config: Config, session: Session) -> "training.Data":
+def training_data(options: DataOptions, config: Config, session: Session) -> "training.TrainingInputs":
     """What there is to train on: the folder of --data, or made of the photographs, in the store."""
     if not options.data and not config.images:
         raise InputError("no photographs given; name folders with --images, or what `ced prepare -o` wrote with --data")
@@ -129,32 +130,32 @@ def device_of(options: DataOptions, config: Config) -> str:
     if cluster.gpus_per_worker:
         raise ConfigError("cluster.gpus_per_worker is for Ray Train; beside --without-ray name the GPU: --device cuda")
     if options.device:
-        from ced.training.context import usable
+        from ced.training.context import checked_device
 
-        usable(options.device)
+        checked_device(options.device)
     return options.device or "cpu"
 
 
-def make_data(config: Config, session: Session) -> "training.Data":
+def make_data(config: Config, session: Session) -> "training.TrainingInputs":
     """The labelled examples of `config`'s photographs and their classes."""
-    from ced.training import stage as training
+    from ced.training import train as training
 
     prepared = preparation.run(config.prepare, config.images, session)
     classes = edges.run(config.classes, prepared, session)
-    return training.Data(label.run(prepared, classes, session), classes)
+    return training.TrainingInputs(label.run(prepared, classes, session), classes)
 
 
-def read_data(folder: Path, options: DataOptions, config: Config) -> "training.Data":
+def read_data(folder: Path, options: DataOptions, config: Config) -> "training.TrainingInputs":
     """The data that `ced prepare -o` wrote into `folder`, that of --data.
 
     Raises ConfigError for photographs beside it, or a setting other than what it was made with: neither would count.
     """
     from ced.pipeline import restorers
-    from ced.training import stage as training
+    from ced.training import train as training
 
     if options.images:
         raise ConfigError(f"--images beside --data: {folder} holds examples already; give one of the two")
-    data = training.Data(restorers.finished(folder / "label"), restorers.finished(folder / "edges"))
+    data = training.TrainingInputs(restorers.finished(folder / "label"), restorers.finished(folder / "edges"))
     prepared = restorers.finished(label.examples_of(data.labelled).parent)
     made_with = {"prepare": prepared.manifest.config, "classes": data.classes.manifest.config}
     for setting in options.settings:
@@ -168,7 +169,9 @@ def read_data(folder: Path, options: DataOptions, config: Config) -> "training.D
     return data
 
 
-def _print_model(method: str, autoencoder: Output, data: "training.Data", session: Session, temperature: float) -> None:
+def _print_model(
+    method: str, autoencoder: Output, data: "training.TrainingInputs", session: Session, temperature: float
+) -> None:
     from ced.pipeline import restorers
 
     classifier = data.classifier or autoencoder  # without classes there is none, and the restorer takes none

@@ -16,7 +16,7 @@ from ced.methods.folder import pixels
 from ced.methods.method import MODEL, SELF_ENSEMBLE, Conditions, Damaged, Failed, Find, Method, Request
 from ced.store.outputs import sha256, write_bytes
 from ced.tracking import client, pyfunc
-from ced.tracking.pyfunc import Loaded
+from ced.tracking.pyfunc import LoadedModel
 
 _TAKEN = "one column of bytes (a JPEG file) or one array of uint8 or floats with free height and width"
 _FLOATS = ("float32", "float64")
@@ -67,7 +67,7 @@ class ModelMethod:
 
 
 @functools.lru_cache(maxsize=4)
-def _load(folder: Path, name: str) -> tuple[Loaded, Form]:
+def _load(folder: Path, name: str) -> tuple[LoadedModel, Form]:
     model = pyfunc.load(folder, name)
     return model, form_of(model, name)
 
@@ -134,7 +134,7 @@ def _asked(predict: Callable[[Any], Any], form: Form, image: np.ndarray) -> np.n
     return np.clip(np.round(plain * scale), 0, 255).astype(np.uint8)
 
 
-def form_of(loaded: Loaded, name: str) -> Form:
+def form_of(loaded: LoadedModel, name: str) -> Form:
     """How a model takes images, by its signature. Raises ConfigError where it takes none."""
     if len(loaded.columns) == 1 and loaded.columns[0][1] == "binary":
         return Form(loaded.columns[0][0])
@@ -175,7 +175,7 @@ def _first(answer: Any) -> Any:
     return _first(answer[0]) if isinstance(answer, list) and len(answer) == 1 else answer
 
 
-def _described(loaded: Loaded) -> str:
+def _described(loaded: LoadedModel) -> str:
     if loaded.columns:
         return "the columns " + ", ".join(f"{name or '?'} ({kind})" for name, kind in loaded.columns)
     if loaded.tensors:

@@ -9,14 +9,16 @@ from ced.config import Config
 from ced.data import label
 from ced.store.outputs import Making, Output, make, write_text
 from ced.store.session import Session
-from ced.training import stage
+from ced.training import train
+from ced.training.job import WEIGHTS
+from ced.training.train import TrainingInputs
 
 FILE = "experiment.json"
 TABLE_1 = (0.3094, 0.3169, 0.3178)  # the paper's accuracies, on 96x96 luminance images
 RATIO = 1.74  # section 3.4
 
 
-class Share(NamedTuple):
+class FilterWeights(NamedTuple):
     """Section 3.4: how much of D's first layer looks at E's features and how much at q."""
 
     w_f: float
@@ -28,13 +30,13 @@ class Share(NamedTuple):
         return self.w_f - self.w_q
 
 
-def stages(config: Config, data: stage.Data, session: Session, device: str = "") -> Output:
+def stages(config: Config, inputs: TrainingInputs, session: Session, device: str = "") -> Output:
     """Table 1: the accuracy of each stage of a three-stage classifier on the photographs held out of its training."""
-    classifier = stage.run("classifier", three_stages(config), data, session, device)
-    inputs = {"classifier": classifier.manifest.content, "labelled": data.labelled.manifest.content}
+    classifier = train.run("classifier", three_stages(config), inputs, session, device)
+    contents = {"classifier": classifier.manifest.content, "labelled": inputs.labelled.manifest.content}
     fraction = config.classifier.validation_fraction
-    produce = partial(_stages, classifier, data.labelled, fraction)
-    return make(session.store, "experiment-stages", {"validation_fraction": fraction}, inputs, produce)
+    produce = partial(_stages, classifier, inputs.labelled, fraction)
+    return make(session.store, "experiment-stages", {"validation_fraction": fraction}, contents, produce)
 
 
 def three_stages(config: Config) -> Config:
@@ -42,42 +44,44 @@ def three_stages(config: Config) -> Config:
     return dataclasses.replace(config, network=dataclasses.replace(config.network, stages=len(TABLE_1)))
 
 
-def decoder_weights(config: Config, data: stage.Data, session: Session, device: str = "") -> Output:
+def decoder_weights(config: Config, inputs: TrainingInputs, session: Session, device: str = "") -> Output:
     """Section 3.4: w_f and w_q of CED-EST and of CED-GT, and by how much more CED-EST ignores the classifier."""
-    classifier = stage.run("classifier", config, data, session, device)
-    given = dataclasses.replace(data, classifier=classifier)
-    trained = {model: stage.run(model, config, given, session, device) for model in ("ced-est", "ced-gt")}
-    inputs = {model: output.manifest.content for model, output in trained.items()}
-    return make(session.store, "experiment-decoder-weights", {}, inputs, partial(_decoder_weights, trained))
+    classifier = train.run("classifier", config, inputs, session, device)
+    inputs = dataclasses.replace(inputs, classifier=classifier)
+    trained = {model: train.run(model, config, inputs, session, device) for model in ("ced-est", "ced-gt")}
+    contents = {model: output.manifest.content for model, output in trained.items()}
+    return make(session.store, "experiment-decoder-weights", {}, contents, partial(_decoder_weights, trained))
 
 
 def answer(output: Output) -> dict[str, Any]:
     """What an experiment found: plain JSON values."""
-    found: dict[str, Any] = json.loads((output.path / FILE).read_text())
-    return found
+    values: dict[str, Any] = json.loads((output.path / FILE).read_text())
+    return values
 
 
 def _stages(classifier: Output, labelled: Output, fraction: float, making: Making) -> None:
     from ced.models import weights
     from ced.models.classifier import Classifier
-    from ced.training import holdout
+    from ced.training import objectives
 
-    network = weights.decode((classifier.path / stage.WEIGHTS).read_bytes())
+    network = weights.decode((classifier.path / WEIGHTS).read_bytes())
     assert isinstance(network, Classifier)
-    found = holdout.accuracy(network, str(label.examples_of(labelled)), str(labelled.path), fraction)
-    making.counts.update(examples=found.examples, photographs=found.photographs)
-    _write(making, {"accuracy": list(found.stages), "paper": list(TABLE_1), **making.counts})
+    examples = str(label.examples_of(labelled))
+    accuracy = objectives.held_out_accuracy(network, examples, str(labelled.path), fraction)
+    making.counts.update(examples=accuracy.examples, photographs=accuracy.photographs)
+    _write(making, {"accuracy": list(accuracy.stages), "paper": list(TABLE_1), **making.counts})
 
 
 def _decoder_weights(trained: dict[str, Output], making: Making) -> None:
-    shares = {model: share((output.path / stage.WEIGHTS).read_bytes()) for model, output in trained.items()}
-    found: dict[str, Any] = {
-        model: {"w_f": one.w_f, "w_q": one.w_q, "difference": one.difference} for model, one in shares.items()
+    filters = {model: filter_weights((output.path / WEIGHTS).read_bytes()) for model, output in trained.items()}
+    values: dict[str, Any] = {
+        model: {"w_f": weights.w_f, "w_q": weights.w_q, "difference": weights.difference}
+        for model, weights in filters.items()
     }
-    _write(making, {**found, "ratio": shares["ced-est"].difference / shares["ced-gt"].difference, "paper": RATIO})
+    _write(making, {**values, "ratio": filters["ced-est"].difference / filters["ced-gt"].difference, "paper": RATIO})
 
 
-def share(encoded: bytes) -> Share:
+def filter_weights(encoded: bytes) -> FilterWeights:
     """w_f and w_q of a conditioned network's weights: the mean absolute value of D's first filters over their outputs
     and their 3x3 positions, summed over the inputs that carry f, and over those that carry q."""
     from ced.models import weights
@@ -87,8 +91,8 @@ def share(encoded: bytes) -> Share:
     assert isinstance(network, AutoEncoder) and network.conditioned
     means = network.decoder.first.convolution.weight.detach().double().abs().mean(dim=(0, 2, 3))
     n_f = network.network.width
-    return Share(float(means[:n_f].sum()), float(means[n_f:].sum()))
+    return FilterWeights(float(means[:n_f].sum()), float(means[n_f:].sum()))
 
 
-def _write(making: Making, found: dict[str, Any]) -> None:
-    write_text(making.folder / FILE, json.dumps(found, indent=1) + "\n")
+def _write(making: Making, values: dict[str, Any]) -> None:
+    write_text(making.folder / FILE, json.dumps(values, indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""Stage 6: everything made -> MLflow runs, a version in the registry, and the champion where it is the best yet.
+"""Stage 6: all outputs -> MLflow runs, a version in the registry, and the champion where it is the best yet.
 
 Every step may be repeated: a run, model or version is found again by the fingerprint of the publication, so that
 a publication that was killed is continued by starting it again.
@@ -11,24 +11,21 @@ import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ced.config import Config, PublishConfig, as_dict, fingerprint
 from ced.data import edges, sources
 from ced.errors import FormatError, ServiceError
 from ced.evaluation import evaluate
-from ced.pipeline import record, restorers
+from ced.pipeline import restorers, track
 from ced.report import stage as report
 from ced.store.outputs import MANIFEST, Making, Output, make, read_manifest, write_text
 from ced.store.session import Session
-from ced.tracking import client as mlflow_tracking
-from ced.tracking import live_runs, provenance, registry, runs
-from ced.tracking.registry import Version
-from ced.tracking.runs import Data, Run
-from ced.training import stage as train
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
+from ced.tracking import client, provenance, registry
+from ced.tracking.registry import ModelVersion
+from ced.tracking.runs import LIVE, PUBLISH, ROLE, Dataset, Experiment, Run
+from ced.training import follower, metrics
+from ced.training.job import METRICS, PREVIEWS, WEIGHTS
 
 logger = logging.getLogger("ced")
 
@@ -40,8 +37,8 @@ _EVALUATION, _METHOD, _REASON = "ced.evaluation", "ced.method", "ced.reason"  # 
 
 
 @dataclass(frozen=True)
-class Made:
-    """What the stages before this one made."""
+class PipelineOutputs:
+    """The outputs of the stages before this one."""
 
     prepared: Output
     classes: Output
@@ -67,28 +64,28 @@ class Publication:
     """One publication: what is published, where to, and its identity there."""
 
     config: Config
-    made: Made
+    outputs: PipelineOutputs
     session: Session
     id: str
     scratch: Path  # a folder for files in between
 
 
-def run(config: Config, made: Made, session: Session) -> Output:
-    """Publish what was made, or find it published. Raises ServiceError."""
-    address = mlflow_tracking.plain(session.tracking_uri)
+def run(config: Config, outputs: PipelineOutputs, session: Session) -> Output:
+    """Publish the outputs of a pipeline, or find them published. Raises ServiceError."""
+    address = client.without_password(session.tracking_uri)
     described = {"publish": as_dict(config.publish), "tracking_uri": address, "form": _FORM}
-    inputs = {"evaluate": made.evaluated.manifest.content, "report": made.reported.manifest.content}
-    inputs |= {f"restorer-{name}": output.manifest.content for name, output in made.restorers.items()}
+    inputs = {"evaluate": outputs.evaluated.manifest.content, "report": outputs.reported.manifest.content}
+    inputs |= {f"restorer-{name}": output.manifest.content for name, output in outputs.restorers.items()}
     identity = fingerprint(described, inputs)
 
     def produce(making: Making) -> None:
-        publication = Publication(config, made, session, identity, making.folder / ".scratch")
-        with mlflow_tracking.told(session.tracking_uri):
+        publication = Publication(config, outputs, session, identity, making.folder / ".scratch")
+        with client.service_errors(session.tracking_uri):
             outcome = _publish(publication)
         shutil.rmtree(publication.scratch)
         write_text(making.folder / FILE, json.dumps(outcome, indent=1) + "\n")
 
-    record.forget_lost(session.store.of("publish", fingerprint("publish", described, inputs)), session.tracking_uri)
+    track.forget_lost(session.store.of("publish", fingerprint("publish", described, inputs)), session.tracking_uri)
     return make(session.store, "publish", described, inputs, produce)
 
 
@@ -109,26 +106,22 @@ def decide(ours: float, theirs: float, gate: str, champion: str) -> Decision:
 
 
 def _publish(publication: Publication) -> dict[str, Any]:
-    config, client = publication.config, mlflow_tracking.connect(publication.session.tracking_uri)
-    experiment = runs.experiment(client, publication.session.tracking_uri, config.publish.experiment)
+    config, tracking_uri = publication.config, publication.session.tracking_uri
+    experiment = Experiment.open(tracking_uri, config.publish.experiment)
+    tags = {PUBLISH: publication.id, ROLE: "pipeline"}
+    followed = {LIVE: provenance.pipeline_identity(config, publication.session.store), ROLE: "pipeline"}
     name = f"{config.publish.method} {publication.id[:8]}"
-    followed = provenance.pipeline_identity(config, publication.session.store)
-    runs.adopt(client, experiment, publication.id, "pipeline", followed)
-    parent = runs.open_run(client, experiment, publication.id, "pipeline", name)
-    try:
-        _log_parent(publication, parent)
-        for model, output in publication.made.trained.items():
-            _log_child(publication, parent, model, output)
+    with experiment.run(tags, name, adopt=followed) as parent:
+        _log_pipeline(publication, parent)
+        for model, output in publication.outputs.trained.items():
+            _log_training(publication, experiment, parent, model, output)
         version, decision = _register(publication, parent)
-    except BaseException:
-        runs.close(parent, "FAILED")
-        raise
-    runs.close(parent)
-    _tell(config, version, decision)
-    ours = _figures(publication.made.evaluated, config.publish.method)[config.publish.gate]
+    state = f"now @{config.publish.alias}" if decision.promoted else f"not @{config.publish.alias}"
+    logger.info("publish: version %s of %s, %s: %s", version.number, version.name, state, decision.reason)
+    ours = _figures(publication.outputs.evaluated, config.publish.method)[config.publish.gate]
     return {
         "run_id": parent.id,
-        "experiment_id": experiment,
+        "experiment_id": experiment.id,
         "version": version.number,
         "promoted": decision.promoted,
         "reason": decision.reason,
@@ -136,88 +129,82 @@ def _publish(publication: Publication) -> dict[str, Any]:
         "metric": _finite(ours),
         "champion": decision.champion,
         "champion_metric": _finite(decision.champion_metric),
-        "tracking_uri": mlflow_tracking.plain(publication.session.tracking_uri),
+        "tracking_uri": client.without_password(tracking_uri),
     }
 
 
-def _log_parent(publication: Publication, run: Run) -> None:
-    made = publication.made
-    runs.log_params(run, provenance.described(publication.config))
-    stages = {"prepare": made.prepared, "edges": made.classes, "label": made.labelled, "evaluate": made.evaluated}
-    runs.log_tags(run, {f"ced.{stage}": output.manifest.fingerprint for stage, output in stages.items()})
-    runs.log_tags(run, {f"ced.{stage}.content": output.manifest.content for stage, output in stages.items()})
-    runs.log_data(run, [_training_data(made), _test_data(publication)])
-    rows = report.rows_of(made.evaluated)
-    runs.log_metrics(run, report.figures_of(rows))
-    pages = [made.reported.path / report.RESULTS, made.reported.path / report.PAGE]
-    runs.log_files(run, [*pages, made.classes.path / edges.FILE, made.evaluated.path / evaluate.FILE])
-    for folder in (report.STRIPS, report.FIGURES):
-        runs.log_files(run, sorted((made.reported.path / folder).glob("*.*")), folder)
+def _log_pipeline(publication: Publication, run: Run) -> None:
+    """The run of the whole: settings, which outputs it is about, and the evaluation."""
+    outputs = publication.outputs
+    run.log_params(provenance.described(publication.config))
+    stages = {"prepare": outputs.prepared, "edges": outputs.classes, "label": outputs.labelled}
+    run.log_tags({f"ced.{stage}": output.manifest.fingerprint for stage, output in stages.items()})
+    run.log_tags({f"ced.{stage}.content": output.manifest.content for stage, output in stages.items()})
+    run.log_datasets([_training_data(outputs)])
+    run.log_files([outputs.classes.path / edges.FILE])
+    figures, images = (
+        report.figures_of(report.rows_of(outputs.evaluated)),
+        sources.redacted(publication.config.test_images),
+    )
+    track.log_evaluation(run, outputs.evaluated, outputs.reported, figures, images)
 
 
-def _log_child(publication: Publication, parent: Run, model: str, output: Output) -> None:
-    key = live_runs.identity(output.path)
-    runs.adopt(parent.client, parent.experiment, publication.id, model, key, parent.id)
-    run = runs.open_run(parent.client, parent.experiment, publication.id, model, model, parent.id)
-    manifest = output.manifest
-    runs.log_params(run, manifest.config)
-    inputs = {f"ced.{name}.content": content for name, content in manifest.inputs.items()}
-    own = {"ced.train": manifest.fingerprint, "ced.train.content": manifest.content}
-    runs.log_tags(run, {**inputs, **own, "ced.train.seconds": str(manifest.seconds)})
-    runs.log_data(run, [_training_data(publication.made)])
-    runs.log_curve(run, train.curve(output))
-    runs.log_files(run, [output.path / train.WEIGHTS, output.path / train.METRICS])
-    runs.log_files(run, live_runs.pictures_in(output.path), live_runs.STRIPS)
-    runs.close(run)
+def _log_training(publication: Publication, experiment: Experiment, parent: Run, model: str, output: Output) -> None:
+    """A model's run below the whole's: the one that followed its training, where there is one."""
+    tags, identity = {PUBLISH: publication.id, ROLE: model}, follower.identity(output.path)
+    followed = {LIVE: identity, ROLE: model} if identity else None
+    with experiment.run(tags, model, parent.id, adopt=followed) as run:
+        run.log_params(output.manifest.config)
+        run.log_tags(track.lineage("train", output.manifest))
+        run.log_tags({"ced.train.seconds": str(output.manifest.seconds)})
+        run.log_datasets([_training_data(publication.outputs)])
+        run.log_curve(metrics.read(output.path))
+        run.log_files([output.path / WEIGHTS, output.path / METRICS])
+        run.log_files(follower.previews_in(output.path), PREVIEWS)
 
 
-def _training_data(made: Made) -> Data:
-    counts = {**made.prepared.manifest.counts, **made.labelled.manifest.counts}
-    return Data("labelled", made.labelled.manifest.content, str(made.labelled.path), counts, "training")
+def _training_data(outputs: PipelineOutputs) -> Dataset:
+    labelled = outputs.labelled
+    counts = {**outputs.prepared.manifest.counts, **labelled.manifest.counts}
+    return Dataset("labelled", labelled.manifest.content, str(labelled.path), counts, "training")
 
 
-def _test_data(publication: Publication) -> Data:
-    evaluated = publication.made.evaluated.manifest
-    images = sources.redacted(publication.config.test_images)
-    return Data(evaluated.config["dataset"], evaluated.inputs["images"], images, evaluated.counts, "eval")
-
-
-def _register(publication: Publication, parent: Run) -> tuple[Version, Decision]:
+def _register(publication: Publication, parent: Run) -> tuple[ModelVersion, Decision]:
     """Register the restorer and move the alias where the gate says so."""
-    config, made, client = publication.config.publish, publication.made, parent.client
-    restorer = made.restorers[config.method].path
+    config, outputs = publication.config.publish, publication.outputs
+    restorer = outputs.restorers[config.method].path
     publication.scratch.mkdir(exist_ok=True)
     version = registry.register(parent, publication.id, config.model, restorer, publication.scratch)
-    figures = _figures(made.evaluated, config.method)
-    evaluated = made.evaluated.manifest
+    figures = _figures(outputs.evaluated, config.method)
+    evaluated = outputs.evaluated.manifest
     qualities = ", ".join(str(quality) for quality in evaluated.config["qualities"])
     tags = {
         _METHOD: config.method,
-        _EVALUATION: evaluation_key(made.evaluated),
+        _EVALUATION: evaluation_key(outputs.evaluated),
         "ced.quality": str(publication.config.prepare.quality),
         "ced.evaluated": f"{evaluated.config['dataset']}, {evaluated.counts['images']} images, quality {qualities}",
         **{f"ced.{gate}": repr(figures[gate]) for gate in _GATES},
     }
     text = f"{config.method}: {config.gate} {figures[config.gate]:.4f} on {tags['ced.evaluated']}"
-    registry.describe(client, version, tags, text)
-    decision = _decision(publication, client, version)
-    registry.describe(client, version, {_REASON: decision.reason})
+    registry.describe(parent.client, version, tags, text)
+    decision = _decision(publication, parent, version)
+    registry.describe(parent.client, version, {_REASON: decision.reason})
     if decision.promoted:
-        registry.promote(client, version, config.alias)
-    runs.log_tags(parent, {"ced.version": version.number, "ced.promoted": str(decision.promoted).lower()})
+        registry.promote(parent.client, version, config.alias)
+    parent.log_tags({"ced.version": version.number, "ced.promoted": str(decision.promoted).lower()})
     return version, decision
 
 
-def _decision(publication: Publication, client: "MlflowClient", version: Version) -> Decision:
+def _decision(publication: Publication, parent: Run, version: ModelVersion) -> Decision:
     config = publication.config.publish
-    champion = registry.champion(client, config.model, config.alias)
+    champion = registry.champion(parent.client, config.model, config.alias)
     if champion is None:
         return Decision(True, f"no version of {config.model} was @{config.alias} before")
     if champion.number == version.number:  # published before, and only the note of it is missing
         return Decision(True, champion.tags.get(_REASON, f"it is @{config.alias} already"))
     if registry.is_gone(champion, publication.session.tracking_uri):
         return Decision(True, f"the files of version {champion.number} are deleted", champion.number)
-    ours = _figures(publication.made.evaluated, config.method)[config.gate]
+    ours = _figures(publication.outputs.evaluated, config.method)[config.gate]
     theirs = _stored_figure(publication, champion)
     if theirs is None:
         theirs = _measured_figure(publication, champion)
@@ -231,30 +218,30 @@ def evaluation_key(evaluated: Output) -> str:
     return fingerprint(described, manifest.inputs["images"])
 
 
-def _stored_figure(publication: Publication, champion: Version) -> float | None:
+def _stored_figure(publication: Publication, champion: ModelVersion) -> float | None:
     """The champion's figure as it was published, None where it was measured on something else."""
-    if champion.tags.get(_EVALUATION) != evaluation_key(publication.made.evaluated):
+    if champion.tags.get(_EVALUATION) != evaluation_key(publication.outputs.evaluated):
         return None
     stored = champion.tags.get(f"ced.{publication.config.publish.gate}")
     return float(stored) if stored else None
 
 
-def _measured_figure(publication: Publication, champion: Version) -> float:
+def _measured_figure(publication: Publication, champion: ModelVersion) -> float:
     """The champion's figure on this run's test images. Raises ServiceError where it cannot be used."""
     config = publication.config
     method = champion.tags.get(_METHOD, "")
     logger.info("publish: measuring the champion, version %s, on these test images", champion.number)
     try:
-        scratch = publication.scratch / f"champion-{champion.number}"
+        scratch = publication.scratch / f"champion-{champion.name}-{champion.number}"
         folder = registry.fetch(champion, publication.session.tracking_uri, scratch)
-        given = restorers.given(method, folder)
+        restorer = restorers.from_folder(method, folder)
     except (FormatError, OSError) as error:
         raise ServiceError(
             f"the champion, version {champion.number} of {champion.name}, cannot be used ({error}); "
             f"delete that version or its alias @{config.publish.alias} in MLflow"
         ) from error
     measured = dataclasses.replace(config.evaluate, methods=(method,), pictures=0)
-    evaluated = evaluate.run(measured, config.test_images, {method: given}, publication.session)
+    evaluated = evaluate.run(measured, config.test_images, {method: restorer}, publication.session)
     return _figures(evaluated, method)[config.publish.gate]
 
 
@@ -267,8 +254,3 @@ def _figures(evaluated: Output, method: str) -> dict[str, float]:
 def _finite(value: float | None) -> float | None:
     """JSON has no infinity: null stands for it."""
     return value if value is not None and math.isfinite(value) else None
-
-
-def _tell(config: Config, version: Version, decision: Decision) -> None:
-    state = f"now @{config.publish.alias}" if decision.promoted else f"not @{config.publish.alias}"
-    logger.info("publish: version %s of %s, %s: %s", version.number, version.name, state, decision.reason)

@@ -9,7 +9,7 @@ from ced.networks import NETWORKS
 from ced.restoration import restorer
 from ced.store.outputs import Making, Manifest, Output, make, read_manifest, sha256, write_bytes
 from ced.store.session import Session
-from ced.training.stage import WEIGHTS
+from ced.training.job import WEIGHTS
 
 
 def run(
@@ -39,7 +39,7 @@ def _produce(method: str, parts: dict[str, Output], temperature: float, making: 
         write_bytes(making.folder / name, data)
 
 
-def given(method: str, folder: Path) -> Output:
+def from_folder(method: str, folder: Path) -> Output:
     """A restorer's folder that the user names, as an output: found finished, or digested file by file.
 
     Raises FormatError where it is none.

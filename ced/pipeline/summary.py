@@ -13,7 +13,7 @@ from ced.report.model import Row
 from ced.store.outputs import Output
 
 
-def of(config: Config, made: publish.Made, published: Output) -> dict[str, Any]:
+def of(config: Config, made: publish.PipelineOutputs, published: Output) -> dict[str, Any]:
     """Counts, rows, and where the report and the registered model are."""
     rows = [dataclasses.asdict(row) for row in stage.rows_of(made.evaluated)]
     model = json.loads((published.path / publish.FILE).read_text())

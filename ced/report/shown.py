@@ -14,7 +14,7 @@ from ced.evaluation import evaluate, pool
 from ced.evaluation.measure import ORIGINAL, PICTURES
 from ced.report.model import Curve, Picture, Spectra
 from ced.store.outputs import Output
-from ced.training import stage
+from ced.training import metrics
 
 JPEG = "jpeg"
 
@@ -64,7 +64,7 @@ def spectra(evaluated: Output) -> Spectra | None:
 
 def curves(trained: dict[str, Output]) -> tuple[Curve, ...]:
     """How each model learned."""
-    return tuple(Curve(model, tuple(stage.curve(output))) for model, output in trained.items())
+    return tuple(Curve(model, tuple(metrics.read(output.path))) for model, output in trained.items())
 
 
 def facts(

@@ -22,14 +22,14 @@ DATABASE = "mlflow.db"
 ARTIFACTS = "mlartifacts"
 RESTORER = "artifacts/restorer"  # the restorer's folder inside a logged model
 
-_KNOCK = 5.0  # seconds of one request to /health
+_HEALTH_TIMEOUT = 5.0  # seconds of one request to /health
 _DATABASES = ("postgresql", "mysql", "mssql")
 _MANAGED = ("databricks", "uc")
 # What MLflow's own client reads from the environment: its five retries take minutes.
 _CLIENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_LOGGING_LEVEL": "ERROR",  # what went wrong is told by ServiceError, once
+    "MLFLOW_LOGGING_LEVEL": "ERROR",  # a ServiceError says what went wrong, once
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_UV_AUTO_DETECT": "false",  # a lock file in the user's folder is not the model's
 }
@@ -50,21 +50,33 @@ def check(tracking_uri: str) -> None:
     """
     scheme = urllib.parse.urlsplit(tracking_uri).scheme.partition("+")[0]
     if scheme in ("http", "https"):
-        _in_time(lambda: _knock(tracking_uri), tracking_uri)
+        _in_time(lambda: _ask_health(tracking_uri), tracking_uri)
     elif scheme == "sqlite":
         _check_file(tracking_uri)
     elif scheme in _DATABASES:
         _in_time(lambda: connect(tracking_uri).search_experiments(max_results=1), tracking_uri)
     elif scheme not in _MANAGED and tracking_uri not in _MANAGED:
-        raise ConfigError(f"MLflow address {plain(tracking_uri)!r}: write it as http://HOST:PORT or sqlite:///FILE")
+        raise ConfigError(
+            f"MLflow address {without_password(tracking_uri)!r}: write it as http://HOST:PORT or sqlite:///FILE"
+        )
 
 
 def connect(tracking_uri: str) -> "MlflowClient":
     """A client of the tracking server and its registry. MLflow's global address stays as it is."""
-    settle()
+    configure_mlflow()
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri, tracking_uri)
+
+
+def installed() -> bool:
+    """Whether MLflow can be imported; it is imported to find out."""
+    configure_mlflow()
+    try:
+        import mlflow  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 def database(tracking_uri: str) -> Path | None:
@@ -74,16 +86,16 @@ def database(tracking_uri: str) -> Path | None:
     return Path(path).absolute() if tracking_uri.startswith(prefix) else None
 
 
-def plain(tracking_uri: str) -> str:
+def without_password(tracking_uri: str) -> str:
     """The address without a user's name and password."""
     parts = urllib.parse.urlsplit(tracking_uri)
     return tracking_uri.replace(f"{parts.netloc.rpartition('@')[0]}@", "", 1) if "@" in parts.netloc else tracking_uri
 
 
 @contextlib.contextmanager
-def told(tracking_uri: str) -> Iterator[None]:
+def service_errors(tracking_uri: str) -> Iterator[None]:
     """Whatever MLflow raises inside the block, as a ServiceError of one line."""
-    settle()
+    configure_mlflow()
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -91,14 +103,17 @@ def told(tracking_uri: str) -> Iterator[None]:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
         if _unanswered(error):
-            raise ServiceError(f"{_nobody(plain(tracking_uri))}; {_CURE}") from error
-        line = _line(error).replace(tracking_uri, plain(tracking_uri))
-        raise ServiceError(f"MLflow at {plain(tracking_uri)}: {line}") from error
+            raise ServiceError(f"{_nobody(without_password(tracking_uri))}; {_CURE}") from error
+        line = _line(error).replace(tracking_uri, without_password(tracking_uri))
+        raise ServiceError(f"MLflow at {without_password(tracking_uri)}: {line}") from error
 
 
-def load_champion(tracking_uri: str, model: str = "ced", alias: str = "champion") -> Path | None:
-    """The folder of the champion's restorer; None where no version of `model` has the alias. Raises ServiceError."""
-    return _found(tracking_uri, f"{model}@{alias}", f"/{RESTORER}")
+def load_champion(tracking_uri: str, name: str, alias: str) -> Path | None:
+    """The folder of the restorer that is `name`@`alias`; None where no version of `name` has the alias.
+
+    Raises ServiceError.
+    """
+    return _folder_of(tracking_uri, f"{name}@{alias}", f"/{RESTORER}")
 
 
 def resolve(tracking_uri: str, uri: str) -> Path:
@@ -117,14 +132,14 @@ def resolve_model(tracking_uri: str, uri: str) -> Path:
 def _resolved(tracking_uri: str, uri: str, within: str) -> Path:
     kind, _, name = uri.partition(":/")
     if kind == "runs" and re.fullmatch(r"[^/@]+/[^@]+", name.strip("/")):
-        kind, name = "models", _logged(tracking_uri, uri, *name.strip("/").split("/", 1))
+        kind, name = "models", _logged_model_id(tracking_uri, uri, *name.strip("/").split("/", 1))
     if kind != "models" or not re.fullmatch(r"[^/@]+(@[^/@]+|/\d+)?", name.strip("/")):
         raise InputError(
             f"{uri}: write it as models:/NAME@ALIAS, models:/NAME/VERSION or runs:/RUN_ID/MODEL, or give a folder"
         )
-    folder = _found(tracking_uri, name.strip("/"), within)
+    folder = _folder_of(tracking_uri, name.strip("/"), within)
     if folder is None:
-        raise InputError(f"{uri}: no such model in {plain(tracking_uri)}; `ced run` makes one")
+        raise InputError(f"{uri}: no such model in {without_password(tracking_uri)}; `ced run` makes one")
     return folder
 
 
@@ -143,28 +158,28 @@ def download(location: str, tracking_uri: str, folder: Path | None = None) -> Pa
     return Path(download_artifacts(location, dst_path=target, tracking_uri=tracking_uri, registry_uri=tracking_uri))
 
 
-def _found(tracking_uri: str, name: str, within: str) -> Path | None:
+def _folder_of(tracking_uri: str, name: str, within: str) -> Path | None:
     """The folder of NAME@ALIAS, NAME/VERSION or MODEL_ID, or one `within` it; None where there is no such model."""
     file = database(tracking_uri)
     if file is not None and not file.exists():
         return None  # nothing was ever published; asking MLflow would create the database
-    with told(tracking_uri):
+    with service_errors(tracking_uri):
         client = connect(tracking_uri)
         location = or_none(lambda: _location(client, name))
         return None if location is None else download(f"{location}{within}", tracking_uri)
 
 
-def _logged(tracking_uri: str, uri: str, run_id: str, name: str) -> str:
+def _logged_model_id(tracking_uri: str, uri: str, run_id: str, name: str) -> str:
     """The id of the model that a run has logged under a name. Raises InputError."""
     file = database(tracking_uri)
     if file is None or file.exists():
-        with told(tracking_uri):
+        with service_errors(tracking_uri):
             client = connect(tracking_uri)
             run = or_none(lambda: client.get_run(run_id))
-            for one in run.outputs.model_outputs if run is not None and run.outputs else []:
-                if client.get_logged_model(one.model_id).name == name:
-                    return str(one.model_id)
-    raise InputError(f"{uri}: no such run or model in {plain(tracking_uri)}; `ced run` makes one")
+            for logged in run.outputs.model_outputs if run is not None and run.outputs else []:
+                if client.get_logged_model(logged.model_id).name == name:
+                    return str(logged.model_id)
+    raise InputError(f"{uri}: no such run or model in {without_password(tracking_uri)}; `ced run` makes one")
 
 
 def _location(client: "MlflowClient", name: str) -> str:
@@ -176,8 +191,8 @@ def _location(client: "MlflowClient", name: str) -> str:
     return str(client.get_model_version_download_uri(model, number))
 
 
-def settle() -> None:
-    """What MLflow reads from the environment when it is imported, and what it should not say."""
+def configure_mlflow() -> None:
+    """Set what MLflow reads from the environment when it is imported, and silence its loggers."""
     environment.quiet()
     for name, value in _CLIENT.items():
         environment.set_default(name, value)
@@ -206,11 +221,11 @@ def _check_file(tracking_uri: str) -> None:
         raise ServiceError(f"MLflow at {tracking_uri}: not a file in a folder that can be written; check the path")
 
 
-def _knock(tracking_uri: str) -> None:
+def _ask_health(tracking_uri: str) -> None:
     """Ask a server's /health once. Raises ServiceError."""
-    address = plain(tracking_uri).rstrip("/")
+    address = without_password(tracking_uri).rstrip("/")
     try:
-        with urllib.request.urlopen(f"{address}/health", timeout=_KNOCK):
+        with urllib.request.urlopen(f"{address}/health", timeout=_HEALTH_TIMEOUT):
             return
     except urllib.error.HTTPError as error:
         hint = "; start it with --allowed-hosts" if error.code == 403 else ""
@@ -221,7 +236,7 @@ def _knock(tracking_uri: str) -> None:
 
 def _in_time(ask: Callable[[], object], tracking_uri: str) -> None:
     """`ask`, and whatever is wrong as a ServiceError of one line."""
-    address = plain(tracking_uri)
+    address = without_password(tracking_uri)
     try:
         call_in_time(ask, ANSWER_TIMEOUT)
     except ServiceError:
@@ -248,7 +263,7 @@ def _unanswered(error: BaseException | None) -> bool:
 
 
 def _line(error: object) -> str:
-    """The first line of an error's text."""
+    """The first line of an error's text; of a system's error, what the system calls it."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     return first_line(error, 300)

@@ -1,4 +1,4 @@
-"""What decided a run's results, as plain values: told in results.json and MLflow, and the identity of the run."""
+"""What decided a run's results, as plain values for results.json and MLflow, and the identity of the run."""
 
 import dataclasses
 from typing import Any
@@ -11,8 +11,8 @@ from ced.store.outputs import Store
 def described(config: Config) -> dict[str, Any]:
     """All settings but `cluster`, the sources without queries and passwords."""
     images = tuple(map(sources.redacted, config.images))
-    told = dataclasses.replace(config, images=images, test_images=sources.redacted(config.test_images))
-    return {key: value for key, value in as_dict(told).items() if key != "cluster"}
+    public = dataclasses.replace(config, images=images, test_images=sources.redacted(config.test_images))
+    return {key: value for key, value in as_dict(public).items() if key != "cluster"}
 
 
 def pipeline_identity(config: Config, store: Store) -> str:

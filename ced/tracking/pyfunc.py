@@ -10,7 +10,7 @@ from ced.tracking import client
 _LENGTH = 200  # characters of a model's own message
 
 
-class Loaded(NamedTuple):
+class LoadedModel(NamedTuple):
     """A model that can be asked."""
 
     predict: Callable[[Any], Any]
@@ -18,9 +18,9 @@ class Loaded(NamedTuple):
     tensors: tuple[tuple[str, str, tuple[int, ...]], ...]  # name ("" for none), type and shape; -1: of any size
 
 
-def load(folder: Path, name: str) -> Loaded:
+def load(folder: Path, name: str) -> LoadedModel:
     """The model in a folder that MLflow laid out. Its code runs in this process. Raises ConfigError."""
-    client.settle()
+    client.configure_mlflow()
     import mlflow
 
     try:
@@ -30,11 +30,11 @@ def load(folder: Path, name: str) -> Loaded:
         raise ConfigError(f"method {name}: the model cannot be loaded here ({type(error).__name__}: {line})") from error
     schema = model.metadata.get_input_schema()
     if schema is None:
-        return Loaded(model.predict, (), ())
+        return LoadedModel(model.predict, (), ())
     if schema.is_tensor_spec():
-        tensors = tuple((one.name or "", str(one.type), tuple(one.shape)) for one in schema.inputs)
-        return Loaded(model.predict, (), tensors)
-    return Loaded(model.predict, tuple((one.name or "", _type(one)) for one in schema.inputs), ())
+        tensors = tuple((tensor.name or "", str(tensor.type), tuple(tensor.shape)) for tensor in schema.inputs)
+        return LoadedModel(model.predict, (), tensors)
+    return LoadedModel(model.predict, tuple((column.name or "", _type(column)) for column in schema.inputs), ())
 
 
 def table(column: str, value: object) -> Any:

@@ -1,4 +1,4 @@
-"""The model registry: one version per publication, and the alias that names the champion."""
+"""The model registry: a version for each restorer of a publication, and the alias that names the champion."""
 
 import shutil
 from collections.abc import Iterator
@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ced
-from ced.tracking import client as mlflow_tracking
+from ced.config import fingerprint
+from ced.store.outputs import MANIFEST, sha256
+from ced.tracking import client
 from ced.tracking.runs import PUBLISH, Run
 
 if TYPE_CHECKING:
@@ -21,11 +23,11 @@ REQUIREMENTS = ("mlflow", "numpy", "pandas", "pillow", "safetensors", "torch")
 # What a server may change with SERVING_MODEL_CONFIG: the most images, bytes and pixels it takes, and where it runs.
 SERVING = {"max_images": 16, "max_bytes": 50_000_000, "max_pixels": 50_000_000, "device": "cpu"}
 _SCRIPT = Path(__file__).with_name("serving_model.py")
-_MODEL = "restorer"  # the name of the logged model
+_RESTORER = "ced.restorer"  # tag of a model or version: the digest of the restorer's files
 
 
 @dataclass(frozen=True)
-class Version:
+class ModelVersion:
     """A registered version: its number, tags and where its files lie."""
 
     name: str
@@ -34,45 +36,52 @@ class Version:
     location: str
 
 
-def register(run: Run, publication: str, name: str, restorer: Path, scratch: Path) -> Version:
-    """The version of a publication: found by its tag, else the folder `restorer` logged and registered."""
+def register(
+    run: Run, publication: str, name: str, restorer: Path, scratch: Path, logged_as: str = "restorer"
+) -> ModelVersion:
+    """The version of `name` that holds the folder `restorer`: the publication's where it has one, else logged and
+    registered now.
+
+    One publication may register several restorers, as versions of one name or of several. Each is logged under a name
+    of its own, so that `runs:/RUN_ID/NAME` finds it.
+    """
     from mlflow.exceptions import MlflowException
 
-    found = run.client.search_model_versions(f"name = '{name}' and tags.`{PUBLISH}` = '{publication}'")
-    if found:
-        return _version(run.client, min(found, key=lambda one: int(one.version)))
-    model = _logged(run, publication, restorer, scratch)
+    tags = {PUBLISH: publication, _RESTORER: _digest(restorer)}
+    versions = run.client.search_model_versions(f"name = '{name}' and tags.`{PUBLISH}` = '{publication}'")
+    versions = [version for version in versions if _holds(version, tags)]
+    if versions:
+        return _version(run.client, min(versions, key=lambda version: int(version.version)))
+    model = _logged(run, tags, restorer, scratch, logged_as)
     try:
         run.client.create_registered_model(name)
     except MlflowException as error:
         if error.error_code not in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"):
             raise
-    made = run.client.create_model_version(
-        name, model.artifact_location, run.id, tags={PUBLISH: publication}, model_id=model.model_id
-    )
-    return _version(run.client, made)
+    created = run.client.create_model_version(name, model.artifact_location, run.id, tags=tags, model_id=model.model_id)
+    return _version(run.client, created)
 
 
-def describe(client: "MlflowClient", version: Version, tags: dict[str, str], description: str = "") -> None:
+def describe(mlflow_client: "MlflowClient", version: ModelVersion, tags: dict[str, str], description: str = "") -> None:
     """Set tags of a version, and what its page says."""
     for key, value in tags.items():
-        client.set_model_version_tag(version.name, version.number, key, value)
+        mlflow_client.set_model_version_tag(version.name, version.number, key, value)
     if description:
-        client.update_model_version(version.name, version.number, description)
+        mlflow_client.update_model_version(version.name, version.number, description)
 
 
-def champion(client: "MlflowClient", name: str, alias: str) -> Version | None:
+def champion(mlflow_client: "MlflowClient", name: str, alias: str) -> ModelVersion | None:
     """The version that has the alias, None where none has."""
-    found = mlflow_tracking.or_none(lambda: client.get_model_version_by_alias(name, alias))
-    return None if found is None else _version(client, found)
+    version = client.or_none(lambda: mlflow_client.get_model_version_by_alias(name, alias))
+    return None if version is None else _version(mlflow_client, version)
 
 
-def promote(client: "MlflowClient", version: Version, alias: str) -> None:
+def promote(mlflow_client: "MlflowClient", version: ModelVersion, alias: str) -> None:
     """Give the alias to a version; it leaves the one that had it."""
-    client.set_registered_model_alias(version.name, alias, version.number)
+    mlflow_client.set_registered_model_alias(version.name, alias, version.number)
 
 
-def is_gone(version: Version, tracking_uri: str) -> bool:
+def is_gone(version: ModelVersion, tracking_uri: str) -> bool:
     """Whether the place of a version's files answers and holds none: somebody deleted them."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
@@ -80,9 +89,9 @@ def is_gone(version: Version, tracking_uri: str) -> bool:
     return not repository.list_artifacts()
 
 
-def fetch(version: Version, tracking_uri: str, folder: Path) -> Path:
+def fetch(version: ModelVersion, tracking_uri: str, folder: Path) -> Path:
     """A version's restorer, copied below `folder`."""
-    return mlflow_tracking.download(f"{version.location}/{mlflow_tracking.RESTORER}", tracking_uri, folder)
+    return client.download(f"{version.location}/{client.RESTORER}", tracking_uri, folder)
 
 
 def save(path: Path, restorer: Path, scratch: Path, **model: Any) -> None:
@@ -109,25 +118,36 @@ def save(path: Path, restorer: Path, scratch: Path, **model: Any) -> None:
         shutil.rmtree(cache)
 
 
-def _logged(run: Run, publication: str, restorer: Path, scratch: Path) -> Any:
-    """The logged model of a publication, complete; one that was being uploaded is uploaded again."""
+def _logged(run: Run, tags: dict[str, str], restorer: Path, scratch: Path, name: str) -> Any:
+    """The logged model with these tags, complete; one that was being uploaded is uploaded again."""
     from mlflow.entities import LoggedModelOutput
 
-    client = run.client
-    found = client.search_logged_models([run.experiment], f"tags.`{PUBLISH}` = '{publication}'")
-    tags = {PUBLISH: publication}
-    model = found[0] if found else client.create_logged_model(run.experiment, _MODEL, run.id, tags)
+    models = run.client.search_logged_models([run.experiment], f"tags.`{PUBLISH}` = '{tags[PUBLISH]}'")
+    models = [model for model in models if _holds(model, tags)]
+    model = models[0] if models else run.client.create_logged_model(run.experiment, name, run.id, tags)
     if model.status != "READY":
         path = scratch / "model"
         shutil.rmtree(path, ignore_errors=True)
         save(path, restorer, scratch, artifact_path=model.artifact_location, run_id=run.id, model_id=model.model_id)
-        client.log_model_artifacts(model.model_id, str(path))
-        client.finalize_logged_model(model.model_id, "READY")
+        run.client.log_model_artifacts(model.model_id, str(path))
+        run.client.finalize_logged_model(model.model_id, "READY")
         shutil.rmtree(path)
-    outputs = client.get_run(run.id).outputs
-    if outputs is None or model.model_id not in [one.model_id for one in outputs.model_outputs]:
-        client.log_outputs(run.id, [LoggedModelOutput(model.model_id, step=0)])
+    outputs = run.client.get_run(run.id).outputs
+    if outputs is None or model.model_id not in [output.model_id for output in outputs.model_outputs]:
+        run.client.log_outputs(run.id, [LoggedModelOutput(model.model_id, step=0)])
     return model
+
+
+def _digest(restorer: Path) -> str:
+    """A digest of the files of a restorer, without the manifest beside them: it has the time that making them took."""
+    paths = {path.relative_to(restorer).as_posix(): path for path in sorted(restorer.rglob("*")) if path.is_file()}
+    visible = {name: path for name, path in paths.items() if name != MANIFEST and not name.startswith(".")}
+    return fingerprint({name: sha256(path) for name, path in visible.items()})
+
+
+def _holds(entity: Any, tags: dict[str, str]) -> bool:
+    """Whether a publication's model or version is that of the restorer: those of ced 0.1.0 do not say, and had one."""
+    return bool(entity.tags.get(_RESTORER, tags[_RESTORER]) == tags[_RESTORER])
 
 
 @contextmanager
@@ -171,6 +191,6 @@ def _example() -> Any:
     return pd.DataFrame({"image": [jpeg.encode(ramp, 10)]})
 
 
-def _version(client: "MlflowClient", found: Any) -> Version:
-    location = client.get_model_version_download_uri(found.name, found.version)
-    return Version(found.name, str(found.version), dict(found.tags), location)
+def _version(mlflow_client: "MlflowClient", entity: Any) -> ModelVersion:
+    location = mlflow_client.get_model_version_download_uri(entity.name, entity.version)
+    return ModelVersion(entity.name, str(entity.version), dict(entity.tags), location)

@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from ced.errors import ServiceError
-from ced.tracking import client as mlflow_tracking
+from ced.tracking import client
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PUBLISH = "ced.publish"  # tag: the fingerprint of the publication that made the run, model or version
 ROLE = "ced.role"  # tag: "pipeline", or the model that a child run is about
-LIVE = "ced.live"  # tag: the identity of a training, or of a pipeline, that is told while it runs
+LIVE = "ced.live"  # tag: the identity of a training, or of a pipeline, that is followed while it runs
 
 _PARENT = "mlflow.parentRunId"
 
@@ -29,21 +29,11 @@ _METRICS, _PARAMS = 1000, 100  # the most of one request
 _PARAM_LENGTH = 6000
 _NOT_METRICS = ("step", "steps", "time")
 _REFUSED = re.compile(r"[^\w./: -]", re.ASCII)  # by MLflow, in the names of metrics, parameters and tags
-_WHOLE = "loss"  # the metric that every report has
+_LAST_METRIC = "loss"  # the metric that every report has; it is logged last
 
 
 @dataclass(frozen=True)
-class Run:
-    """An open run. `started` is in milliseconds."""
-
-    client: "MlflowClient"
-    experiment: str
-    id: str
-    started: int
-
-
-@dataclass(frozen=True)
-class Data:
+class Dataset:
     """A data set that a run read: shown with its digest in MLflow."""
 
     name: str
@@ -53,172 +43,184 @@ class Data:
     context: str  # "training" or "eval"
 
 
-def experiment(client: "MlflowClient", tracking_uri: str, name: str) -> str:
-    """The id of the experiment, created at need; beside a SQLite file its artifacts get a folder."""
-    from mlflow.exceptions import MlflowException
+@dataclass(frozen=True)
+class Run:
+    """An open run. As a context it is closed at the end: FINISHED, or FAILED where the block raises.
 
-    file = mlflow_tracking.database(tracking_uri)
-    location = (file.parent / mlflow_tracking.ARTIFACTS).as_uri() if file else None
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        try:
-            return str(client.create_experiment(name, artifact_location=location))
-        except MlflowException:
-            found = client.get_experiment_by_name(name)  # another run was quicker
-            if found is None:
-                raise
-    if found.lifecycle_stage != "active":
-        raise ServiceError(f"MLflow experiment {name!r} is deleted; restore it or name another, publish.experiment")
-    return str(found.experiment_id)
-
-
-def open_run(client: "MlflowClient", experiment: str, publication: str, role: str, name: str, parent: str = "") -> Run:
-    """The run of a publication in a role, continued where there is one. A child run names its parent."""
-    return _open(client, experiment, {PUBLISH: publication, ROLE: role}, name, parent)
-
-
-def open_training(client: "MlflowClient", experiment: str, key: str, name: str, pipeline: tuple[str, str]) -> Run:
-    """The run of a training that is under way, continued where there is one; below the run of its pipeline (identity
-    and name), which is the latest one of that identity that is not published yet."""
-    mine = _found(client, experiment, {LIVE: key, ROLE: name})
-    parent = mine[0].data.tags.get(_PARENT, "") if mine else ""
-    if pipeline[0] and not mine:
-        tags = {LIVE: pipeline[0], ROLE: "pipeline"}
-        unpublished = [run for run in _found(client, experiment, tags) if PUBLISH not in run.data.tags]
-        one = unpublished[-1] if unpublished else client.create_run(experiment, tags=tags, run_name=pipeline[1])
-        parent = one.info.run_id
-    if parent:
-        _reopen(client, client.get_run(parent))
-    return _open(client, experiment, {LIVE: key, ROLE: name}, name, parent)
-
-
-def adopt(client: "MlflowClient", experiment: str, publication: str, role: str, key: str, parent: str = "") -> None:
-    """Make the run that was told of while it ran, under the identity `key` and below `parent`, the publication's; if
-    there is one, and the publication has none yet."""
-    if not key or _found(client, experiment, {PUBLISH: publication, ROLE: role}):
-        return
-    below = {_PARENT: parent} if parent else {}
-    for run in _found(client, experiment, {LIVE: key, ROLE: role} | below):
-        if PUBLISH not in run.data.tags:
-            client.set_tag(run.info.run_id, PUBLISH, publication)
-            return
-
-
-def close(run: Run, status: str = "FINISHED") -> None:
-    """End a run; one that is finished stays so."""
-    if run.client.get_run(run.id).info.status != "FINISHED":
-        run.client.set_terminated(run.id, status)
-
-
-def close_training(run: Run, status: str) -> None:
-    """End a training's run. One that did not finish ends its pipeline's run too, until both are continued."""
-    close(run, status)
-    above = run.client.get_run(run.id).data.tags.get(_PARENT)
-    if above and status != "FINISHED" and run.client.get_run(above).info.status == "RUNNING":
-        run.client.set_terminated(above, status)
-
-
-def log_params(run: Run, params: dict[str, Any]) -> None:
-    """Log nested values under dotted names."""
-    from mlflow.entities import Param
-
-    rows = [Param(name, value[:_PARAM_LENGTH]) for name, value in flat(params).items()]
-    for chunk in _chunks(rows, _PARAMS):
-        run.client.log_batch(run.id, params=chunk)
-
-
-def log_tags(run: Run, tags: dict[str, str]) -> None:
-    """Set tags, replacing those of the same names. A name's `+` becomes " plus"."""
-    from mlflow.entities import RunTag
-
-    run.client.log_batch(run.id, tags=[RunTag(_named(name), value) for name, value in tags.items()])
-
-
-def log_metrics(run: Run, metrics: dict[str, float]) -> None:
-    """Log final figures, all at the moment the run was started, so that logging them again changes nothing.
-
-    A name's `+` becomes " plus".
+    `started` is in milliseconds.
     """
-    from mlflow.entities import Metric
 
-    finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
-    for chunk in _chunks([Metric(_named(name), value, run.started, 0) for name, value in finite.items()], _METRICS):
-        run.client.log_batch(run.id, metrics=chunk)
+    client: "MlflowClient"
+    experiment: str
+    id: str
+    started: int
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.close("FINISHED" if kind is None else "FAILED")
+
+    def close(self, status: str = "FINISHED", with_parent: bool = False) -> None:
+        """End the run; one that is finished stays so. Where it did not finish, the run above ends `with_parent` too,
+        until both are continued."""
+        run = self.client.get_run(self.id)
+        if run.info.status != "FINISHED":
+            self.client.set_terminated(self.id, status)
+        above = run.data.tags.get(_PARENT) if with_parent and status != "FINISHED" else None
+        if above and self.client.get_run(above).info.status == "RUNNING":
+            self.client.set_terminated(above, status)
+
+    def log_params(self, params: dict[str, Any]) -> None:
+        """Log nested values under dotted names."""
+        from mlflow.entities import Param
+
+        rows = [Param(name, value[:_PARAM_LENGTH]) for name, value in flat(params).items()]
+        for chunk in _chunks(rows, _PARAMS):
+            self.client.log_batch(self.id, params=chunk)
+
+    def log_tags(self, tags: dict[str, str]) -> None:
+        """Set tags, replacing those of the same names. A name's `+` becomes " plus"."""
+        from mlflow.entities import RunTag
+
+        self.client.log_batch(self.id, tags=[RunTag(_accepted(name), value) for name, value in tags.items()])
+
+    def log_metrics(self, metrics: dict[str, float]) -> None:
+        """Log final figures, all at the moment the run was started, so that logging them again changes nothing.
+
+        A name's `+` becomes " plus".
+        """
+        from mlflow.entities import Metric
+
+        finite = {_accepted(name): value for name, value in metrics.items() if math.isfinite(value)}
+        for chunk in _chunks([Metric(name, value, self.started, 0) for name, value in finite.items()], _METRICS):
+            self.client.log_batch(self.id, metrics=chunk)
+
+    def log_curve(self, reports: Sequence[dict[str, Any]]) -> None:
+        """Log a training's reports, with their steps and the times they were made at; not those of steps that MLflow
+        has already.
+
+        A training that was killed reports some steps again, with the same values at other times.
+        """
+        from mlflow.entities import Metric
+
+        logged = {metric.step for metric in self.client.get_metric_history(self.id, _LAST_METRIC)} if reports else set()
+        rows = [
+            Metric(name, float(value), int(report["time"] * 1000), int(report["step"]))
+            for report in reports
+            if report["step"] not in logged
+            # The metric that says that a step is logged comes last, whatever cuts them off.
+            for name, value in sorted(report.items(), key=lambda item: item[0] == _LAST_METRIC)
+            if name not in _NOT_METRICS and isinstance(value, int | float)
+        ]
+        for chunk in _chunks(rows, _METRICS):
+            self.client.log_batch(self.id, metrics=chunk)
+
+    def log_datasets(self, datasets: Sequence[Dataset]) -> None:
+        """Log what the run read as MLflow's data sets."""
+        from mlflow.entities import Dataset as DatasetEntity
+        from mlflow.entities import DatasetInput, InputTag
+
+        inputs = []
+        for dataset in datasets:
+            source, profile = json.dumps({"uri": dataset.uri}), json.dumps(dataset.profile)
+            entity = DatasetEntity(dataset.name, dataset.digest, "local", source, profile=profile)
+            inputs.append(DatasetInput(entity, [InputTag("mlflow.data.context", dataset.context)]))
+        self.client.log_inputs(self.id, inputs)
+
+    def log_files(self, files: Iterable[Path], folder: str = "") -> None:
+        """Upload files into a folder of the run's artifacts."""
+        for file in files:
+            self.client.log_artifact(self.id, str(file), folder or None)
 
 
-def log_curve(run: Run, reports: Iterable[dict[str, Any]]) -> None:
-    """Log a training's reports, with their steps and the times they were made at; not those of steps that are there.
+@dataclass(frozen=True)
+class Experiment:
+    """An MLflow experiment: runs are opened in it."""
 
-    A training that was killed reports some steps again, with the same values at other times.
-    """
-    from mlflow.entities import Metric
+    client: "MlflowClient"
+    id: str
 
-    reports = list(reports)
-    there = {metric.step for metric in run.client.get_metric_history(run.id, _WHOLE)} if reports else set()
-    rows = [
-        Metric(name, float(value), int(report["time"] * 1000), int(report["step"]))
-        for report in reports
-        if report["step"] not in there
-        # The one that says that a step is there comes last, whatever cuts them off.
-        for name, value in sorted(report.items(), key=lambda item: item[0] == _WHOLE)
-        if name not in _NOT_METRICS and isinstance(value, int | float)
-    ]
-    for chunk in _chunks(rows, _METRICS):
-        run.client.log_batch(run.id, metrics=chunk)
+    @classmethod
+    def open(cls, tracking_uri: str, name: str) -> Self:
+        """The experiment, created at need; beside a SQLite file its artifacts get a folder. Raises ServiceError where
+        it is deleted."""
+        from mlflow.exceptions import MlflowException
 
+        mlflow_client = client.connect(tracking_uri)
+        file = client.database(tracking_uri)
+        location = (file.parent / client.ARTIFACTS).as_uri() if file else None
+        experiment = mlflow_client.get_experiment_by_name(name)
+        if experiment is None:
+            try:
+                return cls(mlflow_client, str(mlflow_client.create_experiment(name, artifact_location=location)))
+            except MlflowException:
+                experiment = mlflow_client.get_experiment_by_name(name)  # another run was quicker
+                if experiment is None:
+                    raise
+        if experiment.lifecycle_stage != "active":
+            raise ServiceError(f"MLflow experiment {name!r} is deleted; restore it or name another, publish.experiment")
+        return cls(mlflow_client, str(experiment.experiment_id))
 
-def log_data(run: Run, data: Sequence[Data]) -> None:
-    """Log what a run read as MLflow's data sets."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag
+    def run(self, tags: dict[str, str], name: str, parent: str = "", adopt: dict[str, str] | None = None) -> Run:
+        """The run that has all of `tags`, continued where there is one, else a new one. A child run names its parent.
 
-    inputs = []
-    for one in data:
-        source = json.dumps({"uri": one.uri})
-        entity = Dataset(one.name, one.digest, "local", source, profile=json.dumps(one.profile))
-        inputs.append(DatasetInput(entity, [InputTag("mlflow.data.context", one.context)]))
-    run.client.log_inputs(run.id, inputs)
+        A run that was followed while it trained becomes that run, where there is none yet: the first one with the tags
+        `adopt` below `parent` that no publication has.
+        """
+        runs = self._search(tags)
+        if not runs and adopt:
+            below = {_PARENT: parent} if parent else {}
+            runs = [run for run in self._search(adopt | below) if PUBLISH not in run.data.tags][:1]
+            for run in runs:
+                for tag, value in tags.items():
+                    self.client.set_tag(run.info.run_id, tag, value)
+        if runs:
+            self._reopen(runs[0])
+        else:
+            runs = [self.client.create_run(self.id, tags=tags | ({_PARENT: parent} if parent else {}), run_name=name)]
+        return Run(self.client, self.id, runs[0].info.run_id, runs[0].info.start_time)
 
+    def training_run(self, identity: str, model: str, pipeline: tuple[str, str]) -> Run:
+        """The run of a training that is under way, continued where there is one; below the run of its pipeline
+        (identity and name; empty for none), which is the latest one of that identity that is not published yet."""
+        tags = {LIVE: identity, ROLE: model}
+        begun = self._search(tags)
+        parent = begun[0].data.tags.get(_PARENT, "") if begun else ""
+        if pipeline[0] and not begun:
+            above = {LIVE: pipeline[0], ROLE: "pipeline"}
+            unpublished = [run for run in self._search(above) if PUBLISH not in run.data.tags]
+            if not unpublished:
+                unpublished = [self.client.create_run(self.id, tags=above, run_name=pipeline[1])]
+            parent = unpublished[-1].info.run_id
+        if parent:
+            self._reopen(self.client.get_run(parent))
+        return self.run(tags, model, parent)
 
-def log_files(run: Run, files: Iterable[Path], folder: str = "") -> None:
-    """Upload files into a folder of the run's artifacts."""
-    for file in files:
-        run.client.log_artifact(run.id, str(file), folder or None)
+    def _reopen(self, run: "Entity") -> None:
+        if run.info.status not in ("FINISHED", "RUNNING"):
+            self.client.update_run(run.info.run_id, status="RUNNING")
+
+    def _search(self, tags: dict[str, str]) -> "list[Entity]":
+        """Runs that have all of `tags`, the oldest first."""
+        wanted = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
+        oldest_first = ["attributes.start_time ASC"]
+        return list(self.client.search_runs([self.id], wanted, order_by=oldest_first, max_results=100))
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
     """Nested values as text under dotted names; a list is joined by commas."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for name, value in values.items():
         if isinstance(value, dict):
-            found |= flat(value, f"{prefix}{name}.")
+            texts |= flat(value, f"{prefix}{name}.")
         else:
-            found[prefix + name] = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-    return found
+            texts[prefix + name] = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return texts
 
 
-def _named(name: str) -> str:
+def _accepted(name: str) -> str:
     return _REFUSED.sub("_", name.replace("+", " plus"))
-
-
-def _open(client: "MlflowClient", experiment: str, tags: dict[str, str], name: str, parent: str) -> Run:
-    found = _found(client, experiment, tags)
-    if found:
-        run = found[0]
-        _reopen(client, run)
-    else:
-        run = client.create_run(experiment, tags=tags | ({_PARENT: parent} if parent else {}), run_name=name)
-    return Run(client, experiment, run.info.run_id, run.info.start_time)
-
-
-def _reopen(client: "MlflowClient", run: "Entity") -> None:
-    if run.info.status not in ("FINISHED", "RUNNING"):
-        client.update_run(run.info.run_id, status="RUNNING")
-
-
-def _found(client: "MlflowClient", experiment: str, tags: dict[str, str]) -> "list[Entity]":
-    """Runs that have all of `tags`, the oldest first."""
-    wanted = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
-    return list(client.search_runs([experiment], wanted, order_by=["attributes.start_time ASC"], max_results=100))
 
 
 def _chunks(rows: list[Any], size: int) -> Iterable[list[Any]]:

@@ -29,28 +29,23 @@ def main() -> int:
     return 0
 
 
-def _train(path: str, wanted: list[str]) -> None:
+def _train(path: str, settings: list[str]) -> None:
+    """Raises ConfigError for a setting that would not count."""
     import torch  # which reads the environment that `quiet` has set
 
-    from ced.training import job as jobs
     from ced.training.context import PlainContext
-    from ced.training.job import TrainJob
-    from ced.training.loop import train
+    from ced.training.job import TrainJob, read
+    from ced.training.trainer import train
 
-    _check(wanted, path)
-    cluster = override(Config(), wanted).cluster
-    job = TrainJob.from_json(jobs.read(path).decode("utf-8", "replace"), path)
+    for setting in settings:
+        if not setting.strip().startswith("cluster."):
+            raise ConfigError(f"setting {setting!r}: cluster.key=value alone counts here; the rest is in {path}")
+    cluster = override(Config(), settings).cluster
+    job = TrainJob.from_json(read(path).decode("utf-8", "replace"), path)
     if cluster.threads_per_worker:
         torch.set_num_threads(cluster.threads_per_worker)
     with PlainContext.launched(lambda report: print(json.dumps(report), flush=True), cluster) as context:
         train(job, context)
-
-
-def _check(wanted: list[str], path: str) -> None:
-    """Raises ConfigError for a setting that would not count."""
-    for setting in wanted:
-        if not setting.strip().startswith("cluster."):
-            raise ConfigError(f"setting {setting!r}: cluster.key=value alone counts here; the rest is in {path}")
 
 
 if __name__ == "__main__":

@@ -1,28 +1,35 @@
 """The batches of one worker, step after step: of examples that are all on the device, or that stream from their parts.
 
-Either way the batches are the same (`ced.training.sampling`), so how a training was fed leaves no trace in its outcome.
+Either way the batches are the same (`ced.training.data.Sampler`), so how a training was fed leaves no trace in its
+outcome.
 """
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from ced.training import memory, sampling
-from ced.training.context import PIECE, Piece, WorkerContext
-from ced.training.data import Examples, Planes
-from ced.training.prefetch import ahead
-from ced.training.sampling import Order
-from ced.training.tasks import Batch
+from ced.config import TrainConfig
+from ced.training import data
+from ced.training.context import PIECE, Piece, WorkerContext, prefetched
+from ced.training.data import Examples, Planes, Rows, Sampler, Split
+from ced.training.job import TrainJob
+from ced.training.objectives import Batch, Objective
 
-_READY = 3  # batches on the device ahead of the step
+_VALIDATED = 64  # held-out examples at most
+_PREFETCHED = 3  # batches on the device ahead of the step
+_MEMINFO = Path("/proc/meminfo")
+_GROUP = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
-class Share:
+class Shard:
     """Worker `rank` of `world`'s part of each batch."""
 
     batch_size: int
@@ -32,38 +39,83 @@ class Share:
     @property
     def size(self) -> int:
         """How many examples of a batch are this worker's."""
-        return sampling.share(self.batch_size, self.rank, self.world)
+        return len(range(self.rank, self.batch_size, self.world))
+
+    def holds(self, positions: Rows) -> NDArray[np.bool_]:
+        """Which positions of the stream this worker computes: of every batch, its part."""
+        mine: NDArray[np.bool_] = positions % self.batch_size % self.world == self.rank
+        return mine
+
+
+@dataclass(frozen=True)
+class Loader:
+    """The examples of a training, as `objective` takes them."""
+
+    train: TrainConfig
+    objective: Objective
+    examples: Examples
+    split: Split
+
+    @classmethod
+    def open(cls, job: TrainJob, objective: Objective, classes: int) -> "Loader":
+        """The examples that `job` names, whose labels are below `classes`. Raises FormatError where they cannot be
+        used."""
+        examples = data.find(job.examples, job.labelled, objective.columns, job.channels, classes)
+        return cls(job.train, objective, examples, data.split(examples.sources, job.train.validation_fraction))
+
+    @contextlib.contextmanager
+    def batches(self, context: WorkerContext, step: int) -> Iterator[Iterator[Batch]]:
+        """This worker's shard of the batches from `step` to the last one, on the device.
+
+        Raises FormatError where the examples cannot be used, also in the midst of it where they stream.
+        """
+        sampler = Sampler(self.split.training, self.examples.ends, self.train.shuffle_window, self.train.seed)
+        shard = Shard(self.train.batch_size, context.rank, context.world)
+        if fits(self.examples, context):
+            yield resident(self.planes(self.split.training, context.device), sampler, shard, step)
+            return
+        with streamed(self.examples, sampler, shard, context, range(step, self.train.steps)) as batches:
+            yield (self.objective.complete(batch) for batch in batches)
+
+    def planes(self, rows: Rows, device: torch.device) -> Planes:
+        """The examples `rows`, on the device."""
+        read = self.examples.read(rows)
+        return self.objective.complete({name: plane.to(device) for name, plane in read.items()})
+
+    def held_out(self, device: torch.device) -> Batch:
+        """The held-out examples that a report judges by, on the device."""
+        return self.planes(data.spread(self.split.validation, _VALIDATED), device)
 
 
 def fits(examples: Examples, context: WorkerContext) -> bool:
     """Whether the examples are to be held on the device whole, by `cluster.data` and `cluster.data_memory`."""
     if context.cluster.data != "auto":
         return context.cluster.data == "device"
-    beside = context.world if context.device.type == "cpu" else 1  # workers that may share the memory
-    limit = context.cluster.data_memory * 1e9 or memory.free(context.device) / 2 / beside
+    sharing = context.world if context.device.type == "cpu" else 1  # workers that may share the memory
+    limit = context.cluster.data_memory * 1e9 or free_memory(context.device) / 2 / sharing
     return examples.bytes <= limit
 
 
-def resident(planes: Planes, stream: Order, share: Share, step: int) -> Iterator[Batch]:
-    """Endless batches from `step` on of `stream`'s examples, which are on the device; only numbers travel there."""
+def resident(planes: Planes, sampler: Sampler, shard: Shard, step: int) -> Iterator[Batch]:
+    """Endless batches from `step` on of `sampler`'s examples, which are on the device; only numbers travel there."""
     device = next(iter(planes.values())).device
     while True:
-        rows = stream.batch(share.batch_size, step)[share.rank :: share.world]
-        index = _moved(torch.from_numpy(np.searchsorted(stream.rows, rows)), device)
+        rows = sampler.batch(shard.batch_size, step)[shard.rank :: shard.world]
+        index = _moved(torch.from_numpy(np.searchsorted(sampler.rows, rows)), device)
         yield {name: plane.index_select(0, index) for name, plane in planes.items()}
         step += 1
 
 
 @contextlib.contextmanager
 def streamed(
-    examples: Examples, stream: Order, share: Share, context: WorkerContext, steps: range
+    examples: Examples, sampler: Sampler, shard: Shard, context: WorkerContext, steps: range
 ) -> Iterator[Iterator[Batch]]:
     """The batches of `steps`, read from the parts window by window: while one is trained on, the next is read."""
-    first, last = steps.start * share.batch_size, steps.stop * share.batch_size
-    reader = Reader(examples, stream, share, first, last)
+    first, last = steps.start * shard.batch_size, steps.stop * shard.batch_size
+    reader = Reader(examples, sampler, shard, first, last)
     with (
-        context.stream(reader, list(stream.windows(first, last)), reader.window_bytes) as pieces,
-        ahead(_on_device(_cut(pieces, share.size), context.device), _READY) as ready,
+        context.stream(reader, list(sampler.windows(first, last)), reader.window_bytes) as pieces,
+        prefetched(_on_device(_cut(pieces, shard.size), context.device), _PREFETCHED) as ready,
     ):
         yield _waited_for(ready)
 
@@ -73,22 +125,22 @@ class Reader:
     """Reads what one worker needs of a window, wherever it is run."""
 
     examples: Examples
-    stream: Order
-    share: Share
+    sampler: Sampler
+    shard: Shard
     first: int  # position of the stream from which on examples are wanted
     last: int  # up to which
 
     @property
     def window_bytes(self) -> int:
         """About how many bytes come out of one call."""
-        count = min(self.stream.size, len(self.stream.rows)) // self.share.world
+        count = min(self.sampler.size, len(self.sampler.rows)) // self.shard.world
         return max(1, count) * self.examples.bytes // len(self.examples.sources)
 
     def __call__(self, position: int) -> Iterator[Piece]:
         """This worker's examples of the window at `position`, in the order of the stream, in pieces of some MB."""
-        window = self.stream.window(position)
+        window = self.sampler.window(position)
         positions = np.arange(max(window.start, self.first), min(window.end, self.last))
-        mine = positions[sampling.shared(positions, self.share.batch_size, self.share.rank, self.share.world)]
+        mine = positions[self.shard.holds(positions)]
         planes = self.examples.read(window.rows[mine - window.start])
         each = max(1, PIECE * len(self.examples.sources) // self.examples.bytes)
         for start in range(0, len(mine), each):
@@ -136,3 +188,27 @@ def _waited_for(ready: Iterator[tuple[Batch, "torch.cuda.Event | None"]]) -> Ite
 def _moved(values: Tensor, device: torch.device) -> Tensor:
     """`values` on the device; from pinned memory, so that nobody waits for the copy."""
     return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free where `device` computes; on CPU also within the limits of a container."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return min(_free_of_machine(_MEMINFO), _free_of_group(_GROUP))
+
+
+def _free_of_machine(meminfo: Path) -> int:
+    """What programs could still get; half of all where the system does not say."""
+    try:
+        lines = dict(line.split(":") for line in meminfo.read_text().splitlines())
+        return int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+def _free_of_group(group: Path) -> int:
+    """What the container may still take; its cached files count as taken."""
+    try:
+        return int((group / "memory.max").read_text()) - int((group / "memory.current").read_text())
+    except (OSError, ValueError):  # not in a container, or no limit: "max"
+        return 1 << 62

@@ -12,10 +12,16 @@ from ced.config import NetworkConfig, TrainConfig
 from ced.errors import ConfigError, FormatError, InputError
 from ced.networks import NETWORKS
 
+# The files in the folder of a training.
+WEIGHTS = "model.safetensors"
+CHECKPOINT = "checkpoint.pt"
+METRICS = "metrics.jsonl"
+PREVIEWS = "strips"  # a folder
+
 
 @dataclass(frozen=True)
 class TrainJob:
-    """One training: its inputs, its settings and the folder its outputs go to.
+    """One training: what is trained on what, with which settings, and the folder its outputs go to.
 
     Raises ConfigError for an unknown model, or for CED-EST without a classifier.
     """
@@ -24,7 +30,7 @@ class TrainJob:
     examples: str  # folder of part-*.parquet of examples
     labelled: str  # folder of their labels
     classes: str  # path of classes.json; not read by what needs no classes
-    classifier: str  # path of C's model.safetensors where `uses_classifier`, else ""
+    classifier: str  # path of C's model.safetensors where it `uses_classifier`, else ""
     out: str  # output folder
     network: NetworkConfig  # of C, E and D
     train: TrainConfig

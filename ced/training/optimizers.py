@@ -1,5 +1,7 @@
-"""The optimizers a training can use: Adam, or Muon for the convolutions between features and Adam for the rest."""
+"""The optimizers a training can use (Adam, or Muon for the convolutions between features and Adam for the rest), and
+the schedules of the learning rate and of the averaging of the weights, as pure functions of the step."""
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -67,6 +69,19 @@ def build(module: nn.Module, train: TrainConfig) -> Optimizer:
     if train.optimizer == "muon":
         return Muon(module.parameters(), train.learning_rate)
     return torch.optim.Adam(module.parameters(), lr=train.learning_rate, fused=True)
+
+
+def learning_rate(train: TrainConfig, step: int) -> float:
+    """The rate of update `step` (from 0): a linear rise over the warm-up, then half a cosine down to zero."""
+    if step < train.warmup_steps:
+        return train.learning_rate * (step + 1) / train.warmup_steps
+    progress = (step - train.warmup_steps) / (train.steps - train.warmup_steps)
+    return train.learning_rate * (1 + math.cos(math.pi * progress)) / 2
+
+
+def average_decay(train: TrainConfig, step: int) -> float:
+    """How much of the average stays at update `step` (from 0): little at first, when the weights say nothing yet."""
+    return min(train.average_decay, (1 + step) / (10 + step))
 
 
 def _between_features(weights: Tensor) -> bool:

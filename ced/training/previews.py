@@ -12,11 +12,8 @@ from torch import nn
 
 from ced.config import TrainConfig
 from ced.store import files
-from ced.training.prepared import Prepared
-from ced.training.tasks import Reconstruction
-from ced.training.validation import autocast
-
-FOLDER = "strips"
+from ced.training.job import PREVIEWS
+from ced.training.objectives import Batch, Objective, Reconstruction
 
 _PICTURES = 10  # a training, about
 _ROWS = 4  # photographs a picture
@@ -34,23 +31,22 @@ def name(step: int) -> str:
     return f"{step:08d}.png"
 
 
-def write(folder: Path, step: int, prepared: Prepared, network: nn.Module, precision: str = "auto") -> None:
+@torch.no_grad()
+def write(folder: Path, step: int, objective: Objective, held_out: Batch, network: nn.Module) -> None:
     """Put the picture of `step` into `folder`/strips; none for a classifier, or where nothing is held out.
 
     Raises OutputError. CED is shown with the q that it is trained with.
     """
-    if not isinstance(prepared.task, Reconstruction) or not len(prepared.validation["input"]):
+    if not isinstance(objective, Reconstruction) or not len(held_out["input"]):
         return
-    chosen = np.linspace(0, len(prepared.validation["input"]) - 1, _ROWS).round().astype(int)
-    batch = {column: planes[np.unique(chosen)] for column, planes in prepared.validation.items()}
-    with torch.no_grad(), autocast(batch["input"].device, precision):
-        restored = prepared.task.restore(network, batch)
-    levels = (restored * 255).round().clamp(0, 255).to(torch.uint8)
+    chosen = np.linspace(0, len(held_out["input"]) - 1, _ROWS).round().astype(int)
+    batch = {column: planes[np.unique(chosen)] for column, planes in held_out.items()}
+    levels = (objective.restore(network, batch) * 255).round().clamp(0, 255).to(torch.uint8)
     rows = zip(*(planes.cpu().numpy() for planes in (batch["target"], batch["input"], levels)), strict=True)
     stream = io.BytesIO()
     Image.fromarray(_stacked(list(rows))).save(stream, "PNG")
-    files.make_folder(folder / FOLDER)
-    files.write(folder / FOLDER / name(step), stream.getvalue())
+    files.make_folder(folder / PREVIEWS)
+    files.write(folder / PREVIEWS / name(step), stream.getvalue())
 
 
 def _stacked(rows: Sequence[tuple[NDArray[np.uint8], ...]]) -> NDArray[np.uint8]:

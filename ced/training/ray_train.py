@@ -24,20 +24,18 @@ from ced import errors
 from ced.cluster import connection
 from ced.config import ClusterConfig
 from ced.errors import CedError, ConfigError, FormatError, OutputError, TrainingError
-from ced.training import checkpoint
-from ced.training.context import Piece, Read
-from ced.training.job import TrainJob
-from ced.training.signals import Interrupt
+from ced.training.context import Interrupt, Piece, Read
+from ced.training.job import CHECKPOINT, TrainJob
 
 logger = logging.getLogger("ced")
 
 _RESTARTS = 3  # of the workers, after one is lost
 _FAILURE = ".failure.json"  # why a worker gave up, in the output folder
-_STOP = ".stop"  # there while the workers are wished to save and leave, in the output folder
-_LOOK = 1.0  # seconds between two looks for it
+_STOP = ".stop"  # there while the workers are asked to save and leave, in the output folder
+_POLL = 1.0  # seconds between two looks for it
 _LEAVING = 60.0  # seconds that workers get for it
-_WHERE = {"CPU": "train_workers", "GPU": "gpus_per_worker"}  # the settings that say how much a training wants
-_AHEAD = 3  # windows of examples read ahead
+_SETTINGS = {"CPU": "train_workers", "GPU": "gpus_per_worker"}  # the settings that say how much a training wants
+_PREFETCHED = 3  # windows of examples read ahead
 
 
 class RayContext:
@@ -73,7 +71,7 @@ class RayContext:
         context.enable_progress_bars = False
         context.print_on_execution_start = False
         context.execution_options.preserve_order = True
-        room = ray.data.ExecutionResources(object_store_memory=_AHEAD * size)
+        room = ray.data.ExecutionResources(object_store_memory=_PREFETCHED * size)
         context.execution_options.resource_limits = room
         rows = ray.data.from_items([{"position": position} for position in positions])
         pieces = rows.flat_map(lambda row: read(row["position"]), num_cpus=0, concurrency=1).iter_rows()
@@ -81,13 +79,13 @@ class RayContext:
         yield ({name: np.array(values) for name, values in piece.items()} for piece in pieces)
 
     def stopping(self) -> bool:
-        """Whether the driver wishes so."""
-        if time.monotonic() - self._looked > _LOOK:
+        """Whether the driver asks for it."""
+        if time.monotonic() - self._looked > _POLL:
             self._stopping, self._looked = self._stop.exists(), time.monotonic()
         return self._stopping
 
     def report(self, metrics: dict[str, float]) -> None:
-        """Tell Ray Train; all workers meet here."""
+        """Report to Ray Train; all workers meet here."""
         import ray.train
 
         ray.train.report(metrics)
@@ -111,25 +109,25 @@ def fit(job: TrainJob, cluster: ClusterConfig) -> None:
     finally:
         stop.unlink(missing_ok=True)
         shutil.rmtree(scratch, ignore_errors=True)
-    noted = _read(failure)
-    if noted is not None:
-        raise noted
+    cause = _read(failure)
+    if cause is not None:
+        raise cause
 
 
 def _check_room(job: TrainJob, cluster: ClusterConfig) -> None:
     """Workers that a private instance has no room for would be waited for in silence, for ever. Raises ConfigError."""
     import ray
 
-    least, there = cluster.train_workers_least or cluster.train_workers, ray.cluster_resources()
+    least, available = cluster.train_workers_least or cluster.train_workers, ray.cluster_resources()
     wanted = {"CPU": ("cores", float(least)), "GPU": ("GPUs", least * cluster.gpus_per_worker)}
     for resource, (name, count) in wanted.items():
-        if count <= there.get(resource, 0):
+        if count <= available.get(resource, 0):
             continue
-        has = f"where Ray has {there.get(resource, 0):g}"
-        told = f"workers of Ray Train want {name}: {count:g} for {least} of them, {has}"
+        has = f"where Ray has {available.get(resource, 0):g}"
+        shortage = f"workers of Ray Train want {name}: {count:g} for {least} of them, {has}"
         if connection.private():
-            raise ConfigError(f"{told}; lower cluster.{_WHERE[resource]}, or name a cluster with --ray-address")
-        logger.warning("%s: %s; waiting for the cluster to grow", job.model, told)
+            raise ConfigError(f"{shortage}; lower cluster.{_SETTINGS[resource]}, or name a cluster with --ray-address")
+        logger.warning("%s: %s; waiting for the cluster to grow", job.model, shortage)
 
 
 def _trained(fit: Callable[[], object], job: TrainJob, failure: Path, stop: Path) -> bool:
@@ -138,18 +136,18 @@ def _trained(fit: Callable[[], object], job: TrainJob, failure: Path, stop: Path
     try:
         _fit(fit, stop)
     except Exception as error:
-        noted = _read(failure)
-        if noted is None and _written(job) != before:
+        cause = _read(failure)
+        if cause is None and _written(job) != before:
             return False
-        told = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-        raise noted or TrainingError(f"training {job.model} failed on a worker: {told}") from error
+        last_line = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        raise cause or TrainingError(f"training {job.model} failed on a worker: {last_line}") from error
     return True
 
 
 def _written(job: TrainJob) -> int:
     """When the checkpoint was written, in nanoseconds; 0 where there is none."""
     try:
-        return Path(job.out, checkpoint.NAME).stat().st_mtime_ns
+        return Path(job.out, CHECKPOINT).stat().st_mtime_ns
     except OSError:
         return 0
 
@@ -205,7 +203,7 @@ def _fit(fit: Callable[[], object], stop: Path) -> None:
 
 def _worker(config: dict[str, Any]) -> None:
     """What each worker runs. A mistake outside the program would only come again, so no worker is started for it."""
-    from ced.training.loop import train
+    from ced.training.trainer import train
 
     job: TrainJob = config["job"]
     cluster: ClusterConfig = config["cluster"]
@@ -229,11 +227,11 @@ def _worker(config: dict[str, Any]) -> None:
 
 def _read(path: Path) -> CedError | None:
     try:
-        noted = json.loads(path.read_text())
+        stored = json.loads(path.read_text())
     except FileNotFoundError:
         return None
-    kind: type[CedError] = getattr(errors, noted["kind"], TrainingError)
-    return kind(noted["text"])
+    kind: type[CedError] = getattr(errors, stored["kind"], TrainingError)
+    return kind(stored["text"])
 
 
 def _threads() -> int:
@@ -241,7 +239,7 @@ def _threads() -> int:
     import ray
     import ray.train
 
-    here = ray.get_runtime_context().get_node_id()
-    cores = next(node["Resources"].get("CPU", 1) for node in ray.nodes() if node["NodeID"] == here)
+    own = ray.get_runtime_context().get_node_id()
+    cores = next(node["Resources"].get("CPU", 1) for node in ray.nodes() if node["NodeID"] == own)
     workers: int = ray.train.get_context().get_local_world_size()
     return max(1, int(cores) // workers)

@@ -1,15 +1,28 @@
-"""What changes while training: the weights, their average, the optimizer's moments and the step."""
+"""What changes while training (weights, their average, the optimizer's moments, the step), and the checkpoint of it:
+checkpoint.pt, everything a training goes on from, written in one step and read without pickle's code."""
 
 import copy
+import io
+import pickle
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ced.config import TrainConfig
+from ced.errors import FormatError
 from ced.models.base import Network
 from ced.models.blocks import to_channels_last
-from ced.training import optimizers, schedule
+from ced.store import files
+from ced.training import optimizers
+from ced.training.job import CHECKPOINT
+
+_VERSION = 2  # of a checkpoint
+
+# What torch.load raises for a file that is none of its own.
+_DAMAGE = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError, AttributeError, TypeError)
 
 
 class State:
@@ -34,7 +47,7 @@ class State:
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), self.train.clip_norm)
         for group in self.optimizer.param_groups:
-            group["lr"] = schedule.learning_rate(self.train, self.step)
+            group["lr"] = optimizers.learning_rate(self.train, self.step)
         self.optimizer.step()
         self._average()
         self.step += 1
@@ -78,7 +91,7 @@ class State:
 
     @torch.no_grad()
     def _average(self) -> None:
-        decay = schedule.average_decay(self.train, self.step)
+        decay = optimizers.average_decay(self.train, self.step)
         averages: list[Tensor] = list(self.average.parameters())
         weights: list[Tensor] = list(self.module.parameters())
         torch._foreach_lerp_(averages, weights, 1 - decay)
@@ -88,3 +101,51 @@ class State:
                 mine.lerp_(latest, 1 - decay)
             else:
                 mine.copy_(latest)
+
+
+def save_checkpoint(folder: Path, fingerprint: str, state: dict[str, Any]) -> None:
+    """Put the checkpoint of `state` (tensors and plain values) in the place of the former one.
+
+    Raises OutputError where it cannot be written; the former one is then intact.
+    """
+    buffer = io.BytesIO()  # in memory first: a full disk is then a plain OSError of one write
+    stored = {"version": _VERSION, "fingerprint": fingerprint, "rng": torch.get_rng_state(), "state": state}
+    torch.save(stored, buffer)
+    files.write(folder / CHECKPOINT, buffer.getvalue())
+
+
+def load_checkpoint(folder: Path, fingerprint: str) -> dict[str, Any] | None:
+    """The state that was saved last, on CPU, and torch's random numbers as they were; None where there is none.
+
+    Raises FormatError for a damaged checkpoint, or one of another training.
+    """
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return None
+    stored = _read(path)
+    if stored.get("version") != _VERSION:
+        raise FormatError(f"{path}: a checkpoint of another version of ced; remove it to train from the start")
+    if stored["fingerprint"] != fingerprint:
+        raise FormatError(
+            f"{path} belongs to another training (its model, settings or data differ); "
+            "name another output folder, or remove it to train from the start"
+        )
+    torch.set_rng_state(stored["rng"])
+    state: dict[str, Any] = stored["state"]
+    return state
+
+
+def _read(path: Path) -> dict[str, Any]:
+    damaged = FormatError(f"{path}: a damaged checkpoint, or none of ced; remove it to train from the start")
+    try:
+        data = io.BytesIO(path.read_bytes())
+        with zipfile.ZipFile(data) as archive:
+            if archive.testzip() is not None:  # torch itself does not look at the checksums
+                raise damaged
+        data.seek(0)
+        stored: dict[str, Any] = torch.load(data, map_location="cpu", weights_only=True)
+    except (*_DAMAGE, zipfile.BadZipFile, OSError):
+        raise damaged from None
+    if not isinstance(stored, dict):
+        raise damaged
+    return stored

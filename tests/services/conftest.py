@@ -23,11 +23,13 @@ from ced.evaluation import evaluate
 from ced.models import weights
 from ced.models.autoencoder import AutoEncoder
 from ced.pipeline import restorers
-from ced.pipeline.publish import Made
+from ced.pipeline.publish import PipelineOutputs
 from ced.report import stage
 from ced.store.outputs import Making, Output, Store, make, write_bytes
 from ced.store.session import Session
-from ced.training import stage as train
+from ced.training import train
+from ced.training.job import METRICS, WEIGHTS
+from ced.training.train import TrainingInputs
 
 GOOD = 6
 
@@ -102,7 +104,7 @@ def pipeline_config(tmp_path_factory: pytest.TempPathFactory) -> Config:
 
 
 @pytest.fixture(scope="session")
-def made(pipeline_config: Config, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Made]:
+def made(pipeline_config: Config, tmp_path_factory: pytest.TempPathFactory) -> dict[str, PipelineOutputs]:
     """The pipeline up to the report: as trained, and with other restorers (OFFSETS) on either test photograph."""
     config, store = pipeline_config, Store(tmp_path_factory.mktemp("made"))
     smooth = dataclasses.replace(config, test_images=str(Path(config.test_images).with_name("smooth")))
@@ -111,15 +113,15 @@ def made(pipeline_config: Config, tmp_path_factory: pytest.TempPathFactory) -> d
         prepared = prepare.run(config.prepare, config.images, Session(store))
         classes = edges.run(config.classes, prepared, Session(store))
         labelled = label.run(prepared, classes, Session(store))
-        classifier = train.run("classifier", config, train.Data(labelled, classes), store, "cpu")
-        trained = train.run("ced-gt", config, train.Data(labelled, classes, classifier), store, "cpu")
+        classifier = train.run("classifier", config, TrainingInputs(labelled, classes), Session(store), "cpu")
+        trained = train.run("ced-gt", config, TrainingInputs(labelled, classes, classifier), Session(store), "cpu")
 
-        def complete(config: Config, autoencoder: Output) -> Made:
+        def complete(config: Config, autoencoder: Output) -> PipelineOutputs:
             restorer = {"ced-gt": restorers.run("ced-gt", autoencoder, classifier, classes, Session(store))}
             evaluated = evaluate.run(config.evaluate, config.test_images, restorer, Session(store))
             models = {"classifier": classifier, "ced-gt": autoencoder}
             reported = stage.run(config, evaluated, models, Session(store))
-            return Made(prepared, classes, labelled, models, restorer, evaluated, reported)
+            return PipelineOutputs(prepared, classes, labelled, models, restorer, evaluated, reported)
 
         others = {name: _offset(trained, name, store) for name in OFFSETS}
         found = {name: complete(config, autoencoder) for name, autoencoder in others.items()}
@@ -130,14 +132,14 @@ def _offset(trained: Output, name: str, store: Store) -> Output:
     """A training's output with other weights in it: those that add an offset to every pixel and no more."""
 
     def produce(making: Making) -> None:
-        network = weights.decode((trained.path / train.WEIGHTS).read_bytes())
+        network = weights.decode((trained.path / WEIGHTS).read_bytes())
         assert isinstance(network, AutoEncoder)
         torch.nn.init.zeros_(network.decoder.last.weight)
         torch.nn.init.constant_(network.decoder.last.bias, OFFSETS[name])
         if name == "twin":
             torch.nn.init.zeros_(network.decoder.first.convolution.weight)
-        write_bytes(making.folder / train.WEIGHTS, weights.encode(network))
-        write_bytes(making.folder / train.METRICS, (trained.path / train.METRICS).read_bytes())
+        write_bytes(making.folder / WEIGHTS, weights.encode(network))
+        write_bytes(making.folder / METRICS, (trained.path / METRICS).read_bytes())
         making.counts.update(trained.manifest.counts)
 
     return make(store, f"train-{name}", trained.manifest.config, trained.manifest.inputs, produce)

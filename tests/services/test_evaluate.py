@@ -28,7 +28,7 @@ from ced.evaluation import evaluate, pool
 from ced.report import stage as report
 from ced.store.outputs import Output, Store
 from ced.store.session import Session
-from ced.tracking import client as mlflow_tracking
+from ced.tracking import client as tracking
 
 # A program that restores what it is given, slowly: time enough to be killed in. It fails on the widest image.
 PROGRAM = """
@@ -185,7 +185,7 @@ mlflow.models.set_model(Deadly())
 def test_a_model_that_ends_its_process_has_failed_there_and_the_job_ends(
     ray_session: None, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_tracking.local_uri(tmp_path / "store"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking.local_uri(tmp_path / "store"))
     (tmp_path / "store").mkdir()
     (tmp_path / "deadly.py").write_text(DEADLY)
     signature = ModelSignature(inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, -1))]))
@@ -235,7 +235,7 @@ def test_the_command_line_from_images_to_every_form_of_the_table(
     assert {path: path.stat().st_mtime_ns for path in before} == before, "the second run has worked again"
     run = told[told.index("MLflow: run ") :].split()[2]
     assert f"MLflow: run {run} of ced" in capsys.readouterr().out, "the second run has told MLflow again"
-    client = MlflowClient(mlflow_tracking.local_uri(tmp_path / "store"))
+    client = MlflowClient(tracking.local_uri(tmp_path / "store"))
     found = client.get_run(run)
     assert found.data.metrics["c plusp/q30/psnr"] == rows["c+p"]["psnr"] and "given/q30/psnr" not in found.data.metrics
     assert found.data.params["methods"] == "jpeg,given,c+p" and found.info.status == "FINISHED"

@@ -20,15 +20,16 @@ from ced.data import edges
 from ced.errors import InputError, ServiceError
 from ced.evaluation import evaluate
 from ced.pipeline import publish
-from ced.pipeline.publish import Made
+from ced.pipeline.publish import PipelineOutputs
 from ced.report import stage
 from ced.restoration.restorer import FILES
 from ced.store.outputs import Output, Store
 from ced.store.session import Session
-from ced.tracking import client as mlflow_tracking
+from ced.tracking import client as tracking
 from ced.tracking import provenance
 from ced.tracking.runs import PUBLISH, ROLE
-from ced.training import stage as train
+from ced.training import metrics, train
+from ced.training.train import TrainingInputs
 
 
 @pytest.fixture
@@ -53,15 +54,18 @@ def champion(client: MlflowClient, model: str) -> str:
 
 def local(root: Path) -> str:
     root.mkdir(parents=True, exist_ok=True)
-    return mlflow_tracking.local_uri(root)
+    return tracking.local_uri(root)
 
 
 @pytest.fixture(scope="module")
 def published(
-    pipeline_config: Config, made: dict[str, Made], mlflow_server: str, tmp_path_factory: pytest.TempPathFactory
+    pipeline_config: Config,
+    made: dict[str, PipelineOutputs],
+    mlflow_server: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, Any]:
     """The outcome of publishing the trained pipeline to the server."""
-    mlflow_tracking.check(mlflow_server)
+    tracking.check(mlflow_server)
     store = Store(tmp_path_factory.mktemp("published"))
     return told(
         publish.run(named(pipeline_config, "whole"), made["trained"], Session(store, tracking_uri=mlflow_server))
@@ -69,7 +73,7 @@ def published(
 
 
 def test_the_outcome_says_where_everything_is(
-    published: dict[str, Any], made: dict[str, Made], mlflow_server: str
+    published: dict[str, Any], made: dict[str, PipelineOutputs], mlflow_server: str
 ) -> None:
     row = next(row for row in stage.rows_of(made["trained"].evaluated) if row.method == "ced-gt")
     assert published["metric"] == pytest.approx(row.psnr_b, abs=1e-12)
@@ -87,7 +91,7 @@ def test_the_outcome_says_where_everything_is(
 
 @pytest.fixture(scope="module")
 def client(mlflow_server: str) -> MlflowClient:
-    return mlflow_tracking.connect(mlflow_server)
+    return tracking.connect(mlflow_server)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +102,11 @@ def runs(published: dict[str, Any], client: MlflowClient) -> dict[str, Any]:
 
 
 def test_one_run_holds_config_lineage_table_and_artifacts(
-    runs: dict[str, Any], made: dict[str, Made], client: MlflowClient, pipeline_config: Config, tmp_path: Path
+    runs: dict[str, Any],
+    made: dict[str, PipelineOutputs],
+    client: MlflowClient,
+    pipeline_config: Config,
+    tmp_path: Path,
 ) -> None:
     one, run = made["trained"], runs["pipeline"]
     assert set(runs) == {"pipeline", "classifier", "ced-gt"}
@@ -113,7 +121,10 @@ def test_one_run_holds_config_lineage_table_and_artifacts(
         for figure in ("psnr", "psnr_b", "ssim", "bef_mse_bound"):
             assert run.data.metrics[f"{row.method}/q10/{figure}"] == getattr(row, figure)
     files = {item.path for item in client.list_artifacts(run.info.run_id)}
-    assert files == {"results.json", "report.html", "classes.json", "per_image.parquet", "strips", "figures"}
+    assert files == {"classes.json"} | {path.name for path in one.evaluated.path.glob("*.parquet")} | {
+        name.partition("/")[0] for name in one.reported.manifest.parts
+    }
+    assert files >= {"results.json", "report.html", "per_image.parquet", "strips", "figures", "table.csv"}
     fetched = Path(client.download_artifacts(run.info.run_id, "", str(tmp_path)))
     assert (fetched / "classes.json").read_bytes() == (one.classes.path / edges.FILE).read_bytes()
     assert (fetched / "per_image.parquet").read_bytes() == (one.evaluated.path / evaluate.FILE).read_bytes()
@@ -125,26 +136,26 @@ def test_one_run_holds_config_lineage_table_and_artifacts(
 
 
 def test_a_restorer_is_found_by_its_run_and_by_its_alias(
-    runs: dict[str, Any], made: dict[str, Made], mlflow_server: str
+    runs: dict[str, Any], made: dict[str, PipelineOutputs], mlflow_server: str
 ) -> None:
     for uri in (f"runs:/{runs['pipeline'].info.run_id}/restorer", "models:/whole@champion"):
-        folder = mlflow_tracking.resolve(mlflow_server, uri)
+        folder = tracking.resolve(mlflow_server, uri)
         for file in made["trained"].restorers["ced-gt"].path.glob("*.safetensors"):
             assert (folder / file.name).read_bytes() == file.read_bytes()
     with pytest.raises(InputError, match="no such run or model"):
-        mlflow_tracking.resolve(mlflow_server, f"runs:/{runs['pipeline'].info.run_id}/other")
+        tracking.resolve(mlflow_server, f"runs:/{runs['pipeline'].info.run_id}/other")
 
 
 @pytest.mark.parametrize("model", ["classifier", "ced-gt"])
 def test_a_child_run_holds_a_models_curve(
-    model: str, runs: dict[str, Any], made: dict[str, Made], client: MlflowClient
+    model: str, runs: dict[str, Any], made: dict[str, PipelineOutputs], client: MlflowClient
 ) -> None:
     run, output = runs[model], made["trained"].trained[model]
     assert run.data.tags["mlflow.parentRunId"] == runs["pipeline"].info.run_id
     assert run.info.status == "FINISHED"
     assert run.data.params["train.steps"] == "4" and run.data.params["model"] == model
     assert run.data.tags["ced.train.content"] == output.manifest.content
-    curve = train.curve(output)
+    curve = metrics.read(output.path)
     history = sorted(client.get_metric_history(run.info.run_id, "loss"), key=lambda metric: metric.step)
     expected = [(int(line["step"]), int(line["time"] * 1000), line["loss"]) for line in curve]
     assert len(expected) >= 4 and [(m.step, m.timestamp, m.value) for m in history] == expected
@@ -154,7 +165,7 @@ def test_a_child_run_holds_a_models_curve(
 
 
 def test_the_version_says_how_good_it_is_and_where_it_comes_from(
-    runs: dict[str, Any], made: dict[str, Made], client: MlflowClient
+    runs: dict[str, Any], made: dict[str, PipelineOutputs], client: MlflowClient
 ) -> None:
     version = client.get_model_version_by_alias("whole", "champion")
     assert version.run_id == runs["pipeline"].info.run_id
@@ -166,18 +177,18 @@ def test_the_version_says_how_good_it_is_and_where_it_comes_from(
 
 
 def test_the_champion_comes_back_byte_by_byte(
-    published: dict[str, Any], made: dict[str, Made], mlflow_server: str
+    published: dict[str, Any], made: dict[str, PipelineOutputs], mlflow_server: str
 ) -> None:
-    folder = mlflow_tracking.load_champion(mlflow_server, "whole")
+    folder = tracking.load_champion(mlflow_server, "whole", "champion")
     assert folder is not None
     restorer = made["trained"].restorers["ced-gt"].path
     for name in FILES:
         assert (folder / name).read_bytes() == (restorer / name).read_bytes()
-    assert mlflow_tracking.resolve(mlflow_server, "models:/whole/1").name == "restorer"
+    assert tracking.resolve(mlflow_server, "models:/whole/1").name == "restorer"
 
 
 def test_publishing_again_adds_nothing(
-    pipeline_config: Config, made: dict[str, Made], mlflow_server: str, client: MlflowClient, store: Store
+    pipeline_config: Config, made: dict[str, PipelineOutputs], mlflow_server: str, client: MlflowClient, store: Store
 ) -> None:
     config = named(pipeline_config, "again")
     first = publish.run(config, made["good"], Session(store, tracking_uri=mlflow_server))
@@ -192,10 +203,10 @@ def test_publishing_again_adds_nothing(
 
 
 def test_what_was_told_while_it_trained_is_part_of_the_publication(
-    pipeline_config: Config, made: dict[str, Made], mlflow_server: str, client: MlflowClient, store: Store
+    pipeline_config: Config, made: dict[str, PipelineOutputs], mlflow_server: str, client: MlflowClient, store: Store
 ) -> None:
     config, one = named(pipeline_config, "followed"), made["trained"]
-    data = train.Data(one.labelled, one.classes)
+    data = TrainingInputs(one.labelled, one.classes)
     session = Session(store, tracking_uri=mlflow_server, pipeline=provenance.pipeline_identity(config, store))
     classifier = train.run("classifier", config, data, session, "cpu")
     (experiment,) = [each.experiment_id for each in client.search_experiments(filter_string="name = 'followed'")]
@@ -217,7 +228,7 @@ def test_what_was_told_while_it_trained_is_part_of_the_publication(
 
 
 def test_only_a_better_version_becomes_champion(
-    pipeline_config: Config, made: dict[str, Made], mlflow_server: str, client: MlflowClient, store: Store
+    pipeline_config: Config, made: dict[str, PipelineOutputs], mlflow_server: str, client: MlflowClient, store: Store
 ) -> None:
     config = named(pipeline_config, "gate")
     steps = [("bad", "1", True), ("good", "2", True), ("twin", "2", False)]
@@ -234,7 +245,7 @@ def test_only_a_better_version_becomes_champion(
 
 
 def test_figures_on_other_images_are_not_compared_but_measured(
-    pipeline_config: Config, made: dict[str, Made], mlflow_server: str, store: Store, ray_session: None
+    pipeline_config: Config, made: dict[str, PipelineOutputs], mlflow_server: str, store: Store, ray_session: None
 ) -> None:
     """On a smooth image the bad one's figure is above the good one's on a detailed image."""
     config = named(pipeline_config, "measured")
@@ -248,11 +259,11 @@ def test_figures_on_other_images_are_not_compared_but_measured(
 
 @pytest.mark.parametrize("damage", ["deleted", "of another format"])
 def test_a_champion_whose_files_are_not_right(
-    damage: str, pipeline_config: Config, made: dict[str, Made], store: Store, tmp_path: Path
+    damage: str, pipeline_config: Config, made: dict[str, PipelineOutputs], store: Store, tmp_path: Path
 ) -> None:
     uri, config = local(tmp_path / "registry"), named(pipeline_config, "ced")
     publish.run(config, made["bad, smooth"], Session(store, tracking_uri=uri))
-    folder = mlflow_tracking.load_champion(uri)
+    folder = tracking.load_champion(uri, "ced", "champion")
     assert folder is not None
     if damage == "deleted":
         shutil.rmtree(folder.parent.parent)
@@ -263,7 +274,7 @@ def test_a_champion_whose_files_are_not_right(
     with pytest.raises(ServiceError, match="the champion, version 1 of ced, cannot be used") as caught:
         publish.run(config, made["good"], Session(store, tracking_uri=uri))
     assert "\n" not in str(caught.value) and "delete that version or its alias @champion" in str(caught.value)
-    client = mlflow_tracking.connect(uri)
+    client = tracking.connect(uri)
     assert champion(client, "ced") == "1"
     statuses = {run.data.tags[ROLE]: run.info.status for run in client.search_runs(["1"], max_results=3)}
     assert statuses == {"pipeline": "FAILED", "classifier": "FINISHED", "ced-gt": "FINISHED"}
@@ -314,7 +325,7 @@ for name in calls:
 
 
 def test_kill_9_at_every_step_then_one_run_one_version_and_the_same_outcome(
-    pipeline_config: Config, made: dict[str, Made], store: Store, tmp_path: Path
+    pipeline_config: Config, made: dict[str, PipelineOutputs], store: Store, tmp_path: Path
 ) -> None:
     uri, config = local(tmp_path / "registry"), named(pipeline_config, "ced")
     sent = pickle.dumps(((config, made["good"]), store.root, KILLED_AFTER))
@@ -328,7 +339,7 @@ def test_kill_9_at_every_step_then_one_run_one_version_and_the_same_outcome(
     assert not list(store.root.glob("publish/*/manifest.json"))
     outcome = told(publish.run(config, made["good"], Session(store, tracking_uri=uri)))
 
-    client = mlflow_tracking.connect(uri)
+    client = tracking.connect(uri)
     found = {run.data.tags[ROLE]: run for run in client.search_runs([outcome["experiment_id"]])}
     assert len(client.search_runs([outcome["experiment_id"]])) == len(found) == 3
     assert {run.info.status for run in found.values()} == {"FINISHED"}
@@ -348,5 +359,5 @@ def test_kill_9_at_every_step_then_one_run_one_version_and_the_same_outcome(
 def rows(root: Path) -> dict[str, int]:
     """How many rows MLflow's tables of a registry have."""
     tables = ("runs", "metrics", "params", "tags", "inputs", "datasets", "logged_models", "model_versions")
-    with sqlite3.connect(root / mlflow_tracking.DATABASE) as database:
+    with sqlite3.connect(root / tracking.DATABASE) as database:
         return {table: database.execute(f"select count(*) from {table}").fetchone()[0] for table in tables}

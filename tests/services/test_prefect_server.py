@@ -57,4 +57,4 @@ def test_a_server_that_cannot_start_is_one_clear_line(tmp_path: Path, monkeypatc
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "file"))
     with server.embedded() as started, pytest.raises(ServiceError, match="name another one in PREFECT_API_URL"):
-        started.wait(patience=60)
+        started.wait(timeout=60)

@@ -27,9 +27,10 @@ from ced.recipes import configure
 from ced.restoration.restorer import Restorer
 from ced.store.outputs import Output, Store
 from ced.store.session import Session
-from ced.training import loop, ray_train, stage
+from ced.training import metrics, ray_train, train, trainer
 from ced.training.context import PlainContext
-from ced.training.job import TrainJob
+from ced.training.job import METRICS, WEIGHTS, TrainJob
+from ced.training.train import TrainingInputs
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -43,15 +44,15 @@ TWO = ClusterConfig(train_workers=2, threads_per_worker=1)
 
 
 @pytest.fixture(scope="module")
-def data(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> stage.Data:
+def data(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingInputs:
     store = Store(tmp_path_factory.mktemp("data"))
     config = PrepareConfig(mode="crops", size=32, crops=4, photographs_per_part=3)
     prepared = prepare.run(config, (str(photographs),), Session(store))
     classes = edges.run(ClassesConfig(), prepared, Session(store))
-    return stage.Data(label.run(prepared, classes, Session(store)), classes)
+    return TrainingInputs(label.run(prepared, classes, Session(store)), classes)
 
 
-def job(data: stage.Data, out: Path, model: str = "ed", **settings: object) -> TrainJob:
+def job(data: TrainingInputs, out: Path, model: str = "ed", **settings: object) -> TrainJob:
     paths = {"labelled": str(data.labelled.path), "classes": str(data.classes.path / edges.FILE), "classifier": ""}
     paths["examples"] = str(label.examples_of(data.labelled))
     return TrainJob(
@@ -65,7 +66,7 @@ def job(data: stage.Data, out: Path, model: str = "ed", **settings: object) -> T
 
 
 def losses(out: Path) -> dict[int, float]:
-    lines = [json.loads(line) for line in (out / stage.METRICS).read_text().splitlines()]
+    lines = [json.loads(line) for line in (out / METRICS).read_text().splitlines()]
     assert [line["step"] for line in lines] == sorted({line["step"] for line in lines}), "a report is doubled"
     return {line["step"]: line["loss"] for line in lines}
 
@@ -92,23 +93,23 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def plain(data: stage.Data, tmp_path_factory: pytest.TempPathFactory) -> Output:
+def plain(data: TrainingInputs, tmp_path_factory: pytest.TempPathFactory) -> Output:
     """ED trained by the plain loop in this process."""
     with one_thread():
-        return stage.run("ed", CONFIG, data, Session(Store(tmp_path_factory.mktemp("plain"))), device="cpu")
+        return train.run("ed", CONFIG, data, Session(Store(tmp_path_factory.mktemp("plain"))), device="cpu")
 
 
-def test_one_worker_gives_the_bytes_of_the_plain_loop(data: stage.Data, plain: Output, tmp_path: Path) -> None:
+def test_one_worker_gives_the_bytes_of_the_plain_loop(data: TrainingInputs, plain: Output, tmp_path: Path) -> None:
     """Streamed by Ray Data, several windows an epoch, where the plain loop holds all examples in memory."""
     config = dataclasses.replace(CONFIG, cluster=dataclasses.replace(ONE, data="stream"))
-    output = stage.run("ed", config, data, Session(Store(tmp_path)))
-    assert output.manifest.parts[stage.WEIGHTS] == plain.manifest.parts[stage.WEIGHTS]
-    assert {name for name in output.manifest.parts if "/" not in name} == {stage.WEIGHTS, stage.METRICS}
+    output = train.run("ed", config, data, Session(Store(tmp_path)))
+    assert output.manifest.parts[WEIGHTS] == plain.manifest.parts[WEIGHTS]
+    assert {name for name in output.manifest.parts if "/" not in name} == {WEIGHTS, METRICS}
     assert output.manifest.fingerprint == plain.manifest.fingerprint, "how it was run is no part of what it is"
-    assert [line["step"] for line in stage.curve(output)] == [5, 10, 15, 20]
+    assert [line["step"] for line in metrics.read(output.path)] == [5, 10, 15, 20]
 
 
-def test_two_workers_give_the_losses_of_one(data: stage.Data, plain: Output, tmp_path: Path) -> None:
+def test_two_workers_give_the_losses_of_one(data: TrainingInputs, plain: Output, tmp_path: Path) -> None:
     """Each worker takes half of the batch; sums of float32 in another order differ in the last bits, and Adam's
     first steps divide by tiny second moments, so that the difference grows: one part in a thousand."""
     ray_train.fit(job(data, tmp_path), dataclasses.replace(TWO, data="stream"))
@@ -118,7 +119,7 @@ def test_two_workers_give_the_losses_of_one(data: stage.Data, plain: Output, tmp
 
 
 def test_a_killed_worker_is_replaced_and_the_result_is_the_same(
-    data: stage.Data, plain: Output, tmp_path: Path
+    data: TrainingInputs, plain: Output, tmp_path: Path
 ) -> None:
     killed: list[int] = []
 
@@ -140,9 +141,9 @@ def test_a_killed_worker_is_replaced_and_the_result_is_the_same(
     assert killed, "no worker was found to kill"
     undisturbed = tmp_path / "undisturbed"
     with one_thread():
-        loop.train(dataclasses.replace(wanted, out=str(undisturbed)), PlainContext("cpu"))
+        trainer.train(dataclasses.replace(wanted, out=str(undisturbed)), PlainContext("cpu"))
     assert losses(tmp_path) == losses(undisturbed)
-    ours, theirs = (load_file(folder / stage.WEIGHTS) for folder in (tmp_path, undisturbed))
+    ours, theirs = (load_file(folder / WEIGHTS) for folder in (tmp_path, undisturbed))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
@@ -160,7 +161,7 @@ with connection.session(sys.argv[1]):
 """
 
 
-def test_a_driver_that_is_asked_to_leave_has_its_workers_save_first(data: stage.Data, tmp_path: Path) -> None:
+def test_a_driver_that_is_asked_to_leave_has_its_workers_save_first(data: TrainingInputs, tmp_path: Path) -> None:
     """SIGTERM; Ctrl-C takes the same way (`test_interrupt.py`)."""
     import ray
 
@@ -171,7 +172,7 @@ def test_a_driver_that_is_asked_to_leave_has_its_workers_save_first(data: stage.
     with open(tmp_path / "log", "wb") as log:
         driver = subprocess.Popen(line, stdout=log, stderr=log, start_new_session=True)
     try:
-        while not (out / stage.METRICS).exists():
+        while not (out / METRICS).exists():
             assert driver.poll() is None, (tmp_path / "log").read_text()
             time.sleep(0.05)
         driver.send_signal(signal.SIGTERM)
@@ -179,10 +180,10 @@ def test_a_driver_that_is_asked_to_leave_has_its_workers_save_first(data: stage.
     finally:
         driver.kill()
     assert torch.load(out / "checkpoint.pt", weights_only=True)["state"]["step"] >= 20
-    assert not (out / ".stop").exists() and not (out / stage.WEIGHTS).exists()
+    assert not (out / ".stop").exists() and not (out / WEIGHTS).exists()
 
 
-def test_a_mistake_is_told_as_what_it_is_and_at_once(data: stage.Data, tmp_path: Path) -> None:
+def test_a_mistake_is_told_as_what_it_is_and_at_once(data: TrainingInputs, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="batch_size = 1: use at least 1 for each of the 2 workers"):
         ray_train.fit(job(data, tmp_path, batch_size=1), TWO)
 
@@ -202,16 +203,16 @@ def test_a_mistake_is_told_as_what_it_is_and_at_once(data: stage.Data, tmp_path:
     ],
 )
 def test_workers_that_there_is_no_room_for_are_not_waited_for(
-    data: stage.Data, tmp_path: Path, cluster: ClusterConfig, told: str
+    data: TrainingInputs, tmp_path: Path, cluster: ClusterConfig, told: str
 ) -> None:
     with pytest.raises(ConfigError, match=told):
         ray_train.fit(job(data, tmp_path), cluster)
 
 
-def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(data: stage.Data, tmp_path: Path) -> None:
+def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(data: TrainingInputs, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no finite number at step \\d+; lower autoencoder.learning_rate"):
         ray_train.fit(job(data, tmp_path, learning_rate=1e30, warmup_steps=6, steps=40, checkpoint_every=1), ONE)
-    assert not (tmp_path / stage.WEIGHTS).exists()
+    assert not (tmp_path / WEIGHTS).exists()
 
 
 def test_colour_from_photographs_to_a_restored_jpeg(photographs: Path, tmp_path: Path) -> None:
@@ -221,9 +222,9 @@ def test_colour_from_photographs_to_a_restored_jpeg(photographs: Path, tmp_path:
     config, store = configure("small-rgb", [str(photographs)], None, [*tiny, *steps]), Store(tmp_path)
     prepared = prepare.run(config.prepare, config.images, Session(store))
     classes = edges.run(config.classes, prepared, Session(store))
-    examples = stage.Data(label.run(prepared, classes, Session(store)), classes)
-    classifier = stage.run("classifier", config, examples, Session(store), device="cpu")
-    trained = stage.run("ced-gt", config, examples, Session(store), device="cpu")
+    examples = TrainingInputs(label.run(prepared, classes, Session(store)), classes)
+    classifier = train.run("classifier", config, examples, Session(store), device="cpu")
+    trained = train.run("ced-gt", config, examples, Session(store), device="cpu")
     restorer = Restorer.load(restorers.run("ced-gt", trained, classifier, classes, Session(store)).path)
     stream = io.BytesIO()
     Image.open(photographs / "a cup of coffee.JPEG").crop((0, 0, 61, 43)).save(stream, "JPEG", quality=10)

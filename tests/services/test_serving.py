@@ -22,7 +22,7 @@ from skimage import data
 
 from ced.config import Config
 from ced.pipeline import publish
-from ced.pipeline.publish import Made
+from ced.pipeline.publish import PipelineOutputs
 from ced.restoration.restorer import Restorer
 from ced.store.outputs import Store
 from ced.store.session import Session
@@ -45,7 +45,7 @@ sys.meta_path.insert(0, Missing())
 
 
 @pytest.fixture(scope="module")
-def restorer(made: dict[str, Made]) -> Restorer:
+def restorer(made: dict[str, PipelineOutputs]) -> Restorer:
     torch.set_num_threads(1)
     return Restorer.load(made["trained"].restorers["ced-gt"].path)
 
@@ -53,7 +53,7 @@ def restorer(made: dict[str, Made]) -> Restorer:
 @pytest.fixture(scope="module")
 def ask(
     pipeline_config: Config,
-    made: dict[str, Made],
+    made: dict[str, PipelineOutputs],
     tmp_path_factory: pytest.TempPathFactory,
     start_server: Callable[..., AbstractContextManager[None]],
     unused_port: int,
@@ -177,7 +177,7 @@ sys.stdout.buffer.write(base64.b64decode(json.load(sys.stdin)["predictions"][0][
     assert (tmp_path / "photo.png").read_bytes() == restorer.restore_bytes(jpeg())
 
 
-def test_another_model_is_another_answer(made: dict[str, Made], restorer: Restorer) -> None:
+def test_another_model_is_another_answer(made: dict[str, PipelineOutputs], restorer: Restorer) -> None:
     """The comparison above can tell models apart."""
     other = Restorer.load(made["bad"].restorers["ced-gt"].path)
     assert other.restore_bytes(jpeg()) != restorer.restore_bytes(jpeg())

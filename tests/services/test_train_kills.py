@@ -25,7 +25,7 @@ from ced.config import NetworkConfig, PrepareConfig, TrainConfig
 from ced.core.examples import examples
 from ced.training.context import PlainContext
 from ced.training.job import TrainJob
-from ced.training.loop import train
+from ced.training.trainer import train
 
 NETWORK = NetworkConfig(width=8, width_half=4, width_full=4, blocks=1)
 TRAIN = TrainConfig(

@@ -25,7 +25,7 @@ from ced.models.autoencoder import AutoEncoder
 from ced.restoration import restorer
 from ced.store.outputs import Output, Store
 from ced.store.session import Session
-from ced.tracking import client as mlflow_tracking
+from ced.tracking import client as tracking
 from ced.vision import backends, evaluate, report
 from ced.vision.evaluate import Sources
 
@@ -201,7 +201,7 @@ def test_the_command_prints_the_table_and_writes_the_report(
         *("pictures/00000-rgb-q000-original.png", "pictures/00000-rgb-q010-jpeg.png"),
     }
     run = said[said.index("MLflow:    run ") :].split()[2]
-    client = MlflowClient(mlflow_tracking.local_uri(tmp_path / "store"))
+    client = MlflowClient(tracking.local_uri(tmp_path / "store"))
     found = client.get_run(run)
     rows = json.loads((tmp_path / "report" / "results.json").read_text())["rows"]
     for row in rows:

@@ -25,6 +25,7 @@ from ced.evaluation import evaluate, measure, pool
 from ced.methods import find as find_method
 from ced.methods import parse
 from ced.store.outputs import Making, Output, Store, make, write_table, write_text
+from ced.tracking import client
 
 SIZE = 32
 
@@ -157,3 +158,18 @@ def tasks_here(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(cluster_parts, "run_tasks", run_tasks)
     return asked
+
+
+@pytest.fixture(scope="session")
+def _empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with MLflow's tables, which take seconds to make."""
+    root = tmp_path_factory.mktemp("registry")
+    client.connect(client.local_uri(root)).search_experiments()
+    return root / client.DATABASE
+
+
+@pytest.fixture
+def tracking_uri(tmp_path: Path, _empty_database: Path) -> str:
+    """The address of a registry that is empty."""
+    shutil.copyfile(_empty_database, tmp_path / client.DATABASE)
+    return client.local_uri(tmp_path)

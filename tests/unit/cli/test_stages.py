@@ -12,10 +12,10 @@ from ced.networks import NETWORKS
 from ced.recipes import configure
 from ced.restoration.family import RELEASED
 from ced.store.outputs import read_manifest
-from ced.training.stage import Data
+from ced.training.train import TrainingInputs
 
 
-def read(folder: Path, *words: str) -> Data:
+def read(folder: Path, *words: str) -> TrainingInputs:
     _, options = parse(["train", "ed", "--data", str(folder), *words])
     return read_data(folder, options, configure(options.recipe, options.images, None, options.settings))
 

@@ -20,7 +20,7 @@ from ced.methods.pyfunc import Form, answer, form_of
 from ced.methods.restorer import RestorerMethod, digest
 from ced.restoration.restorer import Restorer, planewise
 from ced.tracking import client
-from ced.tracking.pyfunc import Loaded
+from ced.tracking.pyfunc import LoadedModel
 
 
 class Inverter(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
@@ -122,28 +122,28 @@ def test_a_model_without_a_signature_is_one_line(store: Path, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("loaded", "form"),
     [
-        (Loaded(print, (("image", "binary"),), ()), Form("image")),
-        (Loaded(print, (), (("", "uint8", (-1, -1)),)), Form("", "HW", 1)),
-        (Loaded(print, (), (("", "uint8", (-1, -1, -1)),)), Form("", "NHW", 1)),
-        (Loaded(print, (), (("x", "uint8", (-1, -1, 3)),)), Form("x", "HWC", 3)),
-        (Loaded(print, (), (("", "float32", (-1, -1, -1, 3)),)), Form("", "NHWC", 3, "float32")),
-        (Loaded(print, (), (("", "float64", (1, 3, -1, -1)),)), Form("", "NCHW", 3, "float64")),
+        (LoadedModel(print, (("image", "binary"),), ()), Form("image")),
+        (LoadedModel(print, (), (("", "uint8", (-1, -1)),)), Form("", "HW", 1)),
+        (LoadedModel(print, (), (("", "uint8", (-1, -1, -1)),)), Form("", "NHW", 1)),
+        (LoadedModel(print, (), (("x", "uint8", (-1, -1, 3)),)), Form("x", "HWC", 3)),
+        (LoadedModel(print, (), (("", "float32", (-1, -1, -1, 3)),)), Form("", "NHWC", 3, "float32")),
+        (LoadedModel(print, (), (("", "float64", (1, 3, -1, -1)),)), Form("", "NCHW", 3, "float64")),
     ],
 )
-def test_forms_of_signatures(loaded: Loaded, form: Form) -> None:
+def test_forms_of_signatures(loaded: LoadedModel, form: Form) -> None:
     assert form_of(loaded, "theirs") == form
 
 
 @pytest.mark.parametrize(
     ("loaded", "told"),
     [
-        (Loaded(print, (("a", "double"), ("b", "string")), ()), "the columns a (double), b (string)"),
-        (Loaded(print, (), (("", "float32", (-1, 1, 64, 64)),)), "float32 [-1, 1, 64, 64]"),
-        (Loaded(print, (), (("", "int64", (-1, -1)),)), "int64 [-1, -1]"),
-        (Loaded(print, (), (("", "uint8", (-1, -1, -1, 4)),)), "uint8 [-1, -1, -1, 4]"),
+        (LoadedModel(print, (("a", "double"), ("b", "string")), ()), "the columns a (double), b (string)"),
+        (LoadedModel(print, (), (("", "float32", (-1, 1, 64, 64)),)), "float32 [-1, 1, 64, 64]"),
+        (LoadedModel(print, (), (("", "int64", (-1, -1)),)), "int64 [-1, -1]"),
+        (LoadedModel(print, (), (("", "uint8", (-1, -1, -1, 4)),)), "uint8 [-1, -1, -1, 4]"),
     ],
 )
-def test_what_takes_no_image_is_one_line(loaded: Loaded, told: str) -> None:
+def test_what_takes_no_image_is_one_line(loaded: LoadedModel, told: str) -> None:
     with pytest.raises(ConfigError) as caught:
         form_of(loaded, "theirs")
     assert f"method theirs: the model takes {told}; it has to take one column of bytes" in str(caught.value)

@@ -14,7 +14,9 @@ from ced.models.autoencoder import AutoEncoder
 from ced.pipeline import experiments, restorers
 from ced.store.outputs import Store
 from ced.store.session import Session
-from ced.training import stage
+from ced.training import train
+from ced.training.job import WEIGHTS
+from ced.training.train import TrainingInputs
 
 NETWORK = NetworkConfig(width=8, width_half=4, width_full=4, blocks=1, stage_blocks=1)
 TRAIN = TrainConfig(steps=3, batch_size=2, report_every=3, checkpoint_every=3, validation_fraction=0.4)
@@ -30,8 +32,8 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def data(outputs: Path) -> stage.Data:
-    return stage.Data(restorers.finished(outputs / "label"), restorers.finished(outputs / "edges"))
+def data(outputs: Path) -> TrainingInputs:
+    return TrainingInputs(restorers.finished(outputs / "label"), restorers.finished(outputs / "edges"))
 
 
 def test_the_share_of_f_and_q_is_a_sum_of_means_of_absolute_values() -> None:
@@ -42,7 +44,7 @@ def test_the_share_of_f_and_q_is_a_sum_of_means_of_absolute_values() -> None:
     for inputs in range(8 + 16):
         total = sum(abs(float(filters[o, inputs, i, j])) for o, i, j in np.ndindex(8, 3, 3))
         mean["f" if inputs < 8 else "q"] += total / (8 * 3 * 3)
-    found = experiments.share(weights.encode(network))
+    found = experiments.filter_weights(weights.encode(network))
     assert found == pytest.approx((mean["f"], mean["q"]), rel=1e-6)
     assert found.difference == pytest.approx(mean["f"] - mean["q"], rel=1e-6)
 
@@ -52,10 +54,10 @@ def test_filters_that_ignore_q_weigh_nothing() -> None:
     with torch.no_grad():
         network.decoder.first.convolution.weight[:, :8] = -0.5
         network.decoder.first.convolution.weight[:, 8:] = 0
-    assert experiments.share(weights.encode(network)) == pytest.approx((4.0, 0.0))
+    assert experiments.filter_weights(weights.encode(network)) == pytest.approx((4.0, 0.0))
 
 
-def test_stages_trains_three_and_the_second_time_nothing(data: stage.Data, tmp_path: Path) -> None:
+def test_stages_trains_three_and_the_second_time_nothing(data: TrainingInputs, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     first = experiments.stages(CONFIG, data, Session(store), "cpu")
     found = experiments.answer(first)
@@ -65,19 +67,19 @@ def test_stages_trains_three_and_the_second_time_nothing(data: stage.Data, tmp_p
     again = experiments.stages(CONFIG, data, Session(store), "cpu")
     assert again.reused and again.path == first.path
     classifier, network = next((store.root / "train-classifier").iterdir()), NETWORK
-    trained = weights.decode((classifier / stage.WEIGHTS).read_bytes())
+    trained = weights.decode((classifier / WEIGHTS).read_bytes())
     assert trained.network == dataclasses.replace(network, stages=3)
 
 
-def test_a_trained_store_answers_decoder_weights_at_once(data: stage.Data, tmp_path: Path) -> None:
+def test_a_trained_store_answers_decoder_weights_at_once(data: TrainingInputs, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
-    classifier = stage.run("classifier", CONFIG, data, Session(store), "cpu")
+    classifier = train.run("classifier", CONFIG, data, Session(store), "cpu")
     given = dataclasses.replace(data, classifier=classifier)
-    trained = {model: stage.run(model, CONFIG, given, Session(store), "cpu") for model in ("ced-est", "ced-gt")}
+    trained = {model: train.run(model, CONFIG, given, Session(store), "cpu") for model in ("ced-est", "ced-gt")}
     before = sorted(path.name for path in store.root.glob("train-*/*"))
     found = experiments.answer(experiments.decoder_weights(CONFIG, data, Session(store), "cpu"))
     assert sorted(path.name for path in store.root.glob("train-*/*")) == before
-    shares = {m: experiments.share((o.path / stage.WEIGHTS).read_bytes()) for m, o in trained.items()}
+    shares = {m: experiments.filter_weights((o.path / WEIGHTS).read_bytes()) for m, o in trained.items()}
     for model, share in shares.items():
         assert found[model] == {"w_f": share.w_f, "w_q": share.w_q, "difference": share.difference}
     assert found["ratio"] == shares["ced-est"].difference / shares["ced-gt"].difference

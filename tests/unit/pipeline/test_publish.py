@@ -77,9 +77,9 @@ def test_the_key_of_an_evaluation_is_what_was_measured_on(tmp_path: Path) -> Non
 
 def test_nobody_at_the_address_is_told_in_time_and_the_publication_stays_unfinished(tmp_path: Path) -> None:
     evaluated = measured(tmp_path, {("ced-gt", 10): [20.0, 21.0]})
-    made = publish.Made(evaluated, evaluated, evaluated, {}, {"ced-gt": evaluated}, evaluated, evaluated)
+    outputs = publish.PipelineOutputs(evaluated, evaluated, evaluated, {}, {"ced-gt": evaluated}, evaluated, evaluated)
     with pytest.raises(ServiceError, match=r"no MLflow server answers at http://127\.0\.0\.1:9;") as caught:
-        publish.run(Config(), made, Session(Store(tmp_path), tracking_uri="http://me:secret@127.0.0.1:9"))
+        publish.run(Config(), outputs, Session(Store(tmp_path), tracking_uri="http://me:secret@127.0.0.1:9"))
     assert "\n" not in str(caught.value) and "secret" not in str(caught.value)
     assert not list(tmp_path.glob("publish/*/manifest.json"))
 
@@ -89,6 +89,6 @@ def test_figures_that_are_not_finite_are_null_in_json() -> None:
     assert json.dumps(finite) == "[1.5, null, null, null]"
 
 
-def test_what_was_made_is_one_value() -> None:
-    names = [field.name for field in dataclasses.fields(publish.Made)]
+def test_the_outputs_of_a_pipeline_are_one_value() -> None:
+    names = [field.name for field in dataclasses.fields(publish.PipelineOutputs)]
     assert names == ["prepared", "classes", "labelled", "trained", "restorers", "evaluated", "reported"]

@@ -38,7 +38,7 @@ def test_each_method_can_be_loaded_from_what_was_trained(
     assert restorer.method == method
     assert (restorer.classifier is not None) is method.startswith("ced")
     assert ("classifier" in made.manifest.inputs) is method.startswith("ced")
-    assert restorers.given(method, made.path).manifest.parts == made.manifest.parts
+    assert restorers.from_folder(method, made.path).manifest.parts == made.manifest.parts
     assert restorers.run(method, autoencoder, classifier, classes, Session(store)).reused
 
 

@@ -1,6 +1,5 @@
-"""A registry of MLflow's own on SQLite, and a restorer small enough to log in a moment."""
+"""A restorer small enough to log in a moment."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,24 +12,8 @@ from ced.models import weights
 from ced.models.autoencoder import AutoEncoder
 from ced.models.classifier import Classifier
 from ced.restoration import restorer
-from ced.tracking import client
 
 NETWORK = NetworkConfig(width=8, width_half=4, width_full=4, blocks=1, stage_blocks=1, stages=1)
-
-
-@pytest.fixture(scope="session")
-def _empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with MLflow's tables, which take seconds to make."""
-    root = tmp_path_factory.mktemp("registry")
-    client.connect(client.local_uri(root)).search_experiments()
-    return root / client.DATABASE
-
-
-@pytest.fixture
-def tracking_uri(tmp_path: Path, _empty_database: Path) -> str:
-    """The address of a registry that is empty."""
-    shutil.copyfile(_empty_database, tmp_path / client.DATABASE)
-    return client.local_uri(tmp_path)
 
 
 @pytest.fixture(scope="session")

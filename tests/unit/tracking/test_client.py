@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from ced.errors import CedError, ConfigError, InputError, ServiceError
-from ced.tracking import client as mlflow_tracking
-from ced.tracking import registry, runs
+from ced.tracking import client, registry
+from ced.tracking.runs import PUBLISH, ROLE, Experiment
 
 
 @pytest.fixture
@@ -45,25 +45,22 @@ def web_server() -> Iterator[tuple[str, list[str]]]:
 
 def test_the_local_address_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert mlflow_tracking.local_uri(Path("store")) == f"sqlite:///{tmp_path}/store/mlflow.db"
-    assert mlflow_tracking.database(mlflow_tracking.local_uri(Path("store"))) == tmp_path / "store" / "mlflow.db"
-    assert mlflow_tracking.database("http://localhost:5000") is None
+    assert client.local_uri(Path("store")) == f"sqlite:///{tmp_path}/store/mlflow.db"
+    assert client.database(client.local_uri(Path("store"))) == tmp_path / "store" / "mlflow.db"
+    assert client.database("http://localhost:5000") is None
 
 
 @pytest.mark.parametrize("name", ["a store", "50%", "50%41", "größe#1", "what?a=b"])
 def test_a_store_of_any_name_holds_its_own_database(name: str, tmp_path: Path, tracking_uri: str) -> None:
     store = tmp_path / name
     store.mkdir()
-    shutil.copyfile(tmp_path / mlflow_tracking.DATABASE, store / mlflow_tracking.DATABASE)
-    uri = mlflow_tracking.local_uri(store)
-    client = mlflow_tracking.connect(uri)
-    identity = runs.experiment(client, uri, "mine")
+    shutil.copyfile(tmp_path / client.DATABASE, store / client.DATABASE)
+    uri = client.local_uri(store)
     (tmp_path / "note.txt").write_text("kept")
-    run = runs.open_run(client, identity, "p", "pipeline", "name")
-    runs.log_files(run, [tmp_path / "note.txt"])
-    with sqlite3.connect(store / mlflow_tracking.DATABASE) as rows:
+    Experiment.open(uri, "mine").run({PUBLISH: "p", ROLE: "pipeline"}, "name").log_files([tmp_path / "note.txt"])
+    with sqlite3.connect(store / client.DATABASE) as rows:
         assert ("mine",) in rows.execute("select name from experiments").fetchall()
-    kept = list((store / mlflow_tracking.ARTIFACTS).rglob("note.txt"))
+    kept = list((store / client.ARTIFACTS).rglob("note.txt"))
     assert [path.read_text() for path in kept] == ["kept"]
 
 
@@ -77,25 +74,25 @@ def test_a_store_of_any_name_holds_its_own_database(name: str, tmp_path: Path, t
     ],
 )
 def test_names_and_passwords_are_not_shown(given: str, shown: str) -> None:
-    assert mlflow_tracking.plain(given) == shown
+    assert client.without_password(given) == shown
 
 
 def test_check_finds_nobody_at_a_closed_port(free_port: Callable[[], int]) -> None:
     started = time.monotonic()
     with pytest.raises(ServiceError, match=r"no MLflow server answers at http://127\S+ \(Connection refused\)"):
-        mlflow_tracking.check(f"http://127.0.0.1:{free_port()}")
+        client.check(f"http://127.0.0.1:{free_port()}")
     assert time.monotonic() - started < 5
 
 
 def test_check_does_not_wait_for_a_server_that_is_silent(listener: str) -> None:
     started = time.monotonic()
     with pytest.raises(ServiceError, match="timed out"):
-        mlflow_tracking.check(listener)
+        client.check(listener)
     assert time.monotonic() - started < 15
 
 
 def test_check_gives_up_on_a_server_that_drips(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mlflow_tracking, "ANSWER_TIMEOUT", 1.0)
+    monkeypatch.setattr(client, "ANSWER_TIMEOUT", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as server:
         stop = threading.Event()
 
@@ -109,7 +106,7 @@ def test_check_gives_up_on_a_server_that_drips(monkeypatch: pytest.MonkeyPatch) 
         thread.start()
         try:
             with pytest.raises(ServiceError, match="within 1 seconds"):
-                mlflow_tracking.check(f"http://127.0.0.1:{server.getsockname()[1]}")
+                client.check(f"http://127.0.0.1:{server.getsockname()[1]}")
         finally:
             stop.set()
             thread.join()
@@ -118,51 +115,51 @@ def test_check_gives_up_on_a_server_that_drips(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("uri", ["http://no.such.host.invalid:5000", "http://", "http://127.0.0.1:99999"])
 def test_check_refuses_hosts_that_do_not_exist(uri: str) -> None:
     with pytest.raises(ServiceError, match="no MLflow server answers") as caught:
-        mlflow_tracking.check(uri)
+        client.check(uri)
     assert "\n" not in str(caught.value)
 
 
 def test_check_takes_a_healthy_server_and_keeps_the_password_to_itself(web_server: tuple[str, list[str]]) -> None:
     address, asked = web_server
-    mlflow_tracking.check(address.replace("//", "//me:secret@") + "/")
+    client.check(address.replace("//", "//me:secret@") + "/")
     assert asked == ["/health None"]
 
 
 def test_check_refuses_a_server_that_is_no_mlflow(web_server: tuple[str, list[str]]) -> None:
     with pytest.raises(ServiceError, match="answers 404 to /health"):
-        mlflow_tracking.check(f"{web_server[0]}/elsewhere")
+        client.check(f"{web_server[0]}/elsewhere")
 
 
 @pytest.mark.parametrize("uri", ["mlruns", "file:///tmp/mlruns", "ftp://host/x", ""])
 def test_check_refuses_addresses_that_are_none(uri: str) -> None:
     with pytest.raises(ConfigError, match="write it as http"):
-        mlflow_tracking.check(uri)
+        client.check(uri)
 
 
 def test_check_wants_a_file_for_sqlite(tmp_path: Path) -> None:
-    mlflow_tracking.check(f"sqlite:///{tmp_path}/new.db")
+    client.check(f"sqlite:///{tmp_path}/new.db")
     assert list(tmp_path.iterdir()) == []  # it only looks
     for path in (tmp_path, tmp_path / "missing" / "a.db"):
         with pytest.raises(ServiceError, match="check the path"):
-            mlflow_tracking.check(f"sqlite:///{path}")
+            client.check(f"sqlite:///{path}")
 
 
 def test_check_says_in_one_line_that_a_database_does_not_answer(
     monkeypatch: pytest.MonkeyPatch, free_port: Callable[[], int]
 ) -> None:
-    monkeypatch.setattr(mlflow_tracking, "ANSWER_TIMEOUT", 3.0)
+    monkeypatch.setattr(client, "ANSWER_TIMEOUT", 3.0)
     with pytest.raises(ServiceError, match="no MLflow server answers at postgresql://127") as caught:
-        mlflow_tracking.check(f"postgresql://me:secret@127.0.0.1:{free_port()}/db")
+        client.check(f"postgresql://me:secret@127.0.0.1:{free_port()}/db")
     assert "secret" not in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_what_mlflow_raises_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("this is no database, whatever its name may be" * 100)
-    uri = mlflow_tracking.local_uri(tmp_path)
+    uri = client.local_uri(tmp_path)
     with pytest.raises(ServiceError, match="MLflow at sqlite") as caught:
-        mlflow_tracking.load_champion(uri)
+        client.load_champion(uri, "ced", "champion")
     assert "\n" not in str(caught.value)
-    with pytest.raises(CedError, match="mine"), mlflow_tracking.told(uri):
+    with pytest.raises(CedError, match="mine"), client.service_errors(uri):
         raise InputError("mine")
 
 
@@ -171,56 +168,55 @@ def test_a_server_that_went_away_is_told_without_the_password(
 ) -> None:
     uri = f"http://me:secret@127.0.0.1:{free_port()}"
     with pytest.raises(ServiceError, match=r"no MLflow server answers at http://127.*; start it") as caught:
-        mlflow_tracking.load_champion(uri)
+        client.load_champion(uri, "ced", "champion")
     assert "secret" not in str(caught.value) and not caplog.records
 
 
 def test_no_champion_in_a_store_without_database(tmp_path: Path) -> None:
-    uri = mlflow_tracking.local_uri(tmp_path)
-    assert mlflow_tracking.load_champion(uri) is None
+    uri = client.local_uri(tmp_path)
+    assert client.load_champion(uri, "ced", "champion") is None
     with pytest.raises(InputError, match="no such model"):
-        mlflow_tracking.resolve(uri, "models:/ced@champion")
+        client.resolve(uri, "models:/ced@champion")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_restorers_are_found_by_alias_version_and_id(tracking_uri: str, tmp_path: Path, restorer_folder: Path) -> None:
-    assert mlflow_tracking.load_champion(tracking_uri) is None  # no such model
-    client = mlflow_tracking.connect(tracking_uri)
-    experiment = runs.experiment(client, tracking_uri, "ced")
-    run = runs.open_run(client, experiment, "p", "pipeline", "name")
+    assert client.load_champion(tracking_uri, "ced", "champion") is None  # no such model
+    experiment = Experiment.open(tracking_uri, "ced")
+    run = experiment.run({PUBLISH: "p", ROLE: "pipeline"}, "name")
     version = registry.register(run, "p", "ced", restorer_folder, tmp_path / "scratch")
-    assert mlflow_tracking.load_champion(tracking_uri) is None  # no such alias
-    registry.promote(client, version, "champion")
-    folder = mlflow_tracking.load_champion(tracking_uri)
-    assert folder is not None and folder.is_relative_to(tmp_path / mlflow_tracking.ARTIFACTS)
+    assert client.load_champion(tracking_uri, "ced", "champion") is None  # no such alias
+    registry.promote(run.client, version, "champion")
+    folder = client.load_champion(tracking_uri, "ced", "champion")
+    assert folder is not None and folder.is_relative_to(tmp_path / client.ARTIFACTS)
     assert sorted(path.name for path in folder.iterdir()) == [
         "autoencoder.safetensors",
         "classes.json",
         "classifier.safetensors",
         "restorer.json",
     ]
-    (model,) = client.search_logged_models([experiment])
+    (model,) = run.client.search_logged_models([experiment.id])
     for uri in ("models:/ced@champion", "models:/ced/1", f"models:/{model.model_id}"):
-        assert mlflow_tracking.resolve(tracking_uri, uri) == folder
+        assert client.resolve(tracking_uri, uri) == folder
     with pytest.raises(InputError, match="no such model"):
-        mlflow_tracking.resolve(tracking_uri, "models:/ced/2")
-    copy = mlflow_tracking.download(folder.as_uri(), tracking_uri, tmp_path / "copy")
+        client.resolve(tracking_uri, "models:/ced/2")
+    copy = client.download(folder.as_uri(), tracking_uri, tmp_path / "copy")
     assert (copy / "restorer.json").read_bytes() == (restorer_folder / "restorer.json").read_bytes()
     assert copy.is_relative_to(tmp_path / "copy")
     shutil.rmtree(folder)
     with pytest.raises(ServiceError, match="No such artifact: 'restorer'"):
-        mlflow_tracking.load_champion(tracking_uri)
+        client.load_champion(tracking_uri, "ced", "champion")
 
 
 @pytest.mark.parametrize("uri", ["models:/ced@champion", "models:/ced/7", "models:/m-0123", "models:/ced@best"])
 def test_a_model_that_is_not_there_is_named(uri: str, tracking_uri: str) -> None:
     with pytest.raises(InputError, match=f"{uri}: no such model in sqlite"):
-        mlflow_tracking.resolve(tracking_uri, uri)
+        client.resolve(tracking_uri, uri)
 
 
 def test_a_run_that_is_not_there_is_named(tracking_uri: str) -> None:
     with pytest.raises(InputError, match="runs:/0123/restorer: no such run or model in sqlite"):
-        mlflow_tracking.resolve(tracking_uri, "runs:/0123/restorer")
+        client.resolve(tracking_uri, "runs:/0123/restorer")
 
 
 @pytest.mark.parametrize(
@@ -228,4 +224,4 @@ def test_a_run_that_is_not_there_is_named(tracking_uri: str) -> None:
 )
 def test_other_addresses_are_refused(uri: str, tracking_uri: str) -> None:
     with pytest.raises(InputError, match="write it as models:/NAME@ALIAS"):
-        mlflow_tracking.resolve(tracking_uri, uri)
+        client.resolve(tracking_uri, uri)

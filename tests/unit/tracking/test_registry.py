@@ -11,15 +11,13 @@ import yaml
 from mlflow import MlflowClient
 
 import ced
-from ced.tracking import client as mlflow_tracking
-from ced.tracking import registry, runs
-from ced.tracking.runs import PUBLISH, Run
+from ced.tracking import client, registry
+from ced.tracking.runs import PUBLISH, ROLE, Experiment, Run
 
 
 @pytest.fixture
 def run(tracking_uri: str) -> Run:
-    client = mlflow_tracking.connect(tracking_uri)
-    return runs.open_run(client, runs.experiment(client, tracking_uri, "ced"), "p", "pipeline", "name")
+    return Experiment.open(tracking_uri, "ced").run({PUBLISH: "p", ROLE: "pipeline"}, "name")
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +85,7 @@ def test_a_publication_has_one_version(run: Run, restorer_folder: Path, tmp_path
     first = registry.register(run, "p", "ced", restorer_folder, tmp_path)
     again = registry.register(run, "p", "ced", restorer_folder, tmp_path)
     assert first == again and first.number == "1"
-    assert first.tags == {PUBLISH: "p"}
+    assert first.tags == {PUBLISH: "p", "ced.restorer": registry._digest(restorer_folder)}
     (model,) = run.client.search_logged_models([run.experiment])
     assert model.status == "READY" and model.source_run_id == run.id
     assert [one.model_id for one in run.client.get_run(run.id).outputs.model_outputs] == [model.model_id]
@@ -95,13 +93,45 @@ def test_a_publication_has_one_version(run: Run, restorer_folder: Path, tmp_path
     assert second.number == "2"
 
 
-def test_a_model_half_uploaded_is_completed(run: Run, restorer_folder: Path, tmp_path: Path) -> None:
-    client: MlflowClient = run.client
-    half = client.create_logged_model(run.experiment, "restorer", run.id, {PUBLISH: "p"})
-    (tmp_path / "MLmodel").write_text("half of it")
-    client.log_model_artifact(half.model_id, str(tmp_path / "MLmodel"))
+@pytest.mark.parametrize("name", ["ced", "ced-fast"])
+def test_a_second_restorer_of_a_publication_has_files_of_its_own(
+    name: str, run: Run, restorer_folder: Path, tmp_path: Path, tracking_uri: str
+) -> None:
+    """Under another registered name, or as another version of the same one."""
+    other = Path(shutil.copytree(restorer_folder, tmp_path / "other"))
+    (other / "restorer.json").write_text((restorer_folder / "restorer.json").read_text() + "\n")
+    folders, registered = {"restorer": restorer_folder, "fast": other}, {"restorer": "ced", "fast": name}
+    for _ in range(2):
+        versions = {
+            logged_as: registry.register(run, "p", registered[logged_as], folder, tmp_path / "scratch", logged_as)
+            for logged_as, folder in folders.items()
+        }
+    assert len({(version.name, version.number) for version in versions.values()}) == 2
+    assert len(run.client.search_logged_models([run.experiment])) == 2
+    for logged_as, version in versions.items():
+        expected = (folders[logged_as] / "restorer.json").read_bytes()
+        for uri in (f"models:/{version.name}/{version.number}", f"runs:/{run.id}/{logged_as}"):
+            assert (client.resolve(tracking_uri, uri) / "restorer.json").read_bytes() == expected
+        registry.promote(run.client, version, f"best-{logged_as}")
+        champion = client.load_champion(tracking_uri, version.name, f"best-{logged_as}")
+        assert champion is not None and (champion / "restorer.json").read_bytes() == expected
+
+
+def test_a_publication_of_before_is_found_though_it_does_not_say_which_restorer_it_holds(
+    run: Run, restorer_folder: Path, tmp_path: Path
+) -> None:
     version = registry.register(run, "p", "ced", restorer_folder, tmp_path)
-    (model,) = client.search_logged_models([run.experiment])
+    run.client.delete_model_version_tag("ced", version.number, "ced.restorer")
+    assert registry.register(run, "p", "ced", restorer_folder, tmp_path).number == version.number
+
+
+def test_a_model_half_uploaded_is_completed(run: Run, restorer_folder: Path, tmp_path: Path) -> None:
+    mlflow_client: MlflowClient = run.client
+    half = mlflow_client.create_logged_model(run.experiment, "restorer", run.id, {PUBLISH: "p"})
+    (tmp_path / "MLmodel").write_text("half of it")
+    mlflow_client.log_model_artifact(half.model_id, str(tmp_path / "MLmodel"))
+    version = registry.register(run, "p", "ced", restorer_folder, tmp_path)
+    (model,) = mlflow_client.search_logged_models([run.experiment])
     assert (model.model_id, model.status) == (half.model_id, "READY")
     text = Path(version.location.removeprefix("file://"), "MLmodel").read_text()
     assert text != "half of it" and "mlflow.pyfunc.loaders.code_model" in text
@@ -120,7 +150,7 @@ def test_a_version_is_described(run: Run, restorer_folder: Path, tmp_path: Path)
     version = registry.register(run, "p", "ced", restorer_folder, tmp_path)
     registry.describe(run.client, version, {"ced.method": "ced-gt", "ced.psnr": "27.5"}, "how good it is")
     stored = run.client.get_model_version("ced", version.number)
-    assert stored.tags == {PUBLISH: "p", "ced.method": "ced-gt", "ced.psnr": "27.5"}
+    assert stored.tags == version.tags | {"ced.method": "ced-gt", "ced.psnr": "27.5"}
     assert stored.description == "how good it is"
 
 

@@ -1,4 +1,4 @@
-"""How a training is fed leaves no trace in its outcome; the batches themselves are tested in test_prepared.py."""
+"""How a training is fed leaves no trace in its outcome; which batches there are, and what fits into memory."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -10,14 +10,13 @@ import torch
 
 from ced.config import ClusterConfig
 from ced.errors import FormatError
-from ced.training import batches, memory
+from ced.training import batches
 from ced.training import data as stored
-from ced.training.batches import Reader, Share
+from ced.training.batches import Reader, Shard
 from ced.training.context import PlainContext
+from ced.training.data import Sampler
 from ced.training.job import TrainJob
-from ced.training.loop import train
-from ced.training.prepared import prepare
-from ced.training.sampling import Order
+from ced.training.trainer import Trainer, train
 
 MakeJob = Callable[..., TrainJob]
 STREAM = ClusterConfig(data="stream")
@@ -89,14 +88,14 @@ def test_labels_of_other_classes_are_found_in_a_stream(job_of: MakeJob, data: Pa
 def test_what_fits_is_held_on_the_device(
     job_of: MakeJob, monkeypatch: pytest.MonkeyPatch, how: str, free: int, expected: bool
 ) -> None:
-    monkeypatch.setattr(memory, "free", lambda device: free)
+    monkeypatch.setattr(batches, "free_memory", lambda device: free)
     context = PlainContext("cpu", cluster=ClusterConfig(data=how))
-    assert batches.fits(prepare(job_of(), context).examples, context) is expected
+    assert batches.fits(Trainer(job_of(), context).loader.examples, context) is expected
 
 
 def test_a_limit_of_the_users_own(job_of: MakeJob) -> None:
     context = PlainContext("cpu", cluster=ClusterConfig(data_memory=1e-9 * 32 * 2 * 1024))
-    examples = prepare(job_of(), context).examples
+    examples = Trainer(job_of(), context).loader.examples
     assert batches.fits(examples, context)
     context.cluster = ClusterConfig(data_memory=1e-9 * (32 * 2 * 1024 - 1))
     assert not batches.fits(examples, context)
@@ -109,17 +108,17 @@ def test_pieces_are_small_and_in_order(data: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(batches, "PIECE", 3 * 1024)  # three examples
     found = []
     for rank in range(world):
-        share = Share(4, rank, world)
-        reader = Reader(examples, Order(rows, examples.ends, 9, 0), share, 8, 80)
-        pieces = [piece["input"] for position in reader.stream.windows(8, 80) for piece in reader(position)]
+        shard = Shard(4, rank, world)
+        reader = Reader(examples, Sampler(rows, examples.ends, 9, 0), shard, 8, 80)
+        pieces = [piece["input"] for position in reader.sampler.windows(8, 80) for piece in reader(position)]
         assert max(map(len, pieces)) <= 3
         found.append(torch.from_numpy(np.concatenate(pieces)))
-        assert len(found[-1]) == share.size * 18
-    order = Order(rows, examples.ends, 9, 0)
+        assert len(found[-1]) == shard.size * 18
+    sampler = Sampler(rows, examples.ends, 9, 0)
     for step in range(2, 20):
-        batch = examples.read(order.batch(4, step))["input"]
+        batch = examples.read(sampler.batch(4, step))["input"]
         for rank in range(world):
-            size = Share(4, rank, world).size
+            size = Shard(4, rank, world).size
             mine = found[rank][(step - 2) * size : (step - 1) * size]
             assert torch.equal(mine, batch[rank::world])
 
@@ -131,3 +130,33 @@ def test_batches_are_cut_across_pieces() -> None:
 
     cut = [batch["input"].tolist() for batch in batches._cut(pieces(), 4)]
     assert cut == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
+
+
+CPU = torch.device("cpu")
+
+
+def test_this_machine_has_some_memory_free() -> None:
+    assert 1 << 20 < batches.free_memory(CPU) < 1 << 50
+
+
+def test_what_programs_could_still_get(tmp_path: Path) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal:  100 kB\nMemFree:  10 kB\nMemAvailable:   70 kB\n")
+    assert batches._free_of_machine(tmp_path / "meminfo") == 70 * 1024
+
+
+def test_where_the_system_does_not_say(tmp_path: Path) -> None:
+    assert batches._free_of_machine(tmp_path / "nowhere") > 1 << 20
+
+
+@pytest.mark.parametrize("limit, expected", [("1000", 600), ("max", 1 << 62)])
+def test_within_a_containers_limit(tmp_path: Path, limit: str, expected: int) -> None:
+    (tmp_path / "memory.max").write_text(f"{limit}\n")
+    (tmp_path / "memory.current").write_text("400\n")
+    assert batches._free_of_group(tmp_path) == expected
+
+
+def test_the_lesser_of_both_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "memory.max").write_text("1000")
+    (tmp_path / "memory.current").write_text("400")
+    monkeypatch.setattr(batches, "_GROUP", tmp_path)
+    assert batches.free_memory(CPU) == 600

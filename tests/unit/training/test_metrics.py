@@ -4,10 +4,11 @@ from pathlib import Path
 import pytest
 
 from ced.training import metrics
+from ced.training.job import METRICS
 
 
 def steps(folder: Path) -> list[int]:
-    return [json.loads(line)["step"] for line in (folder / metrics.NAME).read_text().splitlines()]
+    return [json.loads(line)["step"] for line in (folder / METRICS).read_text().splitlines()]
 
 
 def test_reports_are_lines_of_json(tmp_path: Path) -> None:
@@ -20,7 +21,7 @@ def test_reports_are_lines_of_json(tmp_path: Path) -> None:
 def test_a_number_that_json_does_not_know_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError):
         metrics.append(tmp_path, {"step": 5, "loss": float("nan")})
-    assert not (tmp_path / metrics.NAME).exists()
+    assert not (tmp_path / METRICS).exists()
 
 
 @pytest.mark.parametrize("step, kept", [(0, []), (5, [5]), (9, [5]), (10, [5, 10]), (99, [5, 10, 15])])
@@ -34,7 +35,7 @@ def test_cut_drops_what_comes_after_the_step(tmp_path: Path, step: int, kept: li
 @pytest.mark.parametrize("torn", ['{"step": 10, "lo', "{}", "[1]", "\x00\x00", ""])
 def test_cut_drops_a_line_that_was_cut_short(tmp_path: Path, torn: str) -> None:
     metrics.append(tmp_path, {"step": 5})
-    with (tmp_path / metrics.NAME).open("a") as file:
+    with (tmp_path / METRICS).open("a") as file:
         file.write(torn)
     metrics.cut(tmp_path, 20)
     metrics.append(tmp_path, {"step": 10})
@@ -44,3 +45,12 @@ def test_cut_drops_a_line_that_was_cut_short(tmp_path: Path, torn: str) -> None:
 def test_nothing_to_cut_makes_no_file(tmp_path: Path) -> None:
     metrics.cut(tmp_path, 3)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("torn", ['{"step": 10, "lo', "{}\n", "[1]\n", "\x00\x00\n", '{"step": 10}', "\udcff\n"])
+def test_what_is_read_are_whole_reports(tmp_path: Path, torn: str) -> None:
+    assert metrics.read(tmp_path) == []
+    metrics.append(tmp_path, {"step": 5, "loss": 0.5})
+    with (tmp_path / METRICS).open("ab") as file:
+        file.write(torn.encode("utf-8", "surrogateescape"))
+    assert metrics.read(tmp_path) == [{"step": 5, "loss": 0.5}]

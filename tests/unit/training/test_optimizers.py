@@ -10,8 +10,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from ced.config import NetworkConfig, TrainConfig
 from ced.models.autoencoder import AutoEncoder
 from ced.training import optimizers
-from ced.training.checkpoint import load, save
-from ced.training.state import State
+from ced.training.optimizers import average_decay, learning_rate
+from ced.training.state import State, load_checkpoint, save_checkpoint
 
 RATE = 1e-2
 TRAIN = TrainConfig(steps=20, warmup_steps=1, learning_rate=RATE, clip_norm=1e9, optimizer="muon")
@@ -105,9 +105,9 @@ def test_a_loaded_state_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
         through.update(loss_of(through, seed))
     for seed in range(5):
         first.update(loss_of(first, seed))
-    save(tmp_path, "f", first.to_dict())
+    save_checkpoint(tmp_path, "f", first.to_dict())
     resumed = state()
-    resumed.load(load(tmp_path, "f"))
+    resumed.load(load_checkpoint(tmp_path, "f"))
     for seed in range(5, 8):
         resumed.update(loss_of(resumed, seed))
     for a, b in zip(through.module.parameters(), resumed.module.parameters(), strict=True):
@@ -150,3 +150,33 @@ def test_no_step_reads_a_value() -> None:
         mine.optimizer = optimizers.build(mine.module, mine.train)
         norm = mine.update(mine.module(torch.rand(2, 1, 16, 16)).square().mean())
         assert norm.shape == ()
+
+
+SCHEDULE = TrainConfig(steps=110, warmup_steps=10, learning_rate=2.0, average_decay=0.9)
+
+
+def test_the_warm_up_is_linear_and_ends_at_the_peak() -> None:
+    assert [learning_rate(SCHEDULE, step) for step in (0, 4, 9)] == pytest.approx([0.2, 1.0, 2.0])
+
+
+def test_the_cosine_starts_at_the_peak_passes_half_and_ends_near_zero() -> None:
+    assert learning_rate(SCHEDULE, 10) == 2.0
+    assert learning_rate(SCHEDULE, 60) == pytest.approx(1.0)
+    assert 0 < learning_rate(SCHEDULE, 109) < 0.001
+
+
+def test_it_never_rises_after_the_warm_up() -> None:
+    rates = [learning_rate(SCHEDULE, step) for step in range(10, 110)]
+    assert rates == sorted(rates, reverse=True)
+
+
+@pytest.mark.parametrize("warmup", [0, 1, 12, 50])
+def test_any_warm_up_fits_any_number_of_steps(warmup: int) -> None:
+    train = TrainConfig(steps=12, warmup_steps=warmup, learning_rate=1.0)
+    assert all(0 < learning_rate(train, step) <= 1.0 for step in range(12))
+
+
+def test_the_average_follows_quickly_at_first_and_slowly_later() -> None:
+    assert average_decay(SCHEDULE, 0) == pytest.approx(0.1)
+    assert average_decay(SCHEDULE, 8) == pytest.approx(0.5)
+    assert average_decay(SCHEDULE, 1000) == 0.9

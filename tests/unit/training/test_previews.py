@@ -12,8 +12,7 @@ from ced.config import TrainConfig
 from ced.training import previews
 from ced.training.context import PlainContext
 from ced.training.job import TrainJob
-from ced.training.loop import Trainer, train
-from ced.training.prepared import prepare
+from ced.training.trainer import Trainer, train
 
 MakeJob = Callable[..., TrainJob]
 
@@ -28,30 +27,30 @@ def test_about_ten_pictures_a_training_and_one_at_the_end(steps: int, report_eve
 
 
 def test_original_jpeg_and_restored_side_by_side(job_of: MakeJob, tmp_path: Path) -> None:
-    ready = prepare(job_of("ced-gt"), PlainContext("cpu"))
-    previews.write(tmp_path, 5, ready, ready.network)
+    trainer = Trainer(job_of("ced-gt"), PlainContext("cpu"))
+    previews.write(tmp_path, 5, trainer.objective, trainer.held_out, trainer.state.module)
     sheet = np.asarray(Image.open(tmp_path / "strips" / "00000005.png"))
     assert sheet.shape == (4 * 36 - 4, 3 * 36 - 4) and sheet.dtype == np.uint8
     chosen = [0, 2, 5, 7]  # of eight, evenly spread
     for row, example in enumerate(chosen):
         for column, name in enumerate(("target", "input", "input")):  # D starts at zero: restored is the input
             found = sheet[row * 36 : row * 36 + 32, column * 36 : column * 36 + 32]
-            assert np.array_equal(found, ready.validation[name][example, 0]), (row, column)
+            assert np.array_equal(found, trainer.held_out[name][example, 0]), (row, column)
     assert (sheet[32:36] == 255).all() and (sheet[:, 32:36] == 255).all()
 
 
 def test_colour_stays_colour(job_of: MakeJob, colour_data: Path, tmp_path: Path) -> None:
     paths = {name: str(colour_data / name) for name in ("examples", "labelled")}
-    ready = prepare(job_of("ed", **paths, channels=3), PlainContext("cpu"))
-    previews.write(tmp_path, 1, ready, ready.network)
+    trainer = Trainer(job_of("ed", **paths, channels=3), PlainContext("cpu"))
+    previews.write(tmp_path, 1, trainer.objective, trainer.held_out, trainer.state.module)
     sheet = np.asarray(Image.open(tmp_path / "strips" / "00000001.png"))
-    assert np.array_equal(sheet[:32, :32], ready.validation["target"][0].permute(1, 2, 0))
+    assert np.array_equal(sheet[:32, :32], trainer.held_out["target"][0].permute(1, 2, 0))
 
 
 @pytest.mark.parametrize("model, fraction", [("classifier", 0.25), ("ed", 0.0)])
 def test_where_there_is_nothing_to_show(job_of: MakeJob, tmp_path: Path, model: str, fraction: float) -> None:
-    ready = prepare(job_of(model, validation_fraction=fraction), PlainContext("cpu"))
-    previews.write(tmp_path, 1, ready, ready.network)
+    trainer = Trainer(job_of(model, validation_fraction=fraction), PlainContext("cpu"))
+    previews.write(tmp_path, 1, trainer.objective, trainer.held_out, trainer.state.module)
     assert not (tmp_path / "strips").exists()
 
 
@@ -63,7 +62,7 @@ def test_a_training_leaves_them_with_the_averaged_weights(job_of: MakeJob) -> No
     assert names == ["00000005.png", "00000010.png", "00000012.png"]
     sheet = np.asarray(Image.open(Path(job.out, "strips", names[-1])))
     with torch.no_grad():
-        restored = trainer.state.average(trainer.prepared.validation["input"][:1] / 255)
+        restored = trainer.state.average(trainer.held_out["input"][:1] / 255)
     expected = (restored[0, 0] * 255).round().clamp(0, 255).to(torch.uint8)
     assert np.abs(sheet[:32, 72:104].astype(int) - expected.numpy()).max() <= 1
 

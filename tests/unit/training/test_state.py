@@ -1,4 +1,8 @@
 import copy
+import io
+import os
+import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -8,16 +12,17 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from ced.config import NetworkConfig, TrainConfig
+from ced.errors import FormatError
 from ced.models.autoencoder import AutoEncoder
 from ced.models.base import build
 from ced.models.baselines import Galteri
 from ced.models.blocks import to_channels_last
 from ced.models.classifier import Mapping
 from ced.networks import NETWORKS
-from ced.training.checkpoint import load, save
-from ced.training.schedule import average_decay, learning_rate
-from ced.training.state import State
-from ced.training.tasks import Classification, Reconstruction
+from ced.training.job import CHECKPOINT
+from ced.training.objectives import Classification, Reconstruction
+from ced.training.optimizers import average_decay, learning_rate
+from ced.training.state import State, load_checkpoint, save_checkpoint
 
 TRAIN = TrainConfig(steps=20, warmup_steps=4, learning_rate=1e-2, average_decay=0.8, clip_norm=0.005)
 
@@ -104,9 +109,9 @@ def test_a_loaded_state_goes_on_to_the_same_bytes(tmp_path) -> None:
     for step in range(5):
         first.update(loss_of(first, step))
     first.agree(torch.ones(1, 2))
-    save(tmp_path, "f", first.to_dict())
+    save_checkpoint(tmp_path, "f", first.to_dict())
     resumed = state()
-    resumed.load(load(tmp_path, "f"))
+    resumed.load(load_checkpoint(tmp_path, "f"))
     assert resumed.step == 5 and torch.equal(resumed.agreed, torch.ones(1, 2, dtype=torch.float64))
     for step in range(5, 8):
         resumed.update(loss_of(resumed, step))
@@ -137,8 +142,8 @@ def test_a_checkpoint_goes_on_where_weights_lie_in_another_order(tmp_path: Path,
     for step in range(5):
         through.update(loss_of(through, step))
         first.update(loss_of(first, step))
-    save(tmp_path, "f", first.to_dict())
-    resumed.load(load(tmp_path, "f"))
+    save_checkpoint(tmp_path, "f", first.to_dict())
+    resumed.load(load_checkpoint(tmp_path, "f"))
     for step in range(5, 8):
         through.update(loss_of(through, step))
         resumed.update(loss_of(resumed, step))
@@ -155,7 +160,7 @@ def test_no_step_reads_a_value(model: str, block_effect: float, monkeypatch: pyt
     monkeypatch.setattr(Galteri, "BLOCKS", 1)
     network = NetworkConfig(width=4, width_half=4, width_full=4, blocks=1, stage_blocks=1)
     mapping = Mapping(np.ones((16, 7), np.float32), np.ones(16, np.float32)) if model.startswith("ced") else None
-    task = Classification(network.stages) if model == "classifier" else Reconstruction(mapping, block_effect)
+    objective = Classification(network.stages) if model == "classifier" else Reconstruction(mapping, block_effect)
     trained = State(build(model, network, 1, 7), TRAIN, torch.device("cpu"))
     with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.autocast("cpu", dtype=torch.bfloat16):
         for module in (*trained.module.modules(), *trained.average.modules()):
@@ -165,8 +170,105 @@ def test_no_step_reads_a_value(model: str, block_effect: float, monkeypatch: pyt
                 setattr(module, name, mode.from_tensor(buffer))
         trained.optimizer = torch.optim.Adam(trained.module.parameters(), fused=True)
         planes = {name: torch.zeros(2, 1, 16, 16, dtype=torch.uint8) for name in ("input", "target")}
-        step = task.step(trained.module, planes | {"labels": torch.zeros(2, 16, 4, 4, dtype=torch.uint8)})
+        step = objective.step(trained.module, planes | {"labels": torch.zeros(2, 16, 4, 4, dtype=torch.uint8)})
         norm = trained.update(step.loss)
-        assert (step.measures.shape, norm.shape) == ((len(task.measures),), ())
+        assert (step.measures.shape, norm.shape) == ((len(objective.measures),), ())
         with pytest.raises(DataDependentOutputException):
             step.loss.item()
+
+
+STATE = {"step": 7, "module": {"w": torch.arange(5000.0)}, "measured": [torch.ones(3)]}
+
+
+def saved(folder: Path) -> Path:
+    save_checkpoint(folder, "abc", STATE)
+    return folder / CHECKPOINT
+
+
+def test_the_state_comes_back_and_the_random_numbers_with_it(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    saved(tmp_path)
+    expected = torch.rand(3)
+    torch.manual_seed(6)
+    state = load_checkpoint(tmp_path, "abc")
+    assert torch.equal(torch.rand(3), expected)
+    assert state["step"] == 7
+    assert torch.equal(state["module"]["w"], STATE["module"]["w"])
+
+
+def test_torch_reads_it_without_pickles_code(tmp_path: Path) -> None:
+    assert torch.load(saved(tmp_path), weights_only=True)["fingerprint"] == "abc"
+
+
+def test_no_checkpoint_is_none(tmp_path: Path) -> None:
+    assert load_checkpoint(tmp_path, "abc") is None
+
+
+def test_one_file_however_often_it_is_saved(tmp_path: Path) -> None:
+    saved(tmp_path)
+    saved(tmp_path)
+    assert os.listdir(tmp_path) == ["checkpoint.pt"]
+
+
+def test_another_trainings_checkpoint_is_refused(tmp_path: Path) -> None:
+    saved(tmp_path)
+    with pytest.raises(FormatError, match=r"checkpoint\.pt belongs to another training .* name another output folder"):
+        load_checkpoint(tmp_path, "abd")
+
+
+@pytest.mark.parametrize("keep", [0, 1, 100, -1, -1000])
+def test_a_checkpoint_cut_short_is_refused(tmp_path: Path, keep: int) -> None:
+    path = saved(tmp_path)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(FormatError, match="damaged checkpoint"):
+        load_checkpoint(tmp_path, "abc")
+
+
+def test_one_changed_byte_anywhere_in_the_weights_is_found(tmp_path: Path) -> None:
+    path = saved(tmp_path)
+    data = bytearray(path.read_bytes())
+    at = bytes(data).find(torch.tensor(2500.0).numpy().tobytes())
+    data[at] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(FormatError, match="damaged checkpoint"):
+        load_checkpoint(tmp_path, "abc")
+
+
+def zipped(content: bytes) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("archive/data.pkl", content)
+    return stream.getvalue()
+
+
+def torch_saved(value: object) -> bytes:
+    stream = io.BytesIO()
+    torch.save(value, stream)
+    return stream.getvalue()
+
+
+class Evil:
+    def __reduce__(self) -> tuple:
+        return os.system, ("touch owned",)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"text", pickle.dumps({"step": 1}), zipped(b"no pickle"), torch_saved([1, 2]), torch_saved(Evil())],
+    ids=["text", "pickle", "zip", "list", "code"],
+)
+def test_something_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / CHECKPOINT).write_bytes(data)
+    with pytest.raises(FormatError, match=r"remove it to train from the start") as caught:
+        load_checkpoint(tmp_path, "abc")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "owned").exists()
+
+
+def test_another_versions_checkpoint_is_refused(tmp_path: Path) -> None:
+    torch.save(
+        {"version": 0, "fingerprint": "abc", "rng": torch.get_rng_state(), "state": {}}, tmp_path / "checkpoint.pt"
+    )
+    with pytest.raises(FormatError, match="another version of ced"):
+        load_checkpoint(tmp_path, "abc")

@@ -11,7 +11,7 @@ from ced.models import weights
 from ced.models.autoencoder import AutoEncoder
 from ced.training.context import PlainContext
 from ced.training.job import TrainJob
-from ced.training.loop import train
+from ced.training.trainer import train
 
 MakeJob = Callable[..., TrainJob]
 
@@ -26,7 +26,7 @@ from pathlib import Path
 from ced.errors import OutputError
 from ced.training.context import PlainContext
 from ced.training.job import TrainJob
-from ced.training.loop import Trainer
+from ced.training.trainer import Trainer
 
 torch.set_num_threads(1)
 trainer = Trainer(TrainJob.from_json(Path(sys.argv[1]).read_text()), PlainContext("cpu"))

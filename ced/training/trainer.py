@@ -12,24 +12,21 @@ from torch import Tensor, distributed, nn
 from ced.errors import ConfigError, OutputError, TrainingError, first_line
 from ced.models import weights
 from ced.store import files
-from ced.training import checkpoint, metrics, previews, schedule
-from ced.training.batches import Share
-from ced.training.context import WorkerContext
-from ced.training.job import TrainJob, fingerprint
-from ced.training.prepared import Prepared, prepare
-from ced.training.signals import Interrupt
-from ced.training.state import State
-from ced.training.tasks import Batch, Step
-from ced.training.validation import autocast, validate
+from ced.training import metrics, objectives, optimizers, previews
+from ced.training.batches import Loader, Shard
+from ced.training.context import Interrupt, WorkerContext
+from ced.training.job import WEIGHTS, TrainJob, fingerprint
+from ced.training.objectives import Batch, Objective, Step
+from ced.training.state import State, load_checkpoint, save_checkpoint
 
-WEIGHTS = "model.safetensors"
 _COMPILERS = ("torch._dynamo", "torch._inductor")  # whose errors are those of torch.compile
 _NOT_FINITE = "the loss or its gradient is no finite number"
 # Every loss here begins below 10. Adam brings weights that leapt away back to finite losses, and to nothing of use.
 _DIVERGED = 1e4
 _NO_MEMORY = "DefaultCPUAllocator: "  # torch has no exception for a CPU's memory; this is what it says
 # Steps after which several workers agree on whether to stop. A GPU has to catch up with the program for it.
-_MEET_EVERY = {"cpu": 10, "cuda": 100}
+_AGREE_EVERY = {"cpu": 10, "cuda": 100}
+_VALIDATED = 16  # held-out examples a forward pass
 
 
 def train(job: TrainJob, context: WorkerContext) -> None:
@@ -44,7 +41,8 @@ def train(job: TrainJob, context: WorkerContext) -> None:
         raise ConfigError(
             f"{job.section}.batch_size = {job.train.batch_size}: use at least 1 for each of the {context.world} workers"
         )
-    with _told_of_memory(job, context), torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False):
+    deterministic = torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False)
+    with _memory_errors_explained(job, context), deterministic:
         trainer = Trainer(job, context)
         trainer.run()
     if context.rank == 0 and trainer.done:
@@ -52,12 +50,12 @@ def train(job: TrainJob, context: WorkerContext) -> None:
 
 
 @contextlib.contextmanager
-def _told_of_memory(job: TrainJob, context: WorkerContext) -> Iterator[None]:
+def _memory_errors_explained(job: TrainJob, context: WorkerContext) -> Iterator[None]:
     """Raises TrainingError where torch, or Python, gets no memory."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        line = first_line(error)
+        line = first_line(error, otherwise="")
         if not isinstance(error, torch.OutOfMemoryError | MemoryError) and _NO_MEMORY not in line:
             raise
         raise TrainingError(
@@ -68,28 +66,31 @@ def _told_of_memory(job: TrainJob, context: WorkerContext) -> Iterator[None]:
 
 
 class Trainer:
-    """One worker's part of a training."""
+    """One worker's part of a training: its network and objective, its examples, its state, step by step."""
 
     def __init__(self, job: TrainJob, context: WorkerContext) -> None:
         self.job, self.context, self.folder = job, context, Path(job.out)
         files.make_folder(self.folder)
         self.fingerprint = fingerprint(job)
         torch.manual_seed(job.train.seed)
-        self.prepared: Prepared = prepare(job, context)
-        self.state = State(self.prepared.network, job.train, context.device)
+        classes = objectives.read_classes(job)
+        network, self.objective = objectives.build(job, classes, context.device)
+        self.loader = Loader.open(job, self.objective, classes.count if classes else 255)
+        self.held_out = self.loader.held_out(context.device)
+        self.state = State(network, job.train, context.device)
         # All workers read the checkpoint before any can pass `prepare`, where they meet; then rank 0 may write.
-        stored = checkpoint.load(self.folder, self.fingerprint)
+        stored = load_checkpoint(self.folder, self.fingerprint)
         if stored is not None:
             self.state.load(stored)
-        network = context.prepare(self.state.module)
-        self.network: nn.Module = torch.compile(network) if context.cluster.compile else network  # type: ignore[assignment]
+        wrapped = context.prepare(self.state.module)
+        self.network: nn.Module = torch.compile(wrapped) if context.cluster.compile else wrapped  # type: ignore[assignment]
         self._check_same_step()
         if context.rank == 0:
             metrics.cut(self.folder, self.state.step)
         # The mean over the workers counts each alike; one with more examples than another has to count for more.
-        share = Share(job.train.batch_size, context.rank, context.world)
-        self.weight = share.size * context.world / job.train.batch_size
-        self._since = time.perf_counter(), self.state.step
+        shard = Shard(job.train.batch_size, context.rank, context.world)
+        self.weight = shard.size * context.world / job.train.batch_size
+        self._rate_from = time.perf_counter(), self.state.step  # the rate of the next report counts from here
 
     @property
     def done(self) -> bool:
@@ -100,23 +101,23 @@ class Trainer:
         """All steps that are left, with reports and checkpoints on their way."""
         if self.done:
             return
-        with self.prepared.batches(self.context, self.state.step) as batches, Interrupt() as interrupt:
-            self._since = time.perf_counter(), self.state.step
+        with self.loader.batches(self.context, self.state.step) as batches, Interrupt() as interrupt:
+            self._rate_from = time.perf_counter(), self.state.step
             self._run(batches, interrupt)
 
     def _run(self, batches: Iterator[Batch], interrupt: Interrupt) -> None:
         train, state = self.job.train, self.state
-        begun = state.step
+        first = state.step + 1
         while not self.done:
             self._step(next(batches))
             if self.done or state.step % train.report_every == 0:
                 self._report()
-            elif state.step == begun + 1:  # in which memory is taken and code made ready: it says nothing of the others
-                self._since = time.perf_counter(), state.step
-            stopped = self._agreed(interrupt)
-            if self.done or stopped or state.step % train.checkpoint_every == 0:
+            elif state.step == first:  # in which memory is taken and code made ready: it says nothing of the others
+                self._rate_from = time.perf_counter(), state.step
+            stopping = self._should_stop(interrupt)
+            if self.done or stopping or state.step % train.checkpoint_every == 0:
                 self._save()
-            if stopped and not self.done:
+            if stopping and not self.done:
                 if interrupt.signal:
                     interrupt.leave()
                 return
@@ -132,7 +133,7 @@ class Trainer:
         cluster = self.context.cluster
         try:
             with autocast(self.context.device, cluster.precision):
-                return self.prepared.task.step(self.network, batch)
+                return self.objective.step(self.network, batch)
         except RuntimeError as error:
             if not type(error).__module__.startswith(_COMPILERS):
                 raise
@@ -142,33 +143,34 @@ class Trainer:
     def _report(self) -> None:
         state, train, precision = self.state, self.job.train, self.context.cluster.precision
         loss, *measures, norm = self._checked().mean(dim=0).tolist()
-        now, seconds, steps = time.time(), time.perf_counter() - self._since[0], state.step - self._since[1]
+        now, seconds, steps = time.time(), time.perf_counter() - self._rate_from[0], state.step - self._rate_from[1]
         report = {
             "step": state.step,
             "steps": train.steps,
             "time": now,
             "loss": loss,
-            "learning_rate": schedule.learning_rate(train, state.step - 1),
+            "learning_rate": optimizers.learning_rate(train, state.step - 1),
             "gradient_norm": norm,
             "batch_size": train.batch_size,
             "images_per_second": steps * train.batch_size / seconds,
-            **dict(zip(self.prepared.task.measures, measures, strict=True)),
-            **validate(self.prepared, state.average, precision),
+            **dict(zip(self.objective.measures, measures, strict=True)),
+            **validate(self.objective, self.held_out, state.average, precision),
         }
         if not all(map(math.isfinite, report.values())):
             raise self._diverged("what it makes of held-out photographs is no finite number", state.step)
         if self.context.rank == 0:
             if previews.due(train, state.step):
-                previews.write(self.folder, state.step, self.prepared, state.average, precision)
+                with autocast(self.context.device, precision):
+                    previews.write(self.folder, state.step, self.objective, self.held_out, state.average)
             metrics.append(self.folder, report)
         self.context.report(report)
         state.forget()
-        self._since = time.perf_counter(), state.step
+        self._rate_from = time.perf_counter(), state.step
 
     def _save(self) -> None:
         self._checked()
         if self.context.rank == 0:
-            checkpoint.save(self.folder, self.fingerprint, self.state.to_dict())
+            save_checkpoint(self.folder, self.fingerprint, self.state.to_dict())
 
     def _checked(self) -> Tensor:
         """What was measured since the last report, (steps, 2 + M) float64; TrainingError where it diverged."""
@@ -205,11 +207,34 @@ class Trainer:
         if last != -first:
             raise OutputError(f"{self.folder}: the workers see different checkpoints; name a folder that they share")
 
-    def _agreed(self, interrupt: Interrupt) -> bool:
-        """Whether any worker wishes to stop; several ask each other only now and then."""
-        wish = interrupt.signal != 0 or self.context.stopping()
+    def _should_stop(self, interrupt: Interrupt) -> bool:
+        """Whether any worker is asked to stop; several ask each other only now and then."""
+        asked = interrupt.signal != 0 or self.context.stopping()
         if self.context.world == 1:
-            return wish
-        if self.state.step % _MEET_EVERY[self.context.device.type]:
+            return asked
+        if self.state.step % _AGREE_EVERY[self.context.device.type]:
             return False
-        return bool(self._mean_over_workers(torch.tensor(float(wish), device=self.context.device)) > 0)
+        return bool(self._mean_over_workers(torch.tensor(float(asked), device=self.context.device)) > 0)
+
+
+def autocast(device: torch.device, precision: str = "auto") -> torch.autocast:
+    """`cluster.precision` of convolutions and matrix products: with "auto" bfloat16 on a GPU, float32 elsewhere."""
+    short = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=short)
+
+
+@torch.no_grad()
+def validate(objective: Objective, held_out: Batch, network: nn.Module, precision: str = "auto") -> dict[str, float]:
+    """Mean of each measure of the objective over the held-out examples, as `validation_<measure>`; none held out, none.
+
+    CED is judged with the q that it is trained with.
+    """
+    totals: dict[str, Tensor] = {}
+    count = len(held_out["input"])
+    for start in range(0, count, _VALIDATED):
+        batch = {name: plane[start : start + _VALIDATED] for name, plane in held_out.items()}
+        with autocast(batch["input"].device, precision):
+            measured = objective.validate(network, batch)
+        for name, values in measured.items():
+            totals[name] = totals[name] + values.double().sum() if name in totals else values.double().sum()
+    return {f"validation_{name}": total.item() / count for name, total in totals.items()}

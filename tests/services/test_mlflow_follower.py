@@ -17,13 +17,13 @@ from skimage import data as photographs
 from ced import schema
 from ced.config import NetworkConfig, PrepareConfig, TrainConfig
 from ced.core.examples import examples
-from ced.tracking import client as mlflow_tracking
-from ced.tracking import live_runs
-from ced.tracking import runs as mlflow_runs
-from ced.tracking.live_runs import Training
+from ced.tracking import client as tracking
+from ced.tracking.runs import ROLE
+from ced.training import follower
 from ced.training.context import PlainContext
+from ced.training.follower import FollowedTraining
 from ced.training.job import TrainJob
-from ced.training.loop import train
+from ced.training.trainer import train
 
 STEPS = 8
 TRAIN = TrainConfig(steps=STEPS, batch_size=2, warmup_steps=1, report_every=1, checkpoint_every=3)
@@ -32,7 +32,7 @@ NETWORK = NetworkConfig(width=8, width_half=4, width_full=4, blocks=1)
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_runs, "_EVERY", 0.2)
+    monkeypatch.setattr(follower, "_LOG_EVERY", 0.2)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
 
@@ -86,14 +86,15 @@ def job(stored: Path, out: Path) -> TrainJob:
     return TrainJob("ed", str(stored), str(stored), "", "", str(out), NETWORK, TRAIN, 1)
 
 
-def training(server: Server, out: Path) -> Training:
+def training(server: Server, out: Path) -> FollowedTraining:
     params = {"model": "ed", "train": {"steps": STEPS}}
-    return Training(server.uri, f"live-{out.name}", "ed", ("a pipeline", "ced-gt a pip"), params, out)
+    pipeline = "a pipeline", "ced-gt a pip"
+    return FollowedTraining("ed", out, server.uri, f"live-{out.name}", pipeline, params)
 
 
 def told(server: Server, out: Path, name: str = "loss") -> list[int]:
     """The steps that MLflow has of a metric, as it lists them."""
-    client = mlflow_tracking.connect(server.uri)
+    client = tracking.connect(server.uri)
     run = the_run(client, out)
     return [metric.step for metric in client.get_metric_history(run.info.run_id, name)] if run else []
 
@@ -102,7 +103,7 @@ def the_run(client: MlflowClient, out: Path, role: str = "ed"):
     experiment = client.get_experiment_by_name(f"live-{out.name}")
     if experiment is None:
         return None
-    runs = [r for r in client.search_runs([experiment.experiment_id]) if r.data.tags[mlflow_runs.ROLE] == role]
+    runs = [r for r in client.search_runs([experiment.experiment_id]) if r.data.tags[ROLE] == role]
     assert len(runs) <= 1, "a run is doubled"
     return runs[0] if runs else None
 
@@ -117,7 +118,7 @@ def wait_for(happened: Callable[[], bool]) -> None:
 def test_curves_and_pictures_come_while_it_trains_and_survive_the_servers_death(
     server: Server, stored: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    out, client = tmp_path / "survives", mlflow_tracking.connect(server.uri)
+    out, client = tmp_path / "survives", tracking.connect(server.uri)
     out.mkdir()
 
     def at_step(report: dict[str, float]) -> None:
@@ -130,8 +131,8 @@ def test_curves_and_pictures_come_while_it_trains_and_survive_the_servers_death(
         if report["step"] == 6:
             server.start()
 
-    with live_runs.followed(training(server, out)):
-        train(job(stored, out), PlainContext("cpu", tell=at_step))
+    with follower.followed(training(server, out)):
+        train(job(stored, out), PlainContext("cpu", on_report=at_step))
     run = the_run(client, out)
     for name in ("loss", "learning_rate", "gradient_norm", "images_per_second", "psnr", "validation_psnr"):
         assert sorted(told(server, out, name)) == list(range(1, STEPS + 1)), name
@@ -149,18 +150,18 @@ def test_what_was_not_told_in_time_is_told_by_the_next_start(
     out = tmp_path / "later"
     out.mkdir()
     nobody = dataclasses.replace(training(server, out), tracking_uri="http://127.0.0.1:9")
-    with live_runs.followed(nobody):
+    with follower.followed(nobody):
         train(job(stored, out), PlainContext("cpu"))
     assert "has not been told all of ed" in caplog.text
     assert (out / "model.safetensors").exists(), "and yet it is trained"
-    live_runs.rest(training(server, out))
+    follower.catch_up(training(server, out))
     assert sorted(told(server, out)) == list(range(1, STEPS + 1))
-    assert the_run(mlflow_tracking.connect(server.uri), out).info.status == "FINISHED"
+    assert the_run(tracking.connect(server.uri), out).info.status == "FINISHED"
 
 
 def test_steps_that_are_trained_again_are_not_told_again(server: Server, stored: Path, tmp_path: Path) -> None:
     """The checkpoint is of step 3 and MLflow knows of step 5: after the crash 4 and 5 are reported once more."""
-    out, client = tmp_path / "again", mlflow_tracking.connect(server.uri)
+    out, client = tmp_path / "again", tracking.connect(server.uri)
     out.mkdir()
 
     def crash(report: dict[str, float]) -> None:
@@ -168,10 +169,10 @@ def test_steps_that_are_trained_again_are_not_told_again(server: Server, stored:
             wait_for(lambda: 5 in told(server, out))
             raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError), live_runs.followed(training(server, out)):
-        train(job(stored, out), PlainContext("cpu", tell=crash))
+    with pytest.raises(ZeroDivisionError), follower.followed(training(server, out)):
+        train(job(stored, out), PlainContext("cpu", on_report=crash))
     assert [the_run(client, out, role).info.status for role in ("ed", "pipeline")] == ["FAILED", "FAILED"]
-    with live_runs.followed(training(server, out)):
+    with follower.followed(training(server, out)):
         train(job(stored, out), PlainContext("cpu"))
     for name in ("loss", "validation_psnr"):
         assert sorted(told(server, out, name)) == list(range(1, STEPS + 1))
@@ -181,25 +182,25 @@ def test_steps_that_are_trained_again_are_not_told_again(server: Server, stored:
 def test_nothing_is_told_of_a_training_that_nobody_followed(server: Server, tmp_path: Path) -> None:
     out = tmp_path / "silent"
     out.mkdir()
-    live_runs.rest(training(server, out))
-    assert mlflow_tracking.connect(server.uri).get_experiment_by_name(f"live-{out.name}") is None
-    assert live_runs.identity(out) == ""
+    follower.catch_up(training(server, out))
+    assert tracking.connect(server.uri).get_experiment_by_name(f"live-{out.name}") is None
+    assert follower.identity(out) == ""
 
 
 def test_other_settings_in_the_folder_of_a_training_that_never_began_are_another_run(
     server: Server, stored: Path, tmp_path: Path
 ) -> None:
     """MLflow never lets a parameter change: under the former identity it would be told nothing for ever."""
-    with pytest.raises(RuntimeError), live_runs.followed(training(server, tmp_path)):
+    with pytest.raises(RuntimeError), follower.followed(training(server, tmp_path)):
         raise RuntimeError("it cannot begin")
-    before = live_runs.identity(tmp_path)
+    before = follower.identity(tmp_path)
     other = dataclasses.replace(training(server, tmp_path), params={"model": "ed", "train": {"steps": STEPS + 1}})
-    with live_runs.followed(other):
+    with follower.followed(other):
         (tmp_path / "metrics.jsonl").write_text('{"step": 1, "steps": 9, "time": 1.0, "loss": 0.5}\n')
-    assert live_runs.identity(tmp_path) != before
-    client = mlflow_tracking.connect(server.uri)
+    assert follower.identity(tmp_path) != before
+    client = tracking.connect(server.uri)
     experiment = client.get_experiment_by_name(f"live-{tmp_path.name}")
-    runs = [r for r in client.search_runs([experiment.experiment_id]) if r.data.tags[mlflow_runs.ROLE] == "ed"]
+    runs = [r for r in client.search_runs([experiment.experiment_id]) if r.data.tags[ROLE] == "ed"]
     assert sorted((run.data.params["train.steps"], run.info.status) for run in runs) == [
         (str(STEPS), "FAILED"),
         (str(STEPS + 1), "FINISHED"),

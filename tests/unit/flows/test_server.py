@@ -1,0 +1,20 @@
+"""A server that does not start is one line; a real one: tests/services/test_prefect_server.py."""
+
+import pytest
+
+from ced.errors import ServiceError
+from flows import server
+
+
+@pytest.mark.parametrize(("program", "seconds"), [("true", 60.0), ("cat", 0.3)])
+def test_a_server_that_ends_or_never_answers_is_told_and_gone_with_the_block(
+    monkeypatch: pytest.MonkeyPatch, program: str, seconds: float
+) -> None:
+    """`cat` lives as long as its standard input is open, as the server does."""
+    real = server.subprocess.Popen
+    monkeypatch.setattr(server.subprocess, "Popen", lambda command, **options: real([program], **options))
+    with server.embedded() as starting:
+        assert starting.url == f"http://127.0.0.1:{starting.port}/api"
+        with pytest.raises(ServiceError, match="the embedded Prefect server does not start; name another one"):
+            starting.wait(seconds)
+    assert starting.process.poll() == 0
