@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from ced.core.images import REASONS, Rejected, decode_rgb, in_colour, open_upright
+from ced.core.images import REASONS, Rejected, decode_rgb, in_colour, open_upright, png
 
 PIXELS = 10**7
 
@@ -132,3 +132,13 @@ def test_gray_and_colour_are_told_by_the_header(cat: Image.Image) -> None:
     assert all(in_colour(encoded(image, "JPEG")) for image in (cat, cat.convert("CMYK")))
     assert in_colour(encoded(palette)) and in_colour(encoded(cat))
     assert not in_colour(b"no image") and not in_colour(b"")
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3), (1, 1)])
+@pytest.mark.parametrize("level", [1, 9])
+def test_png_keeps_every_value(shape: tuple[int, ...], level: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    for image in (pixels, Image.fromarray(pixels)):
+        with Image.open(io.BytesIO(png(image, level, icc_profile=b"profile"))) as found:
+            assert (found.format, found.info["icc_profile"]) == ("PNG", b"profile")
+            assert np.array_equal(np.asarray(found), pixels)
