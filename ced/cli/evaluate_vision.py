@@ -11,9 +11,9 @@ from ced.methods import split
 from ced.overrides import override
 from ced.pipeline import record
 from ced.pipeline.session import session
-from ced.report import deliver, table3
+from ced.report import deliver, stage, table3
+from ced.report import vision_stage as report
 from ced.vision import evaluate as evaluation
-from ced.vision import report
 from ced.vision.evaluate import Sources
 from ced.vision.methods import JPEG, ORIGINAL
 
@@ -42,7 +42,7 @@ def evaluate_vision(arguments: argparse.Namespace) -> None:
             deliver.deliver(reported, Path(arguments.report))
         rows = report.rows_of(evaluated)
         print(table3.terminal(rows, report.models(sources)))
-        print(f"report:    {Path(arguments.report or reported.path, report.PAGE).resolve()}")
+        print(f"report:    {Path(arguments.report or reported.path, stage.PAGE).resolve()}")
         print(f"per image: {evaluated.path / evaluation.FILE}", flush=True)
         figures = report.figures_of(rows)
         experiment = overridden.publish.experiment

@@ -6,7 +6,7 @@ from pathlib import Path
 from ced import settings
 from ced.config import FiguresConfig
 from ced.pipeline.session import open_store
-from ced.report import deliver, redraw
+from ced.report import deliver
 from ced.report import stage as reporting
 from ced.store.session import Session
 
@@ -20,8 +20,8 @@ def report(arguments: argparse.Namespace) -> None:
     )
     deliver.check(arguments.out)
     folder = Path(arguments.folder or arguments.store or settings.load().store)
-    evaluation = redraw.find(folder)
-    reported = redraw.redraw(evaluation, chosen, Session(open_store(arguments.store)))
+    evaluation = reporting.find(folder)
+    reported = reporting.redraw(evaluation, chosen, Session(open_store(arguments.store)))
     if arguments.out:
         deliver.deliver(reported, Path(arguments.out))
     made = Path(arguments.out or reported.path).resolve()

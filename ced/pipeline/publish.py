@@ -21,6 +21,7 @@ from ced.pipeline import record, restorers
 from ced.report import stage as report
 from ced.store.outputs import Making, Output, make, write_text
 from ced.store.session import Session
+from ced.strict_json import finite
 from ced.tracking import client as mlflow_tracking
 from ced.tracking import live_runs, provenance, registry, runs
 from ced.tracking.registry import Version
@@ -125,9 +126,9 @@ def _publish(publication: Publication) -> dict[str, Any]:
         "promoted": decision.promoted,
         "reason": decision.reason,
         "gate": config.publish.gate,
-        "metric": _finite(ours),
+        "metric": finite(ours),
         "champion": decision.champion,
-        "champion_metric": _finite(decision.champion_metric),
+        "champion_metric": finite(decision.champion_metric),
         "tracking_uri": mlflow_tracking.plain(publication.session.tracking_uri),
     }
 
@@ -143,7 +144,7 @@ def _log_parent(publication: Publication, run: Run) -> None:
     runs.log_metrics(run, report.figures_of(rows))
     pages = [made.reported.path / report.RESULTS, made.reported.path / report.PAGE]
     runs.log_files(run, [*pages, made.classes.path / edges.FILE, made.evaluated.path / evaluate.FILE])
-    for folder in (report.STRIPS, report.FIGURES):
+    for folder in (report.COMPARISONS, report.FIGURES):
         runs.log_files(run, sorted((made.reported.path / folder).glob("*.*")), folder)
 
 
@@ -254,11 +255,6 @@ def _figures(evaluated: Output, method: str) -> dict[str, float]:
     """Means of a method's figures over the quality factors."""
     rows = [row for row in report.rows_of(evaluated) if row.method == method]
     return {name: math.fsum(getattr(row, name) for row in rows) / len(rows) for name in _GATES}
-
-
-def _finite(value: float | None) -> float | None:
-    """JSON has no infinity: null stands for it."""
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _tell(config: Config, version: Version, decision: Decision) -> None:
