@@ -2,11 +2,11 @@
 
     image(pixels, scale)     an image, each pixel a square
     text(words)              one line, as wide as its letters really are
-    captioned(drawing, ...)  a caption above a drawing
-    grid(rows)               drawings in rows and columns
-    padded(drawing, margin)  white on all sides
+    captioned(layout, ...)   a caption above it
+    grid(rows)               layouts in rows and columns
+    padded(layout, margin)   white on all sides
 
-Each returns a `Drawing`, and the last four take them, so that grids stand in grids. The same drawing gives the same
+Each returns a `Layout`, and the last three take them, so that grids stand in grids. The same layout gives the same
 bytes. Only Pillow is needed, and matplotlib's letters for text beyond ASCII.
 """
 
@@ -50,8 +50,8 @@ class _Frame:
 
 
 @dataclass(frozen=True, eq=False)
-class Drawing:
-    """Images, lines of text and frames on white paper of `width` x `height` pixels."""
+class Layout:
+    """Images, lines of text and frames, laid out on white paper of `width` x `height` pixels."""
 
     width: int
     height: int
@@ -86,57 +86,57 @@ class Drawing:
         )
 
 
-def image(pixels: np.ndarray, scale: int = 1, frame: Box | None = None) -> Drawing:
-    """An image, each pixel a square of `scale`; `frame`, in pixels of the drawing, has a line around it, outside.
+def image(pixels: np.ndarray, scale: int = 1, frame: Box | None = None) -> Layout:
+    """An image, each pixel a square of `scale`; `frame`, in pixels of the layout, has a line around it, outside.
 
     Shape: (H, W) or (H, W, 3) uint8.
     """
     height, width = (side * scale for side in pixels.shape[:2])
-    drawn = Drawing(width, height, ((0, 0, _Pixels(pixels, scale)),))
+    drawn = Layout(width, height, ((0, 0, _Pixels(pixels, scale)),))
     if frame is None:
         return drawn
     left, top, right, bottom = frame
-    return Drawing(width, height, (*drawn.parts, (left, top, _Frame(right - left, bottom - top))))
+    return Layout(width, height, (*drawn.parts, (left, top, _Frame(right - left, bottom - top))))
 
 
-def text(words: str, size: int = 18, ink: Ink = INK) -> Drawing:
+def text(words: str, size: int = 18, ink: Ink = INK) -> Layout:
     """One line of text."""
-    return Drawing(
+    return Layout(
         text_width(words, size), round(_LINE * size), ((0, round(_BASELINE * size), _Words(words, size, ink)),)
     )
 
 
-def captioned(drawing: Drawing, caption: str, size: int = 18, note: str = "", narrowest: int = 0) -> Drawing:
-    """A drawing under its caption, with a small `note` at the right.
+def captioned(layout: Layout, caption: str, size: int = 18, note: str = "", narrowest: int = 0) -> Layout:
+    """A layout under its caption, with a small `note` at the right.
 
-    A caption that is wider than the drawing, or than `narrowest`, is cut.
+    A caption that is wider than the layout, or than `narrowest`, is cut.
     """
-    width = max(drawing.width, narrowest)
+    width = max(layout.width, narrowest)
     beside = text(note, size - 2, MUTED)
     line = text(fitted(caption, width - (beside.width + 16 if note else 0), size), size)
     parts = [*line.parts]
     if note:
         parts += [(width - beside.width, line.parts[0][1], beside.parts[0][2])]  # on the same baseline
-    parts += _moved(drawing, 0, line.height)
-    return Drawing(width, line.height + drawing.height, tuple(parts))
+    parts += _moved(layout, 0, line.height)
+    return Layout(width, line.height + layout.height, tuple(parts))
 
 
-def grid(rows: Sequence[Sequence[Drawing]], gap: int = 0, row_gap: int = 0) -> Drawing:
-    """Drawings in rows and columns, each column as wide as its widest drawing; a row may have fewer columns."""
+def grid(rows: Sequence[Sequence[Layout]], gap: int = 0, row_gap: int = 0) -> Layout:
+    """Layouts in rows and columns, each column as wide as its widest; a row may have fewer columns."""
     columns = max(len(row) for row in rows)
     widths = [max(row[column].width for row in rows if column < len(row)) for column in range(columns)]
     parts, y = [], 0
     for row in rows:
-        for column, drawing in enumerate(row):
-            parts += _moved(drawing, sum(widths[:column]) + column * gap, y)
-        y += max(drawing.height for drawing in row) + row_gap
-    return Drawing(sum(widths) + (columns - 1) * gap, y - row_gap, tuple(parts))
+        for column, layout in enumerate(row):
+            parts += _moved(layout, sum(widths[:column]) + column * gap, y)
+        y += max(layout.height for layout in row) + row_gap
+    return Layout(sum(widths) + (columns - 1) * gap, y - row_gap, tuple(parts))
 
 
-def padded(drawing: Drawing, margin: int) -> Drawing:
-    """A drawing with white on all sides."""
-    parts = tuple(_moved(drawing, margin, margin))
-    return Drawing(drawing.width + 2 * margin, drawing.height + 2 * margin, parts)
+def padded(layout: Layout, margin: int) -> Layout:
+    """A layout with white on all sides."""
+    parts = tuple(_moved(layout, margin, margin))
+    return Layout(layout.width + 2 * margin, layout.height + 2 * margin, parts)
 
 
 def text_width(words: str, size: int) -> int:
@@ -163,8 +163,8 @@ def data_url(data: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(data).decode('ascii')}"
 
 
-def _moved(drawing: Drawing, x: int, y: int) -> list[tuple[int, int, _Pixels | _Words | _Frame]]:
-    return [(left + x, top + y, part) for left, top, part in drawing.parts]
+def _moved(layout: Layout, x: int, y: int) -> list[tuple[int, int, _Pixels | _Words | _Frame]]:
+    return [(left + x, top + y, part) for left, top, part in layout.parts]
 
 
 def _element(x: int, y: int, part: _Pixels | _Words | _Frame) -> str:

@@ -3,23 +3,18 @@
 The markup lies in templates/, where every text is escaped; style and script lie in assets/.
 """
 
-import functools
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jinja2
-import numpy as np
 from markupsafe import Markup
 
-from ced.core import drawing
-from ced.core.images import png
 from ced.report.charts import curve_charts
 from ced.report.figures import busiest_square, detail_side
-from ced.report.groups import display_name
 from ced.report.model import Curve, Figure, Picture, Report
 from ced.report.section_table import table_section
 from ced.report.section_vision import vision_section
+from ced.report.templating import render, render_macro
 
 _LENS = 64  # pixels that the enlarged region spans at first, where the picture has room
 _SIDES = (32, 64, 128)  # pixels that it can span
@@ -48,16 +43,13 @@ def page(report: Report, figures: Sequence[Figure] = ()) -> str:
         ("figures", "Figures", figures_section(figures)),
         ("training", "Training", curves_section(report.curves)),
     ]
-    return (
-        _templates()
-        .get_template("page.html")
-        .render(
-            title=report.title,
-            facts=report.facts,
-            sections=[section for section in sections if section[2]],
-            style=Markup(asset("style.css")),
-            script=Markup(asset("script.js")),
-        )
+    return render(
+        "page.html",
+        title=report.title,
+        facts=report.facts,
+        sections=[section for section in sections if section[2]],
+        style=Markup(asset("style.css")),
+        script=Markup(asset("script.js")),
     )
 
 
@@ -81,26 +73,8 @@ def asset(name: str) -> str:
     return (files("ced.report") / "assets" / name).read_text(encoding="utf-8")
 
 
-def _section(macro: str, content: Sequence[Any]) -> Markup:
-    sections: Any = _templates().get_template("sections.html").module
-    return Markup(getattr(sections, macro)(content)) if content else Markup()
-
-
-@functools.cache
-def _templates() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("ced.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(display_name=display_name, data_url=_data_url)
-    return environment
-
-
-def _data_url(pixels: np.ndarray) -> str:
-    return drawing.data_url(png(pixels))
+def _section(macro: str, content: Sequence[object]) -> Markup:
+    return render_macro("sections.html", macro, content) if content else Markup()
 
 
 def _lens(picture: Picture) -> Lens:

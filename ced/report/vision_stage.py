@@ -50,7 +50,7 @@ def rows_of(evaluated: Output) -> tuple[VisionRow, ...]:
 
 
 def figures_of(rows: Iterable[VisionRow]) -> dict[str, float]:
-    """The figures as MLflow is told them, by name."""
+    """The figures as MLflow has them, by name."""
     names = [(f"{row.method}/q{row.quality}/{row.colour}", row) for row in rows]
     return {f"{name}/{measure}": getattr(row, measure) for name, row in names for measure in _MEASURES}
 
@@ -58,24 +58,24 @@ def figures_of(rows: Iterable[VisionRow]) -> dict[str, float]:
 def summarise(table: pa.Table) -> list[VisionRow]:
     """mAP and mIoU of each method, quality factor and colour, from the rows of per_image.parquet alone."""
     groups: dict[tuple[str, str, int, str], list[dict[str, Any]]] = {}
-    for one in table.to_pylist():
-        groups.setdefault((one["dataset"], one["colour"], one["quality"], one["method"]), []).append(one)
-    return [_row(key, ones) for key, ones in groups.items()]
+    for row in table.to_pylist():
+        groups.setdefault((row["dataset"], row["colour"], row["quality"], row["method"]), []).append(row)
+    return [_row(key, images) for key, images in groups.items()]
 
 
-def _row(key: tuple[str, str, int, str], everyone: list[dict[str, Any]]) -> VisionRow:
+def _row(key: tuple[str, str, int, str], images: list[dict[str, Any]]) -> VisionRow:
     """Over the images that the method restored, and as many failures."""
-    ones = [one for one in everyone if not one["reason"]]
-    truths = [Objects.of(one["true_boxes"], _numbers(one["true_classes"]), one["true_difficult"]) for one in ones]
-    found = [Detections.of(one["boxes"], one["scores"], _numbers(one["classes"])) for one in ones]
-    precision = detection.precision(truths, found)
-    shape = (len(ones), segmentation.SIZE, segmentation.SIZE)
-    confusion = np.frombuffer(b"".join(one["confusion"] for one in ones), "<i8").reshape(shape).sum(axis=0)
+    restored = [row for row in images if not row["reason"]]
+    truths = [Objects.of(row["true_boxes"], _numbers(row["true_classes"]), row["true_difficult"]) for row in restored]
+    detections = [Detections.of(row["boxes"], row["scores"], _numbers(row["classes"])) for row in restored]
+    precision = detection.precision(truths, detections)
+    shape = (len(restored), segmentation.SIZE, segmentation.SIZE)
+    confusion = np.frombuffer(b"".join(row["confusion"] for row in restored), "<i8").reshape(shape).sum(axis=0)
     agreement = segmentation.agreement(confusion)
     return VisionRow(
         *key,
-        images=len(ones),
-        failures=len(everyone) - len(ones),
+        images=len(restored),
+        failures=len(images) - len(restored),
         map=precision.mean_eleven_point,
         map_area=precision.mean_area,
         miou=agreement.mean,

@@ -10,22 +10,22 @@ MIN_SCORE = 0.3  # detections with a lower score are not drawn
 _LABELLED = (255, 255, 255)
 
 
-def png(rgb: np.ndarray, found: Detections, truth: Objects, labels: np.ndarray) -> bytes:
+def png(rgb: np.ndarray, detections: Detections, truth: Objects, labels: np.ndarray) -> bytes:
     """Side by side: the boxes (labelled ones white and thin), and the classes of the pixels over the image.
 
     Shape: (H, W, 3) uint8, labels (H, W) uint8 -> a PNG of 2 W x H.
     """
-    return grid([[image(boxes(rgb, found, truth)), image(classes(rgb, labels))]]).png()
+    return grid([[image(boxes(rgb, detections, truth)), image(classes(rgb, labels))]]).png()
 
 
-def boxes(rgb: np.ndarray, found: Detections, truth: Objects) -> np.ndarray:
+def boxes(rgb: np.ndarray, detections: Detections, truth: Objects) -> np.ndarray:
     """The image with its boxes. Shape: (H, W, 3) uint8 -> the same."""
     canvas = Image.fromarray(rgb)
     draw = ImageDraw.Draw(canvas)
     for box in truth.boxes:
         draw.rectangle(_corners(box), outline=_LABELLED)
     letters = font(11)
-    for box, score, number in list(zip(*found, strict=True))[::-1]:  # the surest on top
+    for box, score, number in list(zip(*detections, strict=True))[::-1]:  # the surest on top
         if score < MIN_SCORE:
             continue
         colour = tuple(palette()[1 + number].tolist())

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ced.core.drawing import MUTED, Drawing, captioned, grid, image, padded, text
+from ced.core.drawing import MUTED, Layout, captioned, grid, image, padded, text
 
 SCALE = 2  # a pixel of an example is a square of so many
 MARGIN = 32  # pixels: around the sheet
@@ -37,7 +37,7 @@ def label_map(labels: np.ndarray) -> np.ndarray:
     return labels.reshape(4, 4, height, width).transpose(2, 0, 3, 1).reshape(4 * height, 4 * width)
 
 
-def mosaic(labels: np.ndarray, colours: np.ndarray) -> Drawing:
+def mosaic(labels: np.ndarray, colours: np.ndarray) -> Layout:
     """The maps of the 16 channels, enlarged: channel (u, v) in row u and column v, with thin lines between.
 
     Shapes: labels (16, h, w), colours (K, 3) uint8.
@@ -65,7 +65,7 @@ def sheet(title: str, tiles: Sequence[Tile], classes: int) -> bytes:
     return padded(grid([[part] for part in parts], row_gap=14), MARGIN).png()
 
 
-def _example(tile: Tile, colours: np.ndarray) -> Drawing:
+def _example(tile: Tile, colours: np.ndarray) -> Layout:
     panels = [image(tile.original, SCALE), image(tile.degraded, SCALE)]
     if tile.labels is not None:
         panels += [image(colours[label_map(tile.labels)], SCALE), mosaic(tile.labels, colours)]
@@ -74,9 +74,9 @@ def _example(tile: Tile, colours: np.ndarray) -> Drawing:
     return captioned(grid([names, panels], PANEL_GAP), tile.name, _TEXT, facts)
 
 
-def _legend(colours: np.ndarray) -> Drawing:
+def _legend(colours: np.ndarray) -> Layout:
     side = max(2, min(_BAR, _BAR_WIDTH // len(colours)))
     bar = image(colours[None].repeat(_BAR, 0).repeat(side, 1))
     first, last = text("class 0", _SMALL, MUTED), text(str(len(colours) - 1), _SMALL, MUTED)
-    lowered = grid([[Drawing(0, 3)], [bar]])  # the middle of the letters is its own
+    lowered = grid([[Layout(0, 3)], [bar]])  # the middle of the letters is its own
     return grid([[first, lowered, last]], gap=10)

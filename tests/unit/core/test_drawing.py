@@ -12,7 +12,7 @@ from PIL import Image
 from ced.core.drawing import (
     ACCENT,
     INK,
-    Drawing,
+    Layout,
     captioned,
     data_url,
     fitted,
@@ -26,17 +26,17 @@ from ced.core.drawing import (
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def decoded(drawing: Drawing) -> np.ndarray:
+def decoded(drawing: Layout) -> np.ndarray:
     with Image.open(io.BytesIO(drawing.png())) as found:
         assert (found.format, found.size) == ("PNG", (drawing.width, drawing.height))
         return np.asarray(found)
 
 
-def elements(drawing: Drawing, name: str, title: str = "t") -> list[ElementTree.Element]:
+def elements(drawing: Layout, name: str, title: str = "t") -> list[ElementTree.Element]:
     return list(ElementTree.fromstring(drawing.svg(title)).iter(f"{SVG}{name}"))
 
 
-def plain(height: int, width: int, value: int = 100) -> Drawing:
+def plain(height: int, width: int, value: int = 100) -> Layout:
     return image(np.full((height, width), value, np.uint8))
 
 

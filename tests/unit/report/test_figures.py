@@ -200,8 +200,8 @@ def noise(labels: tuple[str, ...] = ALL, name: str = "cat.png", quality: int = 1
 
 
 def embedded(text: str) -> list[np.ndarray]:
-    found = re.findall(r'data:image/png;base64,([^"]*)"', text)
-    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))) for data in found]
+    images = re.findall(r'data:image/png;base64,([^"]*)"', text)
+    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))) for data in images]
 
 
 def body(figure: Figure) -> str:
@@ -223,21 +223,21 @@ def drawn(figure: Figure | None) -> Figure:
     return figure
 
 
-def crops(one: Picture, box: tuple[int, int, int, int], *labels: str) -> list[np.ndarray]:
+def crops(picture: Picture, box: tuple[int, int, int, int], *labels: str) -> list[np.ndarray]:
     left, top, right, bottom = box
-    return [dict(one.versions)[label][top:bottom, left:right] for label in labels]
+    return [dict(picture.versions)[label][top:bottom, left:right] for label in labels]
 
 
-def same(found: list[np.ndarray], expected: list[np.ndarray]) -> bool:
-    return len(found) == len(expected) and all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+def same(images: list[np.ndarray], expected: list[np.ndarray]) -> bool:
+    return len(images) == len(expected) and all(np.array_equal(a, b) for a, b in zip(images, expected, strict=True))
 
 
 def test_figure_1_is_jpeg_ed_and_ced_gt_from_top_to_bottom() -> None:
-    one = noise()
-    figure = drawn(figure_1([one, noise(name="dog")], BOX))
+    first = noise()
+    figure = drawn(figure_1([first, noise(name="dog")], BOX))
     assert words(figure) == ["JPEG, QF 10", "ED", "CED-GT"]
     for text in (figure.svg, body(figure)):
-        assert same(embedded(text), crops(one, BOX, "jpeg", "ed", "ced-gt"))
+        assert same(embedded(text), crops(first, BOX, "jpeg", "ed", "ced-gt"))
     xs, ys, wide, high = zip(*places(figure), strict=True)
     assert len(set(xs)) == 1
     assert ys[0] + high[0] < ys[1] and ys[1] + high[1] < ys[2]
@@ -252,10 +252,10 @@ def test_figure_1_needs_two_versions() -> None:
 
 
 def test_figure_4_is_ced_est_beside_ced_gt() -> None:
-    one = noise()
-    figure = drawn(figure_4([one], BOX))
+    first = noise()
+    figure = drawn(figure_4([first], BOX))
     assert words(figure) == ["CED-EST: trained with estimates", "CED-GT: trained with the truth"]
-    assert same(embedded(figure.svg), crops(one, BOX, "ced-est", "ced-gt"))
+    assert same(embedded(figure.svg), crops(first, BOX, "ced-est", "ced-gt"))
     (left, right) = places(figure)
     assert left[1] == right[1] and left[0] + left[2] < right[0]
     assert figure_4([noise(("original", "jpeg", "ced-gt"))]) is None
@@ -263,17 +263,17 @@ def test_figure_4_is_ced_est_beside_ced_gt() -> None:
 
 
 def test_figure_5_has_a_row_of_every_version_for_each_picture() -> None:
-    one, two = noise(), noise(("original", "jpeg", "mine"), "dog.png", 20)
-    figure = drawn(figure_5([one, two], BOX))
+    first, second = noise(), noise(("original", "jpeg", "mine"), "dog.png", 20)
+    figure = drawn(figure_5([first, second], BOX))
     assert words(figure) == [
         *("cat.png", "Original", "JPEG, QF 10", "ED", "CED-EST", "CED-GT"),
         *("dog.png", "Original", "JPEG, QF 20", "mine"),
     ]
-    found = embedded(body(figure))
-    assert same(found[1:6], crops(one, BOX, *ALL))
-    assert same(found[7:], crops(two, BOX, "original", "jpeg", "mine"))
-    assert found[0].shape == (160, 240)  # the whole photograph
-    rows = [place[1] for place in places(figure)]
+    images = embedded(body(figure))
+    assert same(images[1:6], crops(first, BOX, *ALL))
+    assert same(images[7:], crops(second, BOX, "original", "jpeg", "mine"))
+    assert images[0].shape == (160, 240)  # the whole photograph
+    rows = [corner[1] for corner in places(figure)]
     assert rows == sorted(rows) and len(set(rows)) == 2
     assert figure_5([]) is None
 
@@ -296,7 +296,7 @@ def test_the_region_is_where_most_detail_is_and_marked_in_the_whole() -> None:
 
 def test_every_version_of_a_row_is_equally_large() -> None:
     for box in (None, BOX, (0, 0, 96, 8), (3, 3, 4, 4)):
-        sizes = {place[2:] for place in places(drawn(figure_5([noise()], box)))[1:]}
+        sizes = {corner[2:] for corner in places(drawn(figure_5([noise()], box)))[1:]}
         assert len(sizes) == 1
         (size,) = sizes
         assert 160 <= max(size) <= 320
@@ -329,8 +329,8 @@ def test_any_name_is_text_and_a_long_one_is_cut() -> None:
 
 def test_a_long_name_of_a_method_is_cut_before_the_next_photograph() -> None:
     name = "a-method-whose-name-has-forty-characters"
-    found = words(drawn(figure_5([noise((*ALL, name))])))
-    assert name not in found and found[-1] is not None and found[-1].startswith("…")
+    images = words(drawn(figure_5([noise((*ALL, name))])))
+    assert name not in images and images[-1] is not None and images[-1].startswith("…")
     assert name in drawn(figure_5([noise((*ALL, name))])).caption
 
 
@@ -357,8 +357,8 @@ def test_everything_there_is_is_drawn_in_the_papers_order(full_report: Report) -
 
 def test_only_what_can_be_drawn_is_drawn(full_report: Report) -> None:
     assert figures(Report("empty")) == ()
-    (alone,) = figures(replace(full_report, pictures=(), curves=()))
-    assert alone.name == "figure-6"
+    (only,) = figures(replace(full_report, pictures=(), curves=()))
+    assert only.name == "figure-6"
 
 
 def test_the_region_and_the_channels_are_the_reports(full_report: Report) -> None:
@@ -366,3 +366,9 @@ def test_the_region_and_the_channels_are_the_reports(full_report: Report) -> Non
     assert "<h4>3-1</h4>" in body(every["figure-6"])
     for name in ("figure-1", "figure-4", "figure-5"):
         assert 'width="32" height="16"' in body(every[name])
+
+
+def test_a_tall_region_leaves_the_whole_pictures_as_wide_as_others(picture: Picture) -> None:
+    sheet = decoded(comparison(picture, (0, 0, 8, 64)))
+    assert sheet.shape[1] == 2 * MARGIN + 4 * 320 + 3 * GAP
+    assert sheet.shape[0] == 2 * MARGIN + LABEL + round(320 * 64 / 96) + GAP + 320

@@ -41,7 +41,7 @@ def address(report: Report, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def shown(open_page, address: str):
+def opened(open_page, address: str):
     return open_page(address)
 
 
@@ -71,45 +71,45 @@ def pixels(data: bytes) -> np.ndarray:
 
 
 def test_the_page_loads_without_a_complaint_or_a_request(
-    shown, complaints: list[str], requests: list[str], address: str
+    opened, complaints: list[str], requests: list[str], address: str
 ) -> None:
-    assert shown.evaluate("document.readyState") == "complete"
-    assert shown.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+    assert opened.evaluate("document.readyState") == "complete"
+    assert opened.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
     assert [url for url in requests if not url.startswith("data:")] == [address]
     assert complaints == []
 
 
-def test_a_complaint_would_be_noticed(shown, complaints: list[str]) -> None:
-    shown.evaluate(
+def test_a_complaint_would_be_noticed(opened, complaints: list[str]) -> None:
+    opened.evaluate(
         "console.error('oh'); setTimeout(() => { throw new Error('late') }, 0); new Image().src = 'http://a.invalid/'"
     )
-    shown.evaluate("new Promise(done => setTimeout(done, 200))")
+    opened.evaluate("new Promise(done => setTimeout(done, 200))")
     text = " ".join(complaints)
     assert "oh" in text
     assert "late" in text
     assert "Content Security Policy" in text
 
 
-def test_dragging_the_divide_uncovers_the_other_version(shown) -> None:
-    x, y = middle(shown, STAGE)
-    quarter = width(shown, STAGE) / 4
-    assert shown.evaluate(CLIP) == "inset(0px 0px 0px 50%)"
-    drag(shown, (x, y), (x + 10, y), (x + quarter, y + 5))
-    assert shown.evaluate(CLIP) == "inset(0px 0px 0px 75%)"
-    drag(shown, (x - quarter, y), (x - 9 * quarter, y))  # beyond the edge: as far as it goes
-    assert shown.evaluate(CLIP) == "inset(0px 0px 0px 0%)"
+def test_dragging_the_divide_uncovers_the_other_version(opened) -> None:
+    x, y = middle(opened, STAGE)
+    quarter = width(opened, STAGE) / 4
+    assert opened.evaluate(CLIP) == "inset(0px 0px 0px 50%)"
+    drag(opened, (x, y), (x + 10, y), (x + quarter, y + 5))
+    assert opened.evaluate(CLIP) == "inset(0px 0px 0px 75%)"
+    drag(opened, (x - quarter, y), (x - 9 * quarter, y))  # beyond the edge: as far as it goes
+    assert opened.evaluate(CLIP) == "inset(0px 0px 0px 0%)"
     assert (
-        shown.evaluate("document.querySelector('.stage input').getAttribute('aria-valuetext')")
+        opened.evaluate("document.querySelector('.stage input').getAttribute('aria-valuetext')")
         == "0% JPEG, 100% CED-GT"
     )
 
 
-def test_the_divide_separates_what_is_really_seen(shown, report: Report) -> None:
+def test_the_divide_separates_what_is_really_seen(opened, report: Report) -> None:
     # Left of the divide the JPEG, right of it CED-GT, which is the negative of the original here.
     versions = dict(report.pictures[0].versions)
-    x, y = middle(shown, STAGE)
-    step = width(shown, STAGE) / 96
-    seen = pixels(shown.screenshot())[..., 0]
+    x, y = middle(opened, STAGE)
+    step = width(opened, STAGE) / 96
+    seen = pixels(opened.screenshot())[..., 0]
     for column, version in ((-30, "jpeg"), (-20, "jpeg"), (20, "ced-gt"), (30, "ced-gt")):
         for row in (-20, 20):
             expected = versions[version][32 + row, 48 + column]
@@ -117,98 +117,98 @@ def test_the_divide_separates_what_is_really_seen(shown, report: Report) -> None
             assert abs(at - int(expected)) < 12
 
 
-def test_the_divide_follows_the_arrow_keys(shown) -> None:
-    shown.evaluate("document.querySelector('.stage input').focus()")
+def test_the_divide_follows_the_arrow_keys(opened) -> None:
+    opened.evaluate("document.querySelector('.stage input').focus()")
     for key in ("ArrowRight", "ArrowRight", "ArrowLeft", "ArrowRight"):
-        shown.keyboard.press(key)
-    assert shown.evaluate(CLIP) == "inset(0px 0px 0px 52%)"
-    shown.keyboard.press("Home")
-    assert shown.evaluate(CLIP) == "inset(0px 0px 0px 0%)"
+        opened.keyboard.press(key)
+    assert opened.evaluate(CLIP) == "inset(0px 0px 0px 52%)"
+    opened.keyboard.press("Home")
+    assert opened.evaluate(CLIP) == "inset(0px 0px 0px 0%)"
 
 
-def test_any_two_versions_can_be_compared(shown) -> None:
+def test_any_two_versions_can_be_compared(opened) -> None:
     tags = "[...document.querySelector('.stage').querySelectorAll('.tag')].map(t => t.textContent)"
-    assert shown.evaluate(tags) == ["JPEG", "CED-GT"]
-    shown.evaluate("document.querySelector('#left-1').focus()")
-    shown.keyboard.press("E")  # typed into the list: the version that begins so
-    shown.keyboard.press("ArrowDown")
-    shown.evaluate("document.querySelector('#right-1').focus()")
-    shown.keyboard.press("ArrowUp")
-    assert shown.evaluate(tags) == ["CED-GT", "ED"]
+    assert opened.evaluate(tags) == ["JPEG", "CED-GT"]
+    opened.evaluate("document.querySelector('#left-1').focus()")
+    opened.keyboard.press("E")  # typed into the list: the version that begins so
+    opened.keyboard.press("ArrowDown")
+    opened.evaluate("document.querySelector('#right-1').focus()")
+    opened.keyboard.press("ArrowUp")
+    assert opened.evaluate(tags) == ["CED-GT", "ED"]
     for layer, index in ((".under", 3), (".over", 2)):
         same = f"document.querySelector('{layer} img').src == document.querySelectorAll('.whole img')[{index}].src"
-        assert shown.evaluate(same)
+        assert opened.evaluate(same)
 
 
-def test_dragging_the_lens_moves_the_region_of_every_version(shown) -> None:
-    start = shown.evaluate(REGION)
-    x, y = middle(shown, ".whole")
-    scale = width(shown, ".whole") / 96
-    drag(shown, (x - 20 * scale, y), (x, y), (x - 10 * scale, y + 4 * scale))
-    assert shown.evaluate(REGION) == [22, 20, 32]  # the centre, 38 x 36, less half the side
+def test_dragging_the_lens_moves_the_region_of_every_version(opened) -> None:
+    start = opened.evaluate(REGION)
+    x, y = middle(opened, ".whole")
+    scale = width(opened, ".whole") / 96
+    drag(opened, (x - 20 * scale, y), (x, y), (x - 10 * scale, y + 4 * scale))
+    assert opened.evaluate(REGION) == [22, 20, 32]  # the centre, 38 x 36, less half the side
     assert start != [22, 20, 32]
-    lefts = shown.evaluate(
+    lefts = opened.evaluate(
         "[...document.querySelectorAll('.viewer')[0].querySelectorAll('.crop img')].map(i => i.offsetLeft)"
     )
     assert len(lefts) == 4
     assert len(set(lefts)) == 1
-    assert lefts[0] == pytest.approx(-22 / 32 * width(shown, ".crop"), abs=1)
+    assert lefts[0] == pytest.approx(-22 / 32 * width(opened, ".crop"), abs=1)
     other = "document.querySelectorAll('.viewer')[1].style.getPropertyValue('--x')"
-    assert shown.evaluate(other) == str(start[0])  # each picture has its own lens
+    assert opened.evaluate(other) == str(start[0])  # each picture has its own lens
 
 
-def test_the_enlarged_region_shows_the_pictures_very_pixels(shown, report: Report) -> None:
+def test_the_enlarged_region_shows_the_pictures_very_pixels(opened, report: Report) -> None:
     # In the middle of each enlarged square stands exactly the value of its pixel.
-    left, top, side = shown.evaluate(REGION)
+    left, top, side = opened.evaluate(REGION)
     for number, (_, plane) in enumerate(report.pictures[0].versions, start=1):
-        x, y = middle(shown, f".version:nth-of-type({number}) .crop")
-        square = width(shown, ".crop") / side
-        seen = pixels(shown.screenshot())
+        x, y = middle(opened, f".version:nth-of-type({number}) .crop")
+        square = width(opened, ".crop") / side
+        seen = pixels(opened.screenshot())
         centres = (np.arange(side) + 0.5) * square - side * square / 2
         rows, columns = (np.floor(at + centres).astype(int) for at in (y, x))
         expected = np.dstack([plane[top : top + side, left : left + side]] * 3)
         assert np.array_equal(seen[np.ix_(rows, columns)], expected)
 
 
-def test_the_lens_obeys_the_keyboard(shown) -> None:
-    shown.evaluate("document.querySelector('.lens').focus()")
-    x, y, side = shown.evaluate(REGION)
-    shown.keyboard.press("ArrowLeft")
-    shown.keyboard.press("ArrowUp")
-    assert shown.evaluate(REGION) == [x - side // 16, y - side // 16, side]
+def test_the_lens_obeys_the_keyboard(opened) -> None:
+    opened.evaluate("document.querySelector('.lens').focus()")
+    x, y, side = opened.evaluate(REGION)
+    opened.keyboard.press("ArrowLeft")
+    opened.keyboard.press("ArrowUp")
+    assert opened.evaluate(REGION) == [x - side // 16, y - side // 16, side]
     for _ in range(100):
-        shown.keyboard.press("ArrowRight")
-        shown.keyboard.press("ArrowDown")
-    assert shown.evaluate(REGION) == [96 - side, 64 - side, side]  # it stays inside the picture
-    shown.keyboard.press("-")
-    assert shown.evaluate(REGION) == [32, 0, 64]
-    shown.keyboard.press("+")
-    assert shown.evaluate(REGION)[2] == 32
-    label = shown.evaluate("document.querySelector('.lens').getAttribute('aria-label')")
+        opened.keyboard.press("ArrowRight")
+        opened.keyboard.press("ArrowDown")
+    assert opened.evaluate(REGION) == [96 - side, 64 - side, side]  # it stays inside the picture
+    opened.keyboard.press("-")
+    assert opened.evaluate(REGION) == [32, 0, 64]
+    opened.keyboard.press("+")
+    assert opened.evaluate(REGION)[2] == 32
+    label = opened.evaluate("document.querySelector('.lens').getAttribute('aria-label')")
     assert label.startswith("Enlarged region, 32 pixels across, at ")
 
 
-def test_the_regions_size_can_be_chosen(shown) -> None:
-    x, _, side = shown.evaluate(REGION)
-    shown.locator(".sizes label:last-of-type").first.click()
-    assert shown.evaluate(REGION) == [min(x + side // 2 - 32, 32), 0, 64]
-    frame = width(shown, ".lens") / width(shown, ".whole")
+def test_the_regions_size_can_be_chosen(opened) -> None:
+    x, _, side = opened.evaluate(REGION)
+    opened.locator(".sizes label:last-of-type").first.click()
+    assert opened.evaluate(REGION) == [min(x + side // 2 - 32, 32), 0, 64]
+    frame = width(opened, ".lens") / width(opened, ".whole")
     assert frame == pytest.approx(64 / 96, abs=0.01)
 
 
-def test_the_divide_can_show_the_enlarged_region_alone(shown) -> None:
-    shown.locator(".tick").first.click()
-    assert width(shown, ".stage.close") == pytest.approx(0.78 * 900, abs=1)
-    left = shown.evaluate("document.querySelector('.under img').offsetLeft")
-    assert left == pytest.approx(-shown.evaluate(REGION)[0] / 32 * width(shown, STAGE), abs=1)
+def test_the_divide_can_show_the_enlarged_region_alone(opened) -> None:
+    opened.locator(".tick").first.click()
+    assert width(opened, ".stage.close") == pytest.approx(0.78 * 900, abs=1)
+    left = opened.evaluate("document.querySelector('.under img').offsetLeft")
+    assert left == pytest.approx(-opened.evaluate(REGION)[0] / 32 * width(opened, STAGE), abs=1)
 
 
 def test_a_finger_moves_the_frame_but_may_scroll_beside_it(open_page, address: str) -> None:
-    shown = open_page(address, PHONE, phone=True)
-    fingers = shown.context.new_cdp_session(shown)
-    x, y = middle(shown, ".lens")
-    start = shown.evaluate(REGION)
-    scale = width(shown, ".whole") / 96
+    opened = open_page(address, PHONE, phone=True)
+    fingers = opened.context.new_cdp_session(opened)
+    x, y = middle(opened, ".lens")
+    start = opened.evaluate(REGION)
+    scale = width(opened, ".whole") / 96
 
     def touch(kind: str, *points: tuple[float, float]) -> None:
         fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]})
@@ -216,30 +216,30 @@ def test_a_finger_moves_the_frame_but_may_scroll_beside_it(open_page, address: s
     touch("touchStart", (x - 40 * scale, y))
     touch("touchMove", (x - 40 * scale, y + 60))
     touch("touchEnd")
-    assert shown.evaluate(REGION) == start
-    x, y = middle(shown, ".lens")
+    assert opened.evaluate(REGION) == start
+    x, y = middle(opened, ".lens")
     touch("touchStart", (x, y))
     touch("touchMove", (x - 20 * scale, y))
     touch("touchMove", (x - 30 * scale, y))
     touch("touchEnd")
-    assert shown.evaluate(REGION)[0] == pytest.approx(start[0] - 30, abs=1)
-    y_before = shown.evaluate(REGION)[1]
-    x, y = middle(shown, ".lens")
+    assert opened.evaluate(REGION)[0] == pytest.approx(start[0] - 30, abs=1)
+    y_before = opened.evaluate(REGION)[1]
+    x, y = middle(opened, ".lens")
     touch("touchStart", (x, y))
     for way in (4, 8, 12, 16, 20):  # up and down too, where the page would scroll beside the frame
         touch("touchMove", (x, y + way * scale))
     touch("touchEnd")
-    assert shown.evaluate(REGION)[1] == pytest.approx(y_before + 20, abs=1)
+    assert opened.evaluate(REGION)[1] == pytest.approx(y_before + 20, abs=1)
 
 
 def test_a_tap_moves_the_frame(open_page, address: str) -> None:
-    shown = open_page(address, PHONE, phone=True)
-    x, y = middle(shown, ".whole")
-    scale = width(shown, ".whole") / 96
-    shown.touchscreen.tap(x - 20 * scale, y + 8 * scale)
+    opened = open_page(address, PHONE, phone=True)
+    x, y = middle(opened, ".whole")
+    scale = width(opened, ".whole") / 96
+    opened.touchscreen.tap(x - 20 * scale, y + 8 * scale)
     wanted = [48 - 20 - 16, 32 + 8 - 16, 32]
     # A tap is not one before the browser has waited for a second.
-    shown.wait_for_function(f"{REGION}.every((value, n) => Math.abs(value - {wanted}[n]) <= 1)")
+    opened.wait_for_function(f"{REGION}.every((value, n) => Math.abs(value - {wanted}[n]) <= 1)")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

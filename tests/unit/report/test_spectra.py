@@ -20,8 +20,8 @@ FLAT = np.full((160, 160), 90, np.uint8)
 
 def spectra(**planes: np.ndarray) -> Spectra:
     versions = {"original": PLANE, **planes}
-    found = tuple((name.replace("_", "-"), Spectrum.empty().update(plane)) for name, plane in versions.items())
-    return Spectra("set", 10, found)
+    pooled = tuple((name.replace("_", "-"), Spectrum.empty().update(plane)) for name, plane in versions.items())
+    return Spectra("set", 10, pooled)
 
 
 def drawn(figure: Figure | None) -> Figure:
@@ -61,9 +61,9 @@ def test_densities_are_those_of_a_plain_histogram() -> None:
     values = dct8x8(laplacian(PLANE))[8 * 1 + 2]
     expected, _ = np.histogram(values, channel.edges, density=False)
     width = channel.edges[1] - channel.edges[0]
-    found = np.nan_to_num(channel.versions["original"]) * len(values) * width
+    counted = np.nan_to_num(channel.versions["original"]) * len(values) * width
     # A value within 0.8 % of an edge may be counted on its other side.
-    assert np.abs(found - expected).sum() <= 0.05 * len(values)
+    assert np.abs(counted - expected).sum() <= 0.05 * len(values)
     assert np.nansum(channel.versions["original"]) * width == pytest.approx(1, abs=0.01)
     assert channel.edges[0] == -channel.edges[-1]
     inside = np.abs(values) <= channel.edges[-1]

@@ -23,7 +23,7 @@ from ced.store.outputs import Making, Manifest, Output, Store, make, read_manife
 from ced.store.session import Session
 
 
-def one(image: str, method: str, quality: int, psnr: float) -> dict[str, object]:
+def measured(image: str, method: str, quality: int, psnr: float) -> dict[str, object]:
     facts = {"dataset": "set", "image_id": image, "method": method, "quality": quality, "colour": "y"}
     size = {"height": 16, "width": 16}
     measured = {"mse": 1.0, "bef": 1.0, "bef_mse": 1.0, "psnr": psnr, "psnr_b": psnr - 1, "seconds": 0.1}
@@ -41,7 +41,7 @@ def output_of(folder: Path, rows: list[dict[str, object]]) -> Output:
 
 def test_rows_are_means_over_images_by_quality_and_method(tmp_path: Path) -> None:
     images = [
-        one(image, method, quality, psnr + quality)
+        measured(image, method, quality, psnr + quality)
         for image, psnr in (("a", 20.0), ("b", 30.0))
         for quality in (10, 20)
         for method in ("jpeg", "ed")
@@ -61,7 +61,7 @@ def test_rows_are_means_over_images_by_quality_and_method(tmp_path: Path) -> Non
 
 
 def test_a_perfect_image_makes_the_mean_infinite(tmp_path: Path) -> None:
-    (row,) = stage.rows_of(output_of(tmp_path, [one("a", "ed", 10, math.inf), one("b", "ed", 10, 30.0)]))
+    (row,) = stage.rows_of(output_of(tmp_path, [measured("a", "ed", 10, math.inf), measured("b", "ed", 10, 30.0)]))
     assert math.isinf(row.psnr)
 
 
@@ -84,33 +84,33 @@ def trained(store: Path) -> Output:
 
 
 def test_an_evaluation_of_its_own_needs_no_pipeline(store: Path) -> None:
-    found = stage.find(store)
-    assert found.evaluated.manifest.stage == "evaluate"
-    assert found.trained == {}
-    assert found.described["test_images"] == "set"
-    made = stage.redraw(found, FiguresConfig(), Session(Store(store)))
-    assert {name for name in made.manifest.parts if name.startswith("figures/")} == {
+    evaluation = stage.find(store)
+    assert evaluation.evaluated.manifest.stage == "evaluate"
+    assert evaluation.trained == {}
+    assert evaluation.described["test_images"] == "set"
+    reported = stage.redraw(evaluation, FiguresConfig(), Session(Store(store)))
+    assert {name for name in reported.manifest.parts if name.startswith("figures/")} == {
         "figures/figure-5.png",
         "figures/figure-5.svg",
         "figures/figure-6.png",
         "figures/figure-6.svg",
     }
-    assert made.manifest.counts == {"rows": 4, "pictures": 4, "figures": 2}
+    assert reported.manifest.counts == {"rows": 4, "pictures": 4, "figures": 2}
     assert stage.redraw(stage.find(store), FiguresConfig(), Session(Store(store))).reused
 
 
 def test_what_a_pipeline_made_is_found_by_its_content(store: Path) -> None:
-    classifier, found = trained(store), stage.find(store)
+    classifier, evaluation = trained(store), stage.find(store)
     described = {"images": ["a"], "test_images": "b"}
-    complete = Evaluation(found.evaluated, {"classifier": classifier}, described)
+    complete = Evaluation(evaluation.evaluated, {"classifier": classifier}, described)
     stage.redraw(complete, FiguresConfig(), Session(Store(store)))
-    for folder in (store, found.evaluated.path):
+    for folder in (store, evaluation.evaluated.path):
         again = stage.find(folder)
         assert {name: output.path for name, output in again.trained.items()} == {"classifier": classifier.path}
         assert again.described["images"] == ["a"]
-    made = stage.redraw(stage.find(store), FiguresConfig(channels=("3-3",)), Session(Store(store)))
-    assert "figures/table-1.svg" in made.manifest.parts
-    assert json.loads((made.path / "results.json").read_text())["config"]["figures"]["channels"] == ["3-3"]
+    reported = stage.redraw(stage.find(store), FiguresConfig(channels=("3-3",)), Session(Store(store)))
+    assert "figures/table-1.svg" in reported.manifest.parts
+    assert json.loads((reported.path / "results.json").read_text())["config"]["figures"]["channels"] == ["3-3"]
 
 
 def test_the_newest_evaluation_is_taken(store: Path) -> None:
@@ -124,31 +124,33 @@ def test_the_newest_evaluation_is_taken(store: Path) -> None:
 
 def test_an_evaluation_with_a_report_comes_before_a_newer_one_without(store: Path) -> None:
     # As where a publication measured the champion on the same images, and reported nothing.
-    found = stage.find(store)
-    stage.redraw(found, FiguresConfig(), Session(Store(store)))
-    newer = Path(shutil.copytree(found.evaluated.path, store / "evaluate" / "newer"))
+    evaluation = stage.find(store)
+    stage.redraw(evaluation, FiguresConfig(), Session(Store(store)))
+    newer = Path(shutil.copytree(evaluation.evaluated.path, store / "evaluate" / "newer"))
     stored = json.loads((newer / "manifest.json").read_text())
     stored["parts"] = {**stored["parts"], "per_image.parquet": "0"}  # another content
     (newer / "manifest.json").write_text(json.dumps(stored))
-    assert stage.find(store).evaluated.path == found.evaluated.path
+    assert stage.find(store).evaluated.path == evaluation.evaluated.path
     assert stage.find(newer).evaluated.path == newer
     assert stage.find(newer).trained == {}
 
 
 def test_a_region_of_ones_own_changes_the_photographs_and_not_the_spectra(store: Path) -> None:
-    found = stage.find(store)
-    one, other = (stage.redraw(found, FiguresConfig(crop=crop), Session(Store(store))) for crop in ("", "0,0,24,16"))
-    differs = {name for name, digest in other.manifest.parts.items() if one.manifest.parts[name] != digest}
+    evaluation = stage.find(store)
+    first, other = (
+        stage.redraw(evaluation, FiguresConfig(crop=crop), Session(Store(store))) for crop in ("", "0,0,24,16")
+    )
+    differs = {name for name, digest in other.manifest.parts.items() if first.manifest.parts[name] != digest}
     assert {"figures/figure-5.png", "figures/figure-5.svg", "report.html"} <= differs
     assert not differs & {"figures/figure-6.png", "figures/figure-6.svg", "table.csv"}
 
 
 def test_mistakes_leave_nothing_behind(store: Path, tmp_path: Path) -> None:
-    found = stage.find(store)
+    evaluation = stage.find(store)
     with pytest.raises(ConfigError, match=r"reaches outside set/cat.png, which is 104 x 72 pixels"):
-        stage.redraw(found, FiguresConfig(crop="0,0,16,73"), Session(Store(store)))
+        stage.redraw(evaluation, FiguresConfig(crop="0,0,16,73"), Session(Store(store)))
     with pytest.raises(ConfigError, match="was not kept"):
-        stage.redraw(found, FiguresConfig(images=("dog",)), Session(Store(store)))
+        stage.redraw(evaluation, FiguresConfig(images=("dog",)), Session(Store(store)))
     assert not (store / "report").exists()
     with pytest.raises(InputError, match="no finished evaluation in it"):
         stage.find(trained(tmp_path / "other").path)
@@ -215,9 +217,9 @@ def test_a_jpeg_that_was_not_measured_is_shown_all_the_same(evaluated: Output, c
     manifest = Manifest("evaluate", "f", {**copied.manifest.config, "methods": ["smooth"]}, {}, {}, {})
     without, whole = stage.pictures(Output(copied.path, manifest, reused=True)), stage.pictures(evaluated)
     assert len(without) == len(whole) == 4
-    for one, other in zip(without, whole, strict=True):
-        assert [label for label, _ in one.versions] == ["original", "jpeg", "smooth"]
-        assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(one.versions, other.versions, strict=True))
+    for picture, other in zip(without, whole, strict=True):
+        assert [label for label, _ in picture.versions] == ["original", "jpeg", "smooth"]
+        assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(picture.versions, other.versions, strict=True))
 
 
 def test_spectra_are_pooled_over_the_images_at_the_first_quality(evaluated: Output) -> None:
