@@ -10,9 +10,9 @@ from ced.errors import ConfigError
 from ced.methods import split
 from ced.pipeline import track
 from ced.pipeline.session import session
-from ced.report import deliver, table3
+from ced.report import deliver, stage, table3
+from ced.report import vision_stage as report
 from ced.vision import evaluate as evaluation
-from ced.vision import report
 from ced.vision.evaluate import Sources
 from ced.vision.methods import JPEG, ORIGINAL
 
@@ -59,7 +59,7 @@ def evaluate_vision(options: VisionOptions) -> None:
             deliver.deliver(reported, Path(options.report))
         rows = report.rows_of(evaluated)
         print(table3.terminal(rows, report.models(sources)))
-        print(f"report:    {Path(options.report or reported.path, report.PAGE).resolve()}")
+        print(f"report:    {Path(options.report or reported.path, stage.PAGE).resolve()}")
         print(f"per image: {evaluated.path / evaluation.FILE}", flush=True)
         figures = report.figures_of(rows)
         experiment = overridden.publish.experiment

@@ -7,7 +7,7 @@ from ced import environment
 from ced.cli.options import STORE, option, written_as
 from ced.config import FiguresConfig
 from ced.pipeline.session import open_store
-from ced.report import deliver, redraw
+from ced.report import deliver
 from ced.report import stage as reporting
 from ced.store.session import Session
 
@@ -33,8 +33,8 @@ def report(options: ReportOptions) -> None:
     )
     deliver.check(options.out)
     folder = Path(options.folder or options.store or environment.load().store)
-    evaluation = redraw.find(folder)
-    reported = redraw.redraw(evaluation, chosen, Session(open_store(options.store)))
+    evaluation = reporting.find(folder)
+    reported = reporting.redraw(evaluation, chosen, Session(open_store(options.store)))
     if options.out:
         deliver.deliver(reported, Path(options.out))
     drawn = Path(options.out or reported.path).resolve()

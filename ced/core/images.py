@@ -1,4 +1,4 @@
-"""Photograph files -> RGB arrays, and a stable reason for each that cannot be used."""
+"""Photograph files -> RGB arrays, and a stable reason for each that cannot be used; arrays -> PNG."""
 
 import contextlib
 import io
@@ -107,6 +107,14 @@ def to_rgb(image: Image.Image) -> Image.Image:
         white = Image.new("RGBA", layer.size, "white")
         return Image.alpha_composite(white, layer).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def png(image: np.ndarray | Image.Image, compress_level: int = 6, icc_profile: bytes | None = None) -> bytes:
+    """A PNG: nothing is lost. Arrays are uint8 of shape (H, W) or (H, W, 3)."""
+    stream = io.BytesIO()
+    pillow = Image.fromarray(image) if isinstance(image, np.ndarray) else image
+    pillow.save(stream, "PNG", compress_level=compress_level, icc_profile=icc_profile)
+    return stream.getvalue()
 
 
 def _check_pixels(pixels: int, max_pixels: int) -> None:

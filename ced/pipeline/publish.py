@@ -21,6 +21,7 @@ from ced.pipeline import restorers, track
 from ced.report import stage as report
 from ced.store.outputs import MANIFEST, Making, Output, make, read_manifest, write_text
 from ced.store.session import Session
+from ced.strict_json import finite
 from ced.tracking import client, provenance, registry
 from ced.tracking.registry import ModelVersion
 from ced.tracking.runs import LIVE, PUBLISH, ROLE, Dataset, Experiment, Run
@@ -126,9 +127,9 @@ def _publish(publication: Publication) -> dict[str, Any]:
         "promoted": decision.promoted,
         "reason": decision.reason,
         "gate": config.publish.gate,
-        "metric": _finite(ours),
+        "metric": finite(ours),
         "champion": decision.champion,
-        "champion_metric": _finite(decision.champion_metric),
+        "champion_metric": finite(decision.champion_metric),
         "tracking_uri": client.without_password(tracking_uri),
     }
 
@@ -249,8 +250,3 @@ def _figures(evaluated: Output, method: str) -> dict[str, float]:
     """Means of a method's figures over the quality factors."""
     rows = [row for row in report.rows_of(evaluated) if row.method == method]
     return {name: math.fsum(getattr(row, name) for row in rows) / len(rows) for name in _GATES}
-
-
-def _finite(value: float | None) -> float | None:
-    """JSON has no infinity: null stands for it."""
-    return value if value is not None and math.isfinite(value) else None

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 from typing import Any
 
 from ced.config import Config
@@ -11,6 +10,7 @@ from ced.pipeline import publish
 from ced.report import stage, table
 from ced.report.model import Row
 from ced.store.outputs import Output
+from ced.strict_json import finite
 
 
 def of(config: Config, made: publish.PipelineOutputs, published: Output) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def of(config: Config, made: publish.PipelineOutputs, published: Output) -> dict
     return {
         "counts": made.prepared.manifest.counts,
         "quarantine": prepare.quarantined(made.prepared)[: prepare.NAMED],
-        "rows": [_plain(row) for row in rows],
+        "rows": finite(rows, str),
         "report": str(made.reported.path / stage.PAGE),
         "results": str(made.reported.path / stage.RESULTS),
         "model": {"name": config.publish.model, "alias": config.publish.alias, **model},
@@ -66,15 +66,6 @@ def rows_from(told: dict[str, Any]) -> tuple[Row, ...]:
 def _set_aside(row: dict[str, str]) -> str:
     name = row["source"].replace("\n", "\\n").replace("`", "'")  # one line, and one piece of code
     return f"- set aside: `{name}` ({row['reason']}: {row['message']})"
-
-
-def _plain(value: Any) -> Any:
-    """JSON has neither infinity (identical images) nor nan (no figure): texts stand for them."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _row(stored: dict[str, Any]) -> Row:

@@ -10,7 +10,7 @@ from ced.store.outputs import Output, write_bytes
 
 _FIRST = "results.json"  # by which a report's folder is known, so it is copied before the others
 _KEYS = {"versions", "config", "rows"}  # in it
-_OURS = (  # what reports are made of, whichever have it
+_PATTERNS = (  # of what reports are made of, whichever have it
     *("report.html", "results.json", "table.md", "table.tex", "table.csv"),
     *(f"figures/{name}.{suffix}" for name in ("figure-[1-9]", "table-1") for suffix in ("png", "svg")),
     *("strips/[0-9][0-9].png", f"pictures/{'[0-9]' * 5}-*.png"),
@@ -23,20 +23,20 @@ def check(folder: str | None) -> None:
         return
     path = Path(folder)
     # os.path.exists is False where one may not look, Path.exists an error.
-    there = next(one for one in (path, *path.absolute().parents) if os.path.exists(one))
-    if not there.is_dir():
-        raise OutputError(f"{folder}: {there} is no folder; choose another one for the report")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise OutputError(f"{folder}: {there} cannot be written; choose another folder for the report")
-    if there == path and not _is_report(path):
-        _refuse(path, _ours(path))
+    nearest = next(parent for parent in (path, *path.absolute().parents) if os.path.exists(parent))
+    if not nearest.is_dir():
+        raise OutputError(f"{folder}: {nearest} is no folder; choose another one for the report")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise OutputError(f"{folder}: {nearest} cannot be written; choose another folder for the report")
+    if nearest == path and not _is_report(path):
+        _refuse(path, _report_files(path))
 
 
 def deliver(reported: Output, folder: Path) -> None:
     """Copy a finished report into a folder of the user's. Raises OutputError."""
     parts = reported.manifest.parts
     if _is_report(folder):
-        for former in list(_ours(folder)):
+        for former in list(_report_files(folder)):
             if former.relative_to(folder).as_posix() not in parts:
                 former.unlink(missing_ok=True)
     else:
@@ -45,15 +45,16 @@ def deliver(reported: Output, folder: Path) -> None:
         write_bytes(folder / name, (reported.path / name).read_bytes())
 
 
-def _refuse(folder: Path, strangers: Iterable[Path]) -> None:
-    for stranger in strangers:
-        name = stranger.relative_to(folder).as_posix()
+def _refuse(folder: Path, others: Iterable[Path]) -> None:
+    """Raises OutputError where there are files of others."""
+    for other in others:
+        name = other.relative_to(folder).as_posix()
         raise OutputError(f"{folder} holds something else already ({name}); choose another folder for the report")
 
 
-def _ours(folder: Path) -> Iterator[Path]:
+def _report_files(folder: Path) -> Iterator[Path]:
     """Files that are called as those of a report."""
-    return (path for pattern in _OURS for path in sorted(folder.glob(pattern)))
+    return (path for pattern in _PATTERNS for path in sorted(folder.glob(pattern)))
 
 
 def _is_report(folder: Path) -> bool:

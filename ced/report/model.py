@@ -1,4 +1,4 @@
-"""What a report shows, as plain values: rows of Table 2, training curves, pictures."""
+"""What a report shows, as plain values: rows of Table 2, training curves, pictures, and figures as they are drawn."""
 
 import math
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ced.core.drawing import Box
 from ced.core.spectrum import Spectrum
 
 
@@ -160,5 +161,48 @@ class Report:
     facts: tuple[tuple[str, str], ...] = ()  # (name, value): recipe, training time, versions
     spectra: Spectra | None = None
     channels: tuple[str, ...] = ()  # of figure 6: "1-1" to "8-8"
-    crop: tuple[int, int, int, int] | None = None  # left, top, right, bottom: the region of figures 1, 4 and 5
+    crop: Box | None = None  # the region of figures 1, 4 and 5
     vision: Vision | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """One photograph of a figure."""
+
+    caption: str
+    alt: str  # what it is to those who cannot see it
+    pixels: np.ndarray  # uint8 H x W or H x W x 3
+    scale: int = 1  # in the figure's files each pixel is a square of so many
+    frame: Box | None = None  # marked in it, in pixels
+
+
+class LegendEntry(NamedTuple):
+    """What a line of a chart means."""
+
+    style: str  # CSS classes: "series-1", "series-1 validation"
+    label: str
+    value: str = ""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart of the page."""
+
+    title: str  # "" for none
+    svg: str  # an element, made for any width
+    legend: tuple[LegendEntry, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Figure:
+    """One of the paper's figures, drawn from results of our own: as files, and as parts of the page."""
+
+    name: str  # of its files and its place on the page: figure-5
+    title: str  # Figure 5: restored regions side by side
+    caption: str
+    png: bytes
+    svg: str  # a file of its own
+    photos: tuple[tuple[Photo, ...], ...] = ()  # in rows
+    arrangement: str = ""  # of a row of photos: a CSS class
+    charts: tuple[Chart, ...] = ()
+    legend: tuple[LegendEntry, ...] = ()  # of all charts together

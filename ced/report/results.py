@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
+from ced import strict_json
 from ced.errors import FormatError
 from ced.report.model import Row
 
@@ -22,7 +23,7 @@ class Results:
 def results_json(rows: Iterable[Row], versions: dict[str, Any], config: dict[str, Any]) -> str:
     """`rows` with the versions and configuration that made them; floats in full, inf and nan as null."""
     whole = {"versions": versions, "config": config, "rows": [_plain(row) for row in rows]}
-    return json.dumps(_strict(whole), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return strict_json.text(whole)
 
 
 def parse_results(text: str) -> Results:
@@ -76,16 +77,6 @@ def _is_number(value: object) -> bool:
 
 _ACCEPTED: dict[object, tuple[type, ...]] = {str: (str,), int: (int,), float: (int, float)}
 _SAID: dict[object, str] = {str: "a text", int: "a whole number", float: "a number"}
-
-
-def _strict(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _strict(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_strict(item) for item in value]
-    if isinstance(value, float):  # numpy's float64 is one too
-        return float(value) if math.isfinite(value) else None
-    return value
 
 
 def _refuse(constant: str) -> float:

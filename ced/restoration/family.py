@@ -13,7 +13,7 @@ from PIL import Image
 
 from ced.core import images, jpeg
 from ced.errors import FormatError
-from ced.restoration.restorer import DESCRIPTION, FILES, Restorer, open_image, png_bytes
+from ced.restoration.restorer import DESCRIPTION, FILES, Restorer, open_image
 
 FORMAT, VERSION = "ced-family", 1
 FAMILY = "family.json"
@@ -109,7 +109,7 @@ class Family:
 def decoded_bytes(data: bytes) -> bytes:
     """Image file in, the same picture as a PNG, upright and with its colour profile. Raises Rejected."""
     image: Image.Image = open_image(data)
-    return png_bytes(image, image.info.get("icc_profile"))
+    return images.png(image, icc_profile=image.info.get("icc_profile"))
 
 
 def files_of(folder: Path) -> dict[str, Path]:

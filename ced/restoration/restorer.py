@@ -7,7 +7,6 @@
 ED has no C: its decoder takes E's output alone. The networks of other authors take the image as it is.
 """
 
-import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -122,7 +121,7 @@ class Restorer:
     def restore_bytes(self, data: bytes) -> bytes:
         """Image file in, restored PNG out, upright and with its colour profile. Raises Rejected."""
         image = open_image(data)
-        return png_bytes(self.restore_image(image), image.info.get("icc_profile"))
+        return images.png(self.restore_image(image), icc_profile=image.info.get("icc_profile"))
 
     def _band(self, planes: np.ndarray, top: int, bottom: int) -> np.ndarray:
         margin = self._margin()
@@ -186,13 +185,6 @@ def open_image(data: bytes) -> Image.Image:
     """Decode an image file, upright; gray stays gray. Raises Rejected."""
     image = images.open_upright(data, images.MAX_PIXELS)
     return image if image.mode == "L" else images.to_rgb(image)
-
-
-def png_bytes(image: Image.Image, profile: bytes | None) -> bytes:
-    """An image as a PNG file, with a colour profile where there is one."""
-    stream = io.BytesIO()
-    image.save(stream, "PNG", icc_profile=profile)
-    return stream.getvalue()
 
 
 def _description(path: Path) -> dict[str, Any]:

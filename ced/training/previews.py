@@ -1,16 +1,13 @@
 """Pictures of how a restoration comes along: held-out photographs, original, as JPEG and restored, side by side."""
 
-import io
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from torch import nn
 
 from ced.config import TrainConfig
+from ced.core import drawing
 from ced.store import files
 from ced.training.job import PREVIEWS
 from ced.training.objectives import Batch, Objective, Reconstruction
@@ -42,19 +39,9 @@ def write(folder: Path, step: int, objective: Objective, held_out: Batch, networ
     chosen = np.linspace(0, len(held_out["input"]) - 1, _ROWS).round().astype(int)
     batch = {column: planes[np.unique(chosen)] for column, planes in held_out.items()}
     levels = (objective.restore(network, batch) * 255).round().clamp(0, 255).to(torch.uint8)
-    rows = zip(*(planes.cpu().numpy() for planes in (batch["target"], batch["input"], levels)), strict=True)
-    stream = io.BytesIO()
-    Image.fromarray(_stacked(list(rows))).save(stream, "PNG")
+    # (N, C, H, W) -> (N, H, W) for one plane, (N, H, W, 3) for three
+    versions = (batch["target"], batch["input"], levels)
+    columns = [planes.permute(0, 2, 3, 1).squeeze(-1).cpu().numpy() for planes in versions]
+    rows = [[drawing.image(pixels) for pixels in photograph] for photograph in zip(*columns, strict=True)]
     files.make_folder(folder / PREVIEWS)
-    files.write(folder / PREVIEWS / name(step), stream.getvalue())
-
-
-def _stacked(rows: Sequence[tuple[NDArray[np.uint8], ...]]) -> NDArray[np.uint8]:
-    """Rows of pictures on white. (C, H, W) each -> (H', W') for one plane, (H', W', 3) for three."""
-    planes, height, width = rows[0][0].shape
-    sheet = np.full((len(rows) * (height + _GAP) - _GAP, len(rows[0]) * (width + _GAP) - _GAP, planes), 255, np.uint8)
-    for i, row in enumerate(rows):
-        for j, picture in enumerate(row):
-            top, left = i * (height + _GAP), j * (width + _GAP)
-            sheet[top : top + height, left : left + width] = picture.transpose(1, 2, 0)
-    return sheet[:, :, 0] if planes == 1 else sheet
+    files.write(folder / PREVIEWS / name(step), drawing.grid(rows, _GAP, _GAP).png())

@@ -1,51 +1,47 @@
 """What a detector and a segmenter saw, drawn onto the image."""
 
-import io
-
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from ced.core.drawing import font, grid, image
 from ced.vision.objects import CLASSES, Detections, Objects
 
-SURE = 0.3  # less sure detections are not drawn
+MIN_SCORE = 0.3  # detections with a lower score are not drawn
 _LABELLED = (255, 255, 255)
 
 
-def png(rgb: np.ndarray, found: Detections, truth: Objects, labels: np.ndarray) -> bytes:
+def png(rgb: np.ndarray, detections: Detections, truth: Objects, labels: np.ndarray) -> bytes:
     """Side by side: the boxes (labelled ones white and thin), and the classes of the pixels over the image.
 
     Shape: (H, W, 3) uint8, labels (H, W) uint8 -> a PNG of 2 W x H.
     """
-    both = np.concatenate([boxes(rgb, found, truth), classes(rgb, labels)], axis=1)
-    stream = io.BytesIO()
-    Image.fromarray(both).save(stream, "PNG")
-    return stream.getvalue()
+    return grid([[image(boxes(rgb, detections, truth)), image(classes(rgb, labels))]]).png()
 
 
-def boxes(rgb: np.ndarray, found: Detections, truth: Objects) -> np.ndarray:
+def boxes(rgb: np.ndarray, detections: Detections, truth: Objects) -> np.ndarray:
     """The image with its boxes. Shape: (H, W, 3) uint8 -> the same."""
-    image = Image.fromarray(rgb)
-    draw = ImageDraw.Draw(image)
+    canvas = Image.fromarray(rgb)
+    draw = ImageDraw.Draw(canvas)
     for box in truth.boxes:
         draw.rectangle(_corners(box), outline=_LABELLED)
-    font = ImageFont.load_default(11)
-    for box, score, number in list(zip(*found, strict=True))[::-1]:  # the surest on top
-        if score < SURE:
+    letters = font(11)
+    for box, score, number in list(zip(*detections, strict=True))[::-1]:  # the surest on top
+        if score < MIN_SCORE:
             continue
         colour = tuple(palette()[1 + number].tolist())
         draw.rectangle(_corners(box), outline=colour, width=2)
         text = f"{CLASSES[number]} {score:.2f}"
-        place = (float(box[0]) + 3, float(box[1]) + 2)
-        draw.rectangle(draw.textbbox(place, text, font=font), fill=colour)
-        draw.text(place, text, fill=(0, 0, 0) if sum(colour) > 300 else (255, 255, 255), font=font)
-    return np.asarray(image)
+        corner = (float(box[0]) + 3, float(box[1]) + 2)
+        draw.rectangle(draw.textbbox(corner, text, font=letters), fill=colour)
+        draw.text(corner, text, fill=(0, 0, 0) if sum(colour) > 300 else (255, 255, 255), font=letters)
+    return np.asarray(canvas)
 
 
 def classes(rgb: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The image under half transparent colours of classes. Shape: (H, W, 3), (H, W) uint8 -> (H, W, 3) uint8."""
     mixed = (rgb.astype(np.uint16) + palette()[labels]) // 2
-    shown: np.ndarray = np.where((labels == 0)[..., None], rgb, mixed).astype(np.uint8)
-    return shown
+    tinted: np.ndarray = np.where((labels == 0)[..., None], rgb, mixed).astype(np.uint8)
+    return tinted
 
 
 def palette() -> np.ndarray:

@@ -4,20 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
-from ced.report import pictures
-from ced.report.pictures import PAPER, cut
+from ced.core.drawing import MUTED, Layout, captioned, grid, image, padded, text
 
 SCALE = 2  # a pixel of an example is a square of so many
-MARGIN, HEAD, CAPTION = 32, 92, 26  # pixels: around the sheet, its head, and above each example
+MARGIN = 32  # pixels: around the sheet
 LINE, PANEL_GAP, GAP = 2, 8, 36  # pixels between the maps of a mosaic, between panels, between examples
 _WIDTH = 1760  # pixels; as many examples side by side as fit
-_NARROWEST = 76  # pixels: a panel has room for its name
-_LEGEND = 360  # pixels: its width, at most
 _NAMES = ("original", "JPEG", "classes", "by channel")
-_MUTED = (118, 116, 112)
 _TITLE, _TEXT, _SMALL = 22, 15, 13  # pixels: sizes of letters
+_BAR, _BAR_WIDTH = 14, 224  # pixels: the height of the legend's colours, and their width, at most
 
 
 @dataclass(frozen=True)
@@ -41,18 +37,13 @@ def label_map(labels: np.ndarray) -> np.ndarray:
     return labels.reshape(4, 4, height, width).transpose(2, 0, 3, 1).reshape(4 * height, 4 * width)
 
 
-def mosaic(labels: np.ndarray, colours: np.ndarray) -> np.ndarray:
+def mosaic(labels: np.ndarray, colours: np.ndarray) -> Layout:
     """The maps of the 16 channels, enlarged: channel (u, v) in row u and column v, with thin lines between.
 
-    Shapes: labels (16, h, w), colours (K, 3) -> (4 (h SCALE + LINE) - LINE, 4 (w SCALE + LINE) - LINE, 3) uint8.
+    Shapes: labels (16, h, w), colours (K, 3) uint8.
     """
-    maps = _enlarged(colours[labels], 1)
-    height, width = (side + LINE for side in maps.shape[1:3])
-    pixels = np.full((4 * height - LINE, 4 * width - LINE, 3), PAPER, np.uint8)
-    for channel, one in enumerate(maps):
-        y, x = channel // 4 * height, channel % 4 * width
-        pixels[y : y + height - LINE, x : x + width - LINE] = one
-    return pixels
+    maps = [image(colours[channel], SCALE) for channel in labels]
+    return grid([maps[first : first + 4] for first in range(0, 16, 4)], LINE, LINE)
 
 
 def palette(classes: int) -> np.ndarray:
@@ -67,58 +58,25 @@ def palette(classes: int) -> np.ndarray:
 def sheet(title: str, tiles: Sequence[Tile], classes: int) -> bytes:
     """The sheet of at least one example; `classes` is K. The same examples give the same bytes."""
     colours = palette(classes)
-    panels = [_panels(tile, colours) for tile in tiles]
-    widths = [max(_NARROWEST, *(panel.shape[1] for panel in column)) for column in zip(*panels, strict=True)]
-    cell = (sum(widths) + PANEL_GAP * (len(widths) - 1), CAPTION + max(p.shape[0] for row in panels for p in row))
-    across = max(1, min(len(tiles), (_WIDTH - 2 * MARGIN + GAP) // (cell[0] + GAP)))
-    down = -(-len(tiles) // across)
-    wide = max(across * (cell[0] + GAP) - GAP, pictures.width(title, _TITLE), _LEGEND)
-    canvas = Image.new("RGB", (wide + 2 * MARGIN, down * (cell[1] + GAP) - GAP + HEAD + 2 * MARGIN), PAPER)
-    _head(canvas, title, None if tiles[0].labels is None else colours)
-    for number, (tile, row) in enumerate(zip(tiles, panels, strict=True)):
-        x = MARGIN + number % across * (cell[0] + GAP)
-        y = MARGIN + HEAD + number // across * (cell[1] + GAP)
-        steps = [x + sum(widths[:n]) + PANEL_GAP * n for n in range(len(widths))]
-        if number < across:
-            _names(canvas, steps, y - 14)
-        _caption(canvas, (x, y + CAPTION - 9), tile, cell[0])
-        for step, panel in zip(steps, row, strict=True):
-            canvas.paste(Image.fromarray(panel), (step, y + CAPTION))
-    return pictures.png(np.asarray(canvas))
+    drawn = [_example(tile, colours) for tile in tiles]
+    across = max(1, (_WIDTH - 2 * MARGIN + GAP) // (max(example.width for example in drawn) + GAP))
+    rows = [drawn[first : first + across] for first in range(0, len(drawn), across)]
+    parts = [text(title, _TITLE), *([_legend(colours)] if tiles[0].labels is not None else []), grid(rows, GAP, GAP)]
+    return padded(grid([[part] for part in parts], row_gap=14), MARGIN).png()
 
 
-def _panels(tile: Tile, colours: np.ndarray) -> list[np.ndarray]:
-    panels = [_enlarged(pixels, 0) for pixels in (tile.original, tile.degraded)]
+def _example(tile: Tile, colours: np.ndarray) -> Layout:
+    panels = [image(tile.original, SCALE), image(tile.degraded, SCALE)]
     if tile.labels is not None:
-        panels += [_enlarged(colours[label_map(tile.labels)], 0), mosaic(tile.labels, colours)]
-    return panels
-
-
-def _enlarged(pixels: np.ndarray, axis: int) -> np.ndarray:
-    """Every pixel a square; rows lie along `axis`, columns along the next."""
-    return pixels.repeat(SCALE, axis).repeat(SCALE, axis + 1)
-
-
-def _head(canvas: Image.Image, title: str, colours: np.ndarray | None) -> None:
-    pictures.write(canvas, (MARGIN, MARGIN + 18), title, _TITLE)
-    if colours is None:
-        return
-    side = max(2, 14 if len(colours) <= 16 else 224 // len(colours))
-    y, x = MARGIN + 46, MARGIN + pictures.width("class 0", _SMALL) + 10
-    pictures.write(canvas, (MARGIN, y), "class 0", _SMALL, _MUTED)
-    for colour in colours:
-        canvas.paste(tuple(colour.tolist()), (x, y - 12, x + side, y + 2))
-        x += side
-    pictures.write(canvas, (x + 10, y), str(len(colours) - 1), _SMALL, _MUTED)
-
-
-def _names(canvas: Image.Image, steps: Sequence[int], y: int) -> None:
-    for x, name in zip(steps, _NAMES, strict=False):  # without labels there are two panels
-        pictures.write(canvas, (x, y), name, _SMALL, _MUTED)
-
-
-def _caption(canvas: Image.Image, at: tuple[int, int], tile: Tile, width: int) -> None:
+        panels += [image(colours[label_map(tile.labels)], SCALE), mosaic(tile.labels, colours)]
+    names = [text(name, _SMALL, MUTED) for name in _NAMES[: len(panels)]]
     facts = f"QF {tile.quality}{', flipped' if tile.flip else ''}"
-    room = width - pictures.width(facts, _SMALL) - 16
-    pictures.write(canvas, at, cut(tile.name, room, _TEXT), _TEXT)
-    pictures.write(canvas, (at[0] + width, at[1]), facts, _SMALL, _MUTED, "rs")
+    return captioned(grid([names, panels], PANEL_GAP), tile.name, _TEXT, facts)
+
+
+def _legend(colours: np.ndarray) -> Layout:
+    side = max(2, min(_BAR, _BAR_WIDTH // len(colours)))
+    bar = image(colours[None].repeat(_BAR, 0).repeat(side, 1))
+    first, last = text("class 0", _SMALL, MUTED), text(str(len(colours) - 1), _SMALL, MUTED)
+    lowered = grid([[Layout(0, 3)], [bar]])  # the middle of the letters is its own
+    return grid([[first, lowered, last]], gap=10)

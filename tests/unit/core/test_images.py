@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from skimage import data
 
-from ced.core.images import REASONS, Rejected, decode_rgb, in_colour, luma_of, luminance, open_upright
+from ced.core.images import REASONS, Rejected, decode_rgb, in_colour, luma_of, luminance, open_upright, png
 
 PIXELS = 10**7
 
@@ -173,3 +173,13 @@ def test_luma_of_one_and_of_three_planes() -> None:
     rgb = np.random.default_rng(1).integers(0, 256, (4, 3, 8, 8), np.uint8)
     assert np.array_equal(luma_of(rgb), luminance(rgb.transpose(0, 2, 3, 1)))
     assert np.array_equal(luma_of(rgb[:, :1]), rgb[:, 0])
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3), (1, 1)])
+@pytest.mark.parametrize("level", [1, 9])
+def test_png_keeps_every_value(shape: tuple[int, ...], level: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    for image in (pixels, Image.fromarray(pixels)):
+        with Image.open(io.BytesIO(png(image, level, icc_profile=b"profile"))) as found:
+            assert (found.format, found.info["icc_profile"]) == ("PNG", b"profile")
+            assert np.array_equal(np.asarray(found), pixels)

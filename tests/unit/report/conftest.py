@@ -1,14 +1,9 @@
-"""A headless Chromium driven over the DevTools protocol, and values that the report tests share."""
+"""A headless Chromium driven by Playwright, and values that the report tests share."""
 
-import base64
-import json
 import shutil
-import subprocess
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -16,101 +11,12 @@ import pytest
 from ced.core.spectrum import Spectrum
 from ced.report.model import Curve, Picture, Report, Row, Spectra
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--remote-debugging-port=0",
-)
-
-
-class Tab:
-    """One page in the browser: commands of the DevTools protocol, and all that the page complained of."""
-
-    def __init__(self, socket: Any) -> None:
-        self._socket = socket
-        self._number = 0
-        self.complaints: list[str] = []
-        self.requests: list[str] = []
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self.command(f"{domain}.enable")
-
-    def command(self, method: str, **parameters: Any) -> dict[str, Any]:
-        number = self._send(method, **parameters)
-        while True:
-            message = self._receive()
-            if message.get("id") == number:
-                assert "error" not in message, f"{method}: {message['error']}"
-                return message["result"]
-
-    def open(self, url: str) -> None:
-        self.command("Page.navigate", url=url)
-        while self._receive().get("method") != "Page.loadEventFired":
-            pass
-
-    def run(self, script: str) -> Any:
-        answer = self.command("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
-        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
-        return answer["result"].get("value")
-
-    def size(self, width: int, height: int, phone: bool = False) -> None:
-        self.command(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone
-        )
-        self.command("Emulation.setTouchEmulationEnabled", enabled=phone)
-
-    def scheme(self, name: str) -> None:
-        self.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
-
-    def mouse(self, *points: tuple[float, float]) -> None:
-        """Press at the first point, move over the others, and let go at the last."""
-        for kind, (x, y) in (
-            ("mousePressed", points[0]),
-            *(("mouseMoved", point) for point in points[1:]),
-            ("mouseReleased", points[-1]),
-        ):
-            self.command("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, clickCount=1)
-
-    def tap(self, x: float, y: float) -> None:
-        """A finger, down and up at once: however busy the machine is, it never becomes a long press."""
-        self._send("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
-        self.command("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
-
-    def key(self, key: str) -> None:
-        for kind in ("keyDown", "keyUp"):
-            text = {"text": key} if len(key) == 1 and kind == "keyDown" else {}
-            code = KEY_CODES.get(key, 0)
-            self.command("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, **text)
-
-    def screenshot(self, whole: bool = True) -> bytes:
-        picture = self.command("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
-        return base64.b64decode(picture["data"])
-
-    def _send(self, method: str, **parameters: Any) -> int:
-        self._number += 1
-        self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
-        return self._number
-
-    def _receive(self) -> dict[str, Any]:
-        message: dict[str, Any] = json.loads(self._socket.recv(timeout=30))
-        method, parameters = message.get("method"), message.get("params", {})
-        if method in ("Runtime.exceptionThrown", "Log.entryAdded"):
-            self.complaints.append(json.dumps(parameters))
-        elif method == "Runtime.consoleAPICalled" and parameters["type"] in ("error", "warning", "assert"):
-            self.complaints.append(json.dumps(parameters["args"]))
-        elif method == "Network.requestWillBeSent":
-            self.requests.append(parameters["request"]["url"])
-        return message
-
-
-KEY_CODES = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Home": 36, "End": 35, "Tab": 9}
+DESKTOP = (1280, 900)
+KINDS = ("error", "warning", "assert")  # of what is written to the console
 
 
 @pytest.fixture
@@ -169,50 +75,45 @@ def make_picture(name: str, planes: int = 1, width: int = 96, height: int = 64) 
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a running browser's DevTools."""
-    pytest.importorskip("websockets.sync.client", reason="websockets is not installed")
+def browser() -> Iterator["Browser"]:
+    """The Chromium that is installed: Playwright's own would have to be downloaded."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     program = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if program is None:
         pytest.skip(f"no Chromium on this machine (looked for {', '.join(CHROMIUM)})")
-    profile = tmp_path_factory.mktemp("chromium")
-    process = subprocess.Popen(
-        [program, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
-        stdout=subprocess.DEVNULL,
-        stderr=(profile / "log").open("w"),
-    )
-    try:
-        yield _address(process, profile)
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(10)
+    with playwright.sync_playwright() as driver:
+        with driver.chromium.launch(executable_path=program, chromium_sandbox=False, timeout=60_000) as launched:
+            yield launched
 
 
 @pytest.fixture
-def tab(browser: str) -> Iterator[Tab]:
-    """A fresh page."""
-    import urllib.request
-
-    from websockets.sync.client import connect
-
-    request = urllib.request.Request(f"http://{browser}/json/new?about:blank", method="PUT")
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        address = json.load(answer)["webSocketDebuggerUrl"]
-    with connect(address, max_size=None, proxy=None) as socket:
-        page = Tab(socket)
-        yield page
-        page.command("Page.close")
+def complaints() -> list[str]:
+    """All that the pages of a test complained of: errors and warnings."""
+    return []
 
 
-def _address(process: subprocess.Popen[bytes], profile: Path) -> str:
-    port = profile / "DevToolsActivePort"
-    for _ in range(600):
-        if port.exists() and len(lines := port.read_text().splitlines()) == 2:
-            return f"127.0.0.1:{lines[0]}"
-        assert process.poll() is None, f"Chromium ended: {(profile / 'log').read_text()[-2000:]}"
-        time.sleep(0.1)
-    raise AssertionError(f"Chromium did not start in 60 s: {(profile / 'log').read_text()[-2000:]}")
+@pytest.fixture
+def requests() -> list[str]:
+    """The addresses that the pages of a test asked for."""
+    return []
+
+
+@pytest.fixture
+def open_page(browser: "Browser", complaints: list[str], requests: list[str]) -> Iterator[Callable[..., "Page"]]:
+    """open_page(address, window=(1280, 900), phone=False, ...) -> the page, loaded; more goes to `new_context`."""
+    contexts = []
+
+    def opened(address: str, window: tuple[int, int] = DESKTOP, phone: bool = False, **options: object) -> "Page":
+        size = {"width": window[0], "height": window[1]}
+        context = browser.new_context(viewport=size, is_mobile=phone, has_touch=phone, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda said: complaints.append(said.text) if said.type in KINDS else None)
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(address)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()

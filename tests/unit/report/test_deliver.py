@@ -26,10 +26,10 @@ def files(folder: Path) -> set[str]:
 
 
 def test_a_report_is_copied_whole(tmp_path: Path) -> None:
-    made = report(tmp_path / "made", "report.html", "strips/00.png")
+    reported = report(tmp_path / "made", "report.html", "strips/00.png")
     check(str(tmp_path / "new" / "copy"))
-    deliver(made, tmp_path / "new" / "copy")
-    assert files(tmp_path / "new" / "copy") == set(made.manifest.parts)
+    deliver(reported, tmp_path / "new" / "copy")
+    assert files(tmp_path / "new" / "copy") == set(reported.manifest.parts)
     assert (tmp_path / "new" / "copy" / "strips" / "00.png").read_text() == "made strips/00.png"
 
 
@@ -52,15 +52,15 @@ def test_an_earlier_report_is_replaced_and_what_it_alone_had_is_removed(tmp_path
 
 def test_a_copy_that_was_cut_off_is_taken_up_again(tmp_path: Path) -> None:
     """results.json is there first, so that the rest is known as a report's."""
-    made = report(tmp_path / "made", "figures/figure-1.png", "report.html")
-    (made.path / "report.html").unlink()
+    reported = report(tmp_path / "made", "figures/figure-1.png", "report.html")
+    (reported.path / "report.html").unlink()
     with pytest.raises(OSError, match="report.html"):
-        deliver(made, tmp_path / "copy")
+        deliver(reported, tmp_path / "copy")
     assert files(tmp_path / "copy") == {"results.json", "figures/figure-1.png"}
-    (made.path / "report.html").write_text("found")
+    (reported.path / "report.html").write_text("found")
     check(str(tmp_path / "copy"))
-    deliver(made, tmp_path / "copy")
-    assert files(tmp_path / "copy") == set(made.manifest.parts)
+    deliver(reported, tmp_path / "copy")
+    assert files(tmp_path / "copy") == set(reported.manifest.parts)
 
 
 @pytest.mark.parametrize("name", ["table.md", "report.html", "figures/figure-1.png", "pictures/00000-y-q010-jpeg.png"])
@@ -97,6 +97,6 @@ def test_a_place_that_cannot_be_looked_at_is_no_traceback(tmp_path: Path) -> Non
 
 def test_what_is_no_folder_is_said_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    for place in ("file", "file/below", "file/a/b"):
+    for name in ("file", "file/below", "file/a/b"):
         with pytest.raises(OutputError, match="file is no folder; choose another one"):
-            check(str(tmp_path / place))
+            check(str(tmp_path / name))

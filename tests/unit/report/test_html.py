@@ -1,14 +1,19 @@
+import base64
+import io
 import re
 import subprocess
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from ced.report.figures import figures
-from ced.report.html import asset, page
-from ced.report.model import Curve, Report
+from ced.report.charts import curve_charts
+from ced.report.figures import busiest_square, figures
+from ced.report.html import asset, curves_section, figures_section, page, pictures_section
+from ced.report.model import Chart, Curve, Figure, LegendEntry, Photo, Picture, Report
 
 VOID = {"meta", "link", "img", "input", "br"}
 LOADING = {"src", "href", "srcset", "data", "action", "poster", "xlink:href", "background", "formaction"}
@@ -112,9 +117,9 @@ def test_parts_without_content_are_left_out(report: Report) -> None:
     empty = Document(page(Report("Nothing yet")))
     assert empty.named("section") == empty.named("nav") == empty.named("dl") == empty.named("img") == []
     assert empty.text["h1"] == "Nothing yet"
-    alone = Document(page(replace(report, curves=(Curve("ed", ()),), pictures=())))
-    assert [s["id"] for s in alone.named("section")] == ["results"]
-    assert alone.named("nav") == []
+    results = Document(page(replace(report, curves=(Curve("ed", ()),), pictures=())))
+    assert [s["id"] for s in results.named("section")] == ["results"]
+    assert results.named("nav") == []
 
 
 def test_every_name_is_text_and_nothing_else(report: Report) -> None:
@@ -138,7 +143,7 @@ def test_every_name_is_text_and_nothing_else(report: Report) -> None:
 
 
 def test_the_assets_travel_with_the_package() -> None:
-    for name in ("page.html", "style.css", "script.js", "columns.html"):
+    for name in ("style.css", "script.js", "columns.html"):
         assert len(asset(name)) > 500
     with pytest.raises(FileNotFoundError):
         asset("missing.css")
@@ -153,3 +158,129 @@ def test_importing_the_page_needs_no_heavy_package() -> None:
     heavy = "{'torch', 'ray', 'prefect', 'mlflow', 'matplotlib', 'rich'}"
     script = f"import sys, ced.report.html; sys.exit(len({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def plain_picture(height: int, width: int, *labels: str) -> Picture:
+    plane = np.zeros((height, width), np.uint8)
+    return Picture("p", 10, tuple((label, plane) for label in ("original", "jpeg", *labels)))
+
+
+def chosen(section: str) -> list[str]:
+    return re.findall(r'value="(\d)" selected', section)
+
+
+def test_no_pictures_make_no_section() -> None:
+    assert pictures_section([]) == ""
+
+
+def test_every_version_is_embedded_once_with_its_very_pixels(picture: Picture) -> None:
+    section = pictures_section([picture])
+    images = re.findall(r'<img src="data:image/png;base64,([^"]*)" width="96" height="64" alt="([^"]*)">', section)
+    assert section.count("<img") == len(images) == 4
+    for (data, alt), (_, plane) in zip(images, picture.versions, strict=True):
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))), plane)
+        assert alt.startswith("gradient, ")
+    assert re.findall("<figcaption>(.*?)</figcaption>", section) == ["Original", "JPEG", "ED", "CED-GT"]
+
+
+def test_the_lens_starts_where_most_is_to_be_seen(picture: Picture) -> None:
+    left, top, right, _ = busiest_square(picture.original, 32)
+    assert f'style="--w:96;--h:64;--x:{left};--y:{top};--r:{right - left}"' in pictures_section([picture])
+
+
+def test_one_lens_of_a_picture_takes_the_keyboard(picture: Picture) -> None:
+    section = pictures_section([picture, picture])
+    assert section.count('class="lens" tabindex="0"') == 2
+    assert section.count('class="lens" aria-hidden="true"') == 6
+
+
+@pytest.mark.parametrize(
+    ("labels", "left_and_right"),
+    [((), ["1", "0"]), (("ed",), ["1", "2"]), (("ed", "ced-est", "ced-gt"), ["1", "4"])],
+)
+def test_jpeg_is_compared_with_the_last_method_or_the_original(labels: tuple[str, ...], left_and_right: list) -> None:
+    assert chosen(pictures_section([plain_picture(64, 64, *labels)])) == left_and_right
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "sides", "checked"),
+    [(512, 768, ["32", "64", "128"], "64"), (96, 96, ["32", "48", "64"], "48"), (5, 9, ["5"], "5")],
+)
+def test_the_offered_sides_fit_the_picture(height: int, width: int, sides: list[str], checked: str) -> None:
+    section = pictures_section([plain_picture(height, width)])
+    assert re.findall(r'type="radio" name="side-1" value="(\d+)"', section) == sides
+    assert re.findall(r'value="(\d+)" checked', section) == [checked]
+
+
+def test_controls_of_two_pictures_do_not_share_names(picture: Picture) -> None:
+    section = pictures_section([picture, picture])
+    ids = re.findall(r' id="([^"]*)"', section)
+    assert len(set(ids)) == len(ids) == 4
+    assert set(re.findall(r'<label for="([^"]*)"', section)) == set(ids)
+    assert set(re.findall(r'type="radio" name="([^"]*)"', section)) == {"side-1", "side-2"}
+
+
+def test_names_of_pictures_are_escaped() -> None:
+    plane = np.zeros((16, 16), np.uint8)
+    section = pictures_section([Picture('a"><b>å', 10, (("original", plane), ("jpeg", plane), ('"<i>', plane)))])
+    assert 'alt="a&#34;&gt;&lt;b&gt;å, Original"' in section
+    assert "<h3>a&#34;&gt;&lt;b&gt;å</h3>" in section
+    assert "<figcaption>&#34;&lt;i&gt;</figcaption>" in section
+    assert '">&#34;&lt;i&gt;</option>' in section
+    assert "<b>" not in section
+    assert "<i>" not in section
+
+
+LOSS = tuple({"step": s, "loss": 1.0 / s, "validation_loss": 2.0 / s} for s in (1, 2, 4))
+
+
+def test_each_model_has_a_figure_under_the_papers_name() -> None:
+    section = curves_section([Curve("classifier", LOSS), Curve("ced-gt", LOSS)])
+    assert re.findall("<h3>(.*?)</h3>", section) == ["Classifier", "CED-GT"]
+    assert section.count("<figure") == section.count("</figure>") == 2
+
+
+def test_models_without_anything_to_draw_are_left_out() -> None:
+    section = curves_section([Curve("ed", ()), Curve("ced-est", LOSS), Curve("ced-gt", ({"step": 1, "time": 2.0},))])
+    assert re.findall("<h3>(.*?)</h3>", section) == ["CED-EST"]
+    assert curves_section([Curve("ed", ())]) == ""
+    assert curves_section([]) == ""
+
+
+def test_a_chart_has_its_drawing_and_a_legend_with_the_last_values() -> None:
+    section = curves_section([Curve("ed", LOSS)])
+    (chart,) = curve_charts(Curve("ed", LOSS))
+    assert chart.svg in section
+    assert "<h4>Loss</h4>" in section
+    assert '<li class="series-1">training <b>0.25</b></li>' in section
+    assert '<li class="series-1 validation">validation <b>0.5</b></li>' in section
+
+
+def test_names_of_models_are_escaped() -> None:
+    section = curves_section([Curve("<b>&", LOSS)])
+    assert "<h3>&lt;b&gt;&amp;</h3>" in section
+    assert "<b>&" not in section
+
+
+def test_no_figures_make_no_section() -> None:
+    assert figures_section([]) == ""
+
+
+def test_a_figure_has_its_title_its_parts_and_its_caption() -> None:
+    photo = Photo("JPEG <10>", "a photo", np.zeros((4, 6), np.uint8), 3, (3, 1, 6, 2))
+    charts = (Chart("2-1 & 3", "<svg></svg>", (LegendEntry("series-1", "<line>", "0.5"),)),)
+    section = figures_section(
+        [
+            Figure("figure-5", "Five <5>", "a & b", b"", "", ((photo,),), "row"),
+            Figure("table-1", "T", "c", b"", "", charts=charts, legend=(LegendEntry("series-0", "ours"),)),
+        ]
+    )
+    Document(section)
+    assert section.index('id="figure-5"') < section.index("<h3>Five &lt;5&gt;</h3>") < section.index("JPEG &lt;10&gt;")
+    assert "<figcaption>a &amp; b</figcaption></figure>" in section
+    assert section.count('<figure class="plate"') == 2
+    assert '<div class="cells row">' in section and 'width="6" height="4" alt="a photo"' in section
+    assert 'style="inset:25.00% 0.00% 50.00% 50.00%"' in section
+    assert section.index('<li class="series-0">ours</li>') < section.index("<h4>2-1 &amp; 3</h4>")
+    assert '<li class="series-1">&lt;line&gt; <b>0.5</b></li>' in section and "<svg></svg>" in section
+    assert "PNG and SVG" in section

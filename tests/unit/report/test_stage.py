@@ -1,19 +1,29 @@
-"""From rows per image to rows of Table 2."""
+"""From the rows of an evaluation to a report, which is found again and redrawn as one likes it."""
 
+import json
 import math
+import os
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 from ced import schema
+from ced.config import FiguresConfig
+from ced.core.frequency import dct8x8, laplacian
 from ced.core.metrics import bef_mse_bound
+from ced.errors import ConfigError, FormatError, InputError
 from ced.evaluation import evaluate, pool
 from ced.report import stage
-from ced.store.outputs import Manifest, Output, write_table
+from ced.report.stage import Evaluation
+from ced.store.outputs import Making, Manifest, Output, Store, make, read_manifest, write_table, write_text
+from ced.store.session import Session
 
 
-def one(image: str, method: str, quality: int, psnr: float) -> dict[str, object]:
+def measured(image: str, method: str, quality: int, psnr: float) -> dict[str, object]:
     facts = {"dataset": "set", "image_id": image, "method": method, "quality": quality, "colour": "y"}
     size = {"height": 16, "width": 16}
     measured = {"mse": 1.0, "bef": 1.0, "bef_mse": 1.0, "psnr": psnr, "psnr_b": psnr - 1, "seconds": 0.1}
@@ -21,7 +31,7 @@ def one(image: str, method: str, quality: int, psnr: float) -> dict[str, object]
     return {**facts, **size, **measured, **similar, "reason": "", "message": ""}
 
 
-def evaluated(folder: Path, rows: list[dict[str, object]]) -> Output:
+def output_of(folder: Path, rows: list[dict[str, object]]) -> Output:
     write_table(folder / evaluate.FILE, pa.Table.from_pylist(rows, schema.PER_IMAGE))
     keys = dict.fromkeys((row["quality"], row["method"]) for row in rows)
     pooled = [{"quality": quality, "method": method, "w1": 0.1, "energy": 0.9} for quality, method in keys]
@@ -31,12 +41,12 @@ def evaluated(folder: Path, rows: list[dict[str, object]]) -> Output:
 
 def test_rows_are_means_over_images_by_quality_and_method(tmp_path: Path) -> None:
     images = [
-        one(image, method, quality, psnr + quality)
+        measured(image, method, quality, psnr + quality)
         for image, psnr in (("a", 20.0), ("b", 30.0))
         for quality in (10, 20)
         for method in ("jpeg", "ed")
     ]
-    rows = stage.rows_of(evaluated(tmp_path, images))
+    rows = stage.rows_of(output_of(tmp_path, images))
     assert [(row.quality, row.method, row.images) for row in rows] == [
         (10, "jpeg", 2),
         (10, "ed", 2),
@@ -51,9 +61,197 @@ def test_rows_are_means_over_images_by_quality_and_method(tmp_path: Path) -> Non
 
 
 def test_a_perfect_image_makes_the_mean_infinite(tmp_path: Path) -> None:
-    (row,) = stage.rows_of(evaluated(tmp_path, [one("a", "ed", 10, math.inf), one("b", "ed", 10, 30.0)]))
+    (row,) = stage.rows_of(output_of(tmp_path, [measured("a", "ed", 10, math.inf), measured("b", "ed", 10, 30.0)]))
     assert math.isinf(row.psnr)
 
 
 def test_versions_name_what_the_results_depend_on() -> None:
     assert {"ced", "python", "torch", "ray", "prefect", "mlflow", "pyarrow", "numpy", "pillow"} == set(stage.versions())
+
+
+@pytest.fixture
+def store(evaluation_store: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(evaluation_store, tmp_path / "store"))
+
+
+def trained(store: Path) -> Output:
+    def produce(making: Making) -> None:
+        lines = [{"step": s, "loss": 1 / s, "accuracy_stage_1": 0.1 * s} for s in (1, 2, 3)]
+        write_text(making.folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+        making.counts["steps"] = 3
+
+    return make(Store(store), "train-classifier", {"made": "up"}, {}, produce)
+
+
+def test_an_evaluation_of_its_own_needs_no_pipeline(store: Path) -> None:
+    evaluation = stage.find(store)
+    assert evaluation.evaluated.manifest.stage == "evaluate"
+    assert evaluation.trained == {}
+    assert evaluation.described["test_images"] == "set"
+    reported = stage.redraw(evaluation, FiguresConfig(), Session(Store(store)))
+    assert {name for name in reported.manifest.parts if name.startswith("figures/")} == {
+        "figures/figure-5.png",
+        "figures/figure-5.svg",
+        "figures/figure-6.png",
+        "figures/figure-6.svg",
+    }
+    assert reported.manifest.counts == {"rows": 4, "pictures": 4, "figures": 2}
+    assert stage.redraw(stage.find(store), FiguresConfig(), Session(Store(store))).reused
+
+
+def test_what_a_pipeline_made_is_found_by_its_content(store: Path) -> None:
+    classifier, evaluation = trained(store), stage.find(store)
+    described = {"images": ["a"], "test_images": "b"}
+    complete = Evaluation(evaluation.evaluated, {"classifier": classifier}, described)
+    stage.redraw(complete, FiguresConfig(), Session(Store(store)))
+    for folder in (store, evaluation.evaluated.path):
+        again = stage.find(folder)
+        assert {name: output.path for name, output in again.trained.items()} == {"classifier": classifier.path}
+        assert again.described["images"] == ["a"]
+    reported = stage.redraw(stage.find(store), FiguresConfig(channels=("3-3",)), Session(Store(store)))
+    assert "figures/table-1.svg" in reported.manifest.parts
+    assert json.loads((reported.path / "results.json").read_text())["config"]["figures"]["channels"] == ["3-3"]
+
+
+def test_the_newest_evaluation_is_taken(store: Path) -> None:
+    (first,) = (store / "evaluate").iterdir()
+    second = Path(shutil.copytree(first, store / "evaluate" / "another"))
+    os.utime(first / "manifest.json", (1, 1))
+    assert stage.find(store).evaluated.path == second
+    os.utime(second / "manifest.json", (0, 0))
+    assert stage.find(store).evaluated.path == first
+
+
+def test_an_evaluation_with_a_report_comes_before_a_newer_one_without(store: Path) -> None:
+    # As where a publication measured the champion on the same images, and reported nothing.
+    evaluation = stage.find(store)
+    stage.redraw(evaluation, FiguresConfig(), Session(Store(store)))
+    newer = Path(shutil.copytree(evaluation.evaluated.path, store / "evaluate" / "newer"))
+    stored = json.loads((newer / "manifest.json").read_text())
+    stored["parts"] = {**stored["parts"], "per_image.parquet": "0"}  # another content
+    (newer / "manifest.json").write_text(json.dumps(stored))
+    assert stage.find(store).evaluated.path == evaluation.evaluated.path
+    assert stage.find(newer).evaluated.path == newer
+    assert stage.find(newer).trained == {}
+
+
+def test_a_region_of_ones_own_changes_the_photographs_and_not_the_spectra(store: Path) -> None:
+    evaluation = stage.find(store)
+    first, other = (
+        stage.redraw(evaluation, FiguresConfig(crop=crop), Session(Store(store))) for crop in ("", "0,0,24,16")
+    )
+    differs = {name for name, digest in other.manifest.parts.items() if first.manifest.parts[name] != digest}
+    assert {"figures/figure-5.png", "figures/figure-5.svg", "report.html"} <= differs
+    assert not differs & {"figures/figure-6.png", "figures/figure-6.svg", "table.csv"}
+
+
+def test_mistakes_leave_nothing_behind(store: Path, tmp_path: Path) -> None:
+    evaluation = stage.find(store)
+    with pytest.raises(ConfigError, match=r"reaches outside set/cat.png, which is 104 x 72 pixels"):
+        stage.redraw(evaluation, FiguresConfig(crop="0,0,16,73"), Session(Store(store)))
+    with pytest.raises(ConfigError, match="was not kept"):
+        stage.redraw(evaluation, FiguresConfig(images=("dog",)), Session(Store(store)))
+    assert not (store / "report").exists()
+    with pytest.raises(InputError, match="no finished evaluation in it"):
+        stage.find(trained(tmp_path / "other").path)
+    with pytest.raises(InputError, match="no such folder"):
+        stage.find(tmp_path / "gone")
+
+
+def opened(folder: Path) -> Output:
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    return Output(folder, manifest, reused=True)
+
+
+@pytest.fixture
+def evaluated(evaluation_store: Path) -> Output:
+    (folder,) = (evaluation_store / "evaluate").iterdir()
+    return opened(folder)
+
+
+@pytest.fixture
+def copied(evaluated: Output, tmp_path: Path) -> Output:
+    """To do with as one likes."""
+    return opened(Path(shutil.copytree(evaluated.path, tmp_path / "evaluate")))
+
+
+def test_every_kept_picture_is_shown_at_every_quality(evaluated: Output) -> None:
+    pictures = stage.pictures(evaluated)
+    assert [(p.name, p.quality) for p in pictures] == [
+        ("set/cat.png", 10),
+        ("set/cat.png", 20),
+        ("set/cup.png", 10),
+        ("set/cup.png", 20),
+    ]
+    assert [label for label, _ in pictures[0].versions] == ["original", "jpeg", "smooth"]
+    with Image.open(evaluated.path / "pictures" / "00001-q020-smooth.png") as image:
+        assert np.array_equal(pictures[3].versions[2][1], np.asarray(image))
+
+
+@pytest.mark.parametrize("text", ["2", "set/cup.png", "cup.png", "cup"])
+def test_a_picture_is_chosen_by_number_or_name(evaluated: Output, text: str) -> None:
+    assert {picture.name for picture in stage.pictures(evaluated, (text,))} == {"set/cup.png"}
+
+
+def test_chosen_pictures_stand_in_the_order_of_the_choice(evaluated: Output) -> None:
+    assert [p.name for p in stage.pictures(evaluated, ("cup", "1"))] == ["set/cup.png"] * 2 + ["set/cat.png"] * 2
+
+
+@pytest.mark.parametrize("text", ["3", "0", "dog", ""])
+def test_a_picture_that_was_not_kept_is_refused_with_those_that_were(evaluated: Output, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"was not kept \(kept: 1 set/cat.png, 2 set/cup.png\)"):
+        stage.pictures(evaluated, (text,))
+
+
+def test_a_method_without_a_picture_is_left_out_there_alone(copied: Output) -> None:
+    (copied.path / "pictures" / "00000-q010-smooth.png").unlink()
+    labels = [[label for label, _ in picture.versions] for picture in stage.pictures(copied)]
+    assert labels == [["original", "jpeg"]] + [["original", "jpeg", "smooth"]] * 3
+
+
+def test_a_jpeg_that_was_not_measured_is_shown_all_the_same(evaluated: Output, copied: Output) -> None:
+    """Something to compare with there has to be: the same pixels as where it is a row of the table."""
+    for kept in (copied.path / "pictures").glob("*-jpeg.png"):
+        kept.unlink()
+    manifest = Manifest("evaluate", "f", {**copied.manifest.config, "methods": ["smooth"]}, {}, {}, {})
+    without, whole = stage.pictures(Output(copied.path, manifest, reused=True)), stage.pictures(evaluated)
+    assert len(without) == len(whole) == 4
+    for picture, other in zip(without, whole, strict=True):
+        assert [label for label, _ in picture.versions] == ["original", "jpeg", "smooth"]
+        assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(picture.versions, other.versions, strict=True))
+
+
+def test_spectra_are_pooled_over_the_images_at_the_first_quality(evaluated: Output) -> None:
+    spectra = stage.spectra(evaluated)
+    assert spectra is not None
+    assert (spectra.dataset, spectra.quality) == ("set", 10)
+    versions = dict(spectra.versions)
+    assert list(versions) == ["original", "jpeg", "smooth"]
+    planes = [dict(picture.versions)["jpeg"] for picture in stage.pictures(evaluated) if picture.quality == 10]
+    expected = np.concatenate([dct8x8(laplacian(plane))[9] for plane in planes])  # row 1, column 1
+    assert versions["jpeg"].blocks == len(expected)
+    assert versions["jpeg"].deviation(1, 1) == pytest.approx(float(expected.std()), rel=1e-4)
+
+
+def test_without_spectra_there_are_none_and_a_damaged_one_is_named(copied: Output) -> None:
+    (copied.path / "spectra" / "q010-jpeg.npz").write_bytes(b"words")
+    with pytest.raises(FormatError, match=r"q010-jpeg.npz: not a spectrum; remove"):
+        stage.spectra(copied)
+    (copied.path / "spectra" / "original.npz").unlink()
+    (copied.path / "spectra" / "q010-jpeg.npz").unlink()
+    assert stage.spectra(copied) is None
+
+
+def test_curves_and_facts_tell_of_the_training(evaluated: Output, tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "loss": 2.0}\n')
+    trained = {"ed": Output(tmp_path, Manifest("train-ed", "f", {}, {}, {"steps": 7}, {}, seconds=3.2), reused=True)}
+    (curve,) = stage.curves(trained)
+    assert (curve.model, curve.points) == ("ed", ({"step": 1, "loss": 2.0},))
+    described = {"images": ["a", "b"], "test_images": "c"}
+    facts = dict(stage.facts(Evaluation(evaluated, trained, described), {"ced": "1", "torch": "2"}))
+    assert facts["trained on"] == "a, b"
+    assert facts["tested on"] == "c (2 images)"
+    assert facts["training of ed"] == "7 steps, 3 s"
+    assert facts["versions"] == "ced 1, torch 2"
+    assert "trained on" not in dict(stage.facts(Evaluation(evaluated, {}, {**described, "images": []}), {}))

@@ -6,10 +6,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ced.core import drawing
 from ced.data.inspect import contact_sheet
-from ced.data.inspect.contact_sheet import CAPTION, GAP, HEAD, LINE, MARGIN, PANEL_GAP, SCALE, Tile
+from ced.data.inspect.contact_sheet import GAP, LINE, MARGIN, PANEL_GAP, SCALE, Tile
 
 NOISE = np.random.default_rng(0)
+HEAD = (
+    drawing.text("title", 22).height + 14 + 14
+)  # pixels: the title, and what is between it, the legend and the examples
+LEGEND = drawing.text("class 0", 13).height
+CAPTION = drawing.text("name", 15).height
+NAMES = drawing.text("original", 13).height  # above the panels
 
 
 def decoded(png: bytes) -> np.ndarray:
@@ -45,7 +52,7 @@ def test_the_class_of_coefficient_u_v_of_patch_i_j_lies_at_4i_u_4j_v() -> None:
 
 def test_the_mosaic_has_channel_u_v_in_row_u_column_v() -> None:
     labels, colours = NOISE.integers(0, 7, (16, 3, 5), np.uint8), contact_sheet.palette(7)
-    drawn = contact_sheet.mosaic(labels, colours)
+    drawn = decoded(contact_sheet.mosaic(labels, colours).png())
     high, wide = 3 * SCALE, 5 * SCALE
     assert drawn.shape == (4 * high + 3 * LINE, 4 * wide + 3 * LINE, 3)
     for u, v in np.ndindex(4, 4):
@@ -72,13 +79,13 @@ def test_all_four_panels_show_the_very_pixels(colour: bool) -> None:
     one = tile(colour=colour)
     assert one.labels is not None
     sheet = decoded(contact_sheet.sheet("title", [one], 7))
-    top, side = MARGIN + HEAD + CAPTION, 96 * SCALE
+    top, side = MARGIN + HEAD + LEGEND + CAPTION + NAMES, 96 * SCALE
     wanted = [p if colour else p[..., None].repeat(3, 2) for p in (one.original, one.degraded)]
     wanted.append(contact_sheet.palette(7)[contact_sheet.label_map(one.labels)])
     for number, pixels in enumerate(wanted):
         drawn = panel(sheet, MARGIN + number * (side + PANEL_GAP), top, side, side)
         assert np.array_equal(shrunk(drawn), pixels)
-    mosaic = contact_sheet.mosaic(one.labels, contact_sheet.palette(7))
+    mosaic = decoded(contact_sheet.mosaic(one.labels, contact_sheet.palette(7)).png())
     drawn = panel(sheet, MARGIN + 3 * (side + PANEL_GAP), top, *mosaic.shape[:2])
     assert np.array_equal(drawn, mosaic)
     assert sheet.shape[:2] == (top + len(mosaic) + MARGIN, 2 * MARGIN + 3 * (side + PANEL_GAP) + mosaic.shape[1])
@@ -88,18 +95,19 @@ def test_examples_stand_in_rows_and_without_labels_they_are_pairs() -> None:
     tiles = [tile(labelled=False) for _ in range(5)]
     sheet = decoded(contact_sheet.sheet("title", tiles, 7))
     side = 96 * SCALE
-    cell = (2 * side + PANEL_GAP, side + CAPTION)
-    assert sheet.shape == (MARGIN + HEAD + 2 * cell[1] + GAP + MARGIN, 2 * MARGIN + 4 * cell[0] + 3 * GAP, 3)
+    cell = (2 * side + PANEL_GAP, CAPTION + NAMES + side)
+    top = MARGIN + HEAD - 14  # there is no legend
+    assert sheet.shape == (top + 2 * cell[1] + GAP + MARGIN, 2 * MARGIN + 4 * cell[0] + 3 * GAP, 3)
     for number, one in enumerate(tiles):
-        x, y = MARGIN + number % 4 * (cell[0] + GAP), MARGIN + HEAD + number // 4 * (cell[1] + GAP)
-        drawn = panel(sheet, x, y + CAPTION, side, side)
+        x, y = MARGIN + number % 4 * (cell[0] + GAP), top + number // 4 * (cell[1] + GAP)
+        drawn = panel(sheet, x, y + CAPTION + NAMES, side, side)
         assert np.array_equal(shrunk(drawn)[..., 0], one.original)
-    last = (slice(MARGIN + HEAD + cell[1] + GAP, None), slice(MARGIN + cell[0] + GAP, None))
+    last = (slice(top + cell[1] + GAP, None), slice(MARGIN + cell[0] + GAP, None))
     assert (sheet[last] == 255).all()
 
 
 def test_the_legend_has_every_colour_and_only_where_there_are_labels() -> None:
-    head = decoded(contact_sheet.sheet("title", [tile()], 7))[: MARGIN + HEAD]
+    head = decoded(contact_sheet.sheet("title", [tile()], 7))[: MARGIN + HEAD + LEGEND]
     bare = decoded(contact_sheet.sheet("title", [tile(labelled=False)], 7))[: MARGIN + HEAD]
     for colour in contact_sheet.palette(7):
         assert (head == colour).all(axis=2).sum() == 14 * 14
@@ -112,7 +120,8 @@ def test_captions_tell_name_quality_and_flip() -> None:
     for field, value, left in (("name", "set/cup.png", True), ("quality", 20, False), ("flip", False, False)):
         other = decoded(contact_sheet.sheet("title", [Tile(**{**vars(one), field: value})], 7))
         rows, columns = np.nonzero((other != first).any(axis=2))
-        assert MARGIN + HEAD <= rows.min() <= rows.max() < MARGIN + HEAD + CAPTION
+        top = MARGIN + HEAD + LEGEND
+        assert top <= rows.min() <= rows.max() < top + CAPTION
         assert (columns.max() < 250) if left else (columns.min() > 500)
 
 
@@ -127,7 +136,7 @@ def test_any_name_fits_beside_the_facts(name: str, side: int) -> None:
 def test_a_title_wider_than_the_examples_is_not_cut() -> None:
     sheet = decoded(contact_sheet.sheet("a title of many words " * 3, [tile(16, labelled=False)], 7))
     assert (sheet[:, -MARGIN:] == 255).all()
-    assert (sheet[: MARGIN + 24, -MARGIN - 40 : -MARGIN] < 128).any()
+    assert (sheet[: MARGIN + 30, -MARGIN - 40 : -MARGIN] < 128).any()
 
 
 def test_the_same_examples_give_the_same_bytes() -> None:

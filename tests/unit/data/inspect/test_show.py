@@ -11,13 +11,14 @@ import pytest
 from PIL import Image
 
 from ced import schema
+from ced.core import drawing
 from ced.data.inspect import contact_sheet, show
-from ced.data.inspect.contact_sheet import CAPTION, HEAD, MARGIN, PANEL_GAP, SCALE
+from ced.data.inspect.contact_sheet import MARGIN, PANEL_GAP, SCALE
 from ced.errors import FormatError, InputError
 from ced.report import plain
 
 SIDE = 32 * SCALE
-PITCH = contact_sheet._NARROWEST + PANEL_GAP  # 64 pixels are narrower than a panel's name needs
+PITCH = SIDE + PANEL_GAP
 
 
 def decoded(png: bytes | None) -> np.ndarray:
@@ -46,9 +47,11 @@ def sheet(folder: Path, count: int) -> bytes | None:
     return show.sheet(data, count, show.balance(data))
 
 
-def drawn(picture: np.ndarray, panel: int) -> np.ndarray:
-    """A panel of the sheet's first example, at its own size."""
-    left, top = MARGIN + panel * PITCH, MARGIN + HEAD + CAPTION
+def drawn(picture: np.ndarray, panel: int, labelled: bool = True) -> np.ndarray:
+    """A panel of the sheet's first example, at its own size. A legend is above it where there are labels."""
+    sizes = (22, 13, 15, 13) if labelled else (22, 15, 13)  # title, legend, caption, names
+    left, top = MARGIN + panel * PITCH, MARGIN + sum(drawing.text("x", size).height for size in sizes)
+    top += 28 if labelled else 14  # gaps below the title and the legend
     return picture[top : top + SIDE : SCALE, left : left + SIDE : SCALE]
 
 
@@ -190,7 +193,7 @@ def test_labels_whose_examples_are_elsewhere_make_no_sheet(pristine: Path, tmp_p
 
 def test_labels_of_other_examples_are_not_shown_with_these(pristine: Path, outputs: Path, edit) -> None:
     edit(outputs / "label", lambda stored: stored["inputs"].update(examples="0123456789abcdef"))
-    assert drawn(decoded(sheet(outputs, 1)), 0).tobytes() == drawn(decoded(sheet(pristine, 1)), 0).tobytes()
+    assert drawn(decoded(sheet(outputs, 1)), 0, False).tobytes() == drawn(decoded(sheet(pristine, 1)), 0).tobytes()
     assert all(tile.labels is None for tile in show.tiles(show.choose(outputs), 12))
 
 
@@ -204,7 +207,7 @@ def test_colour_examples_are_shown_in_colour(coloured: Path) -> None:
 def test_examples_of_prepare_alone_have_no_class_maps(pristine: Path) -> None:
     with_maps = decoded(sheet(pristine, 2))
     without = decoded(sheet(pristine / "prepare", 2))
-    assert np.array_equal(drawn(without, 0), drawn(with_maps, 0))
+    assert np.array_equal(drawn(without, 0, False), drawn(with_maps, 0))
     assert without.shape[1] < with_maps.shape[1]
 
 

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 
 from ced import schema
+from ced.report import vision_stage as report
 from ced.store.outputs import Making, Output, Store, make, write_bytes, write_table
 from ced.store.session import Session
-from ced.vision import report
 from ced.vision.evaluate import Sources
 
 SOURCES = Sources("voc", "", "models/d.onnx", "models/s.tflite")

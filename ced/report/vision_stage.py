@@ -1,9 +1,6 @@
 """The end of Table 3: per_image.parquet -> results.json, the table in four forms, the drawings, and a page of all."""
 
 import dataclasses
-import json
-import math
-import platform
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
@@ -12,17 +9,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ced import __version__
+from ced import __version__, strict_json
 from ced.report import html, table3
 from ced.report.model import Drawing, Models, Report, Vision, VisionRow
-from ced.report.stage import versions
-from ced.store.outputs import Making, Output, make, write_bytes, write_text
+from ced.report.stage import PAGE, RESULTS, TABLE, machine_facts, versions, write_files
+from ced.store.outputs import Making, Output, make
 from ced.store.session import Session
 from ced.vision import backends, detection, evaluate, segmentation
 from ced.vision.evaluate import PICTURES, Sources
 from ced.vision.objects import CLASSES, SEGMENTS, Detections, Objects
 
-RESULTS, PAGE = "results.json", "report.html"
 _MEASURES = ("map", "map_area", "miou")
 _FORM = 3  # of what is made; another number makes it again
 _FITS = {"native": "at their own size", "scaled": "scaled to its input"}
@@ -54,7 +50,7 @@ def rows_of(evaluated: Output) -> tuple[VisionRow, ...]:
 
 
 def figures_of(rows: Iterable[VisionRow]) -> dict[str, float]:
-    """The figures as MLflow is told them, by name."""
+    """The figures as MLflow has them, by name."""
     names = [(f"{row.method}/q{row.quality}/{row.colour}", row) for row in rows]
     return {f"{name}/{measure}": getattr(row, measure) for name, row in names for measure in _MEASURES}
 
@@ -62,24 +58,24 @@ def figures_of(rows: Iterable[VisionRow]) -> dict[str, float]:
 def summarise(table: pa.Table) -> list[VisionRow]:
     """mAP and mIoU of each method, quality factor and colour, from the rows of per_image.parquet alone."""
     groups: dict[tuple[str, str, int, str], list[dict[str, Any]]] = {}
-    for one in table.to_pylist():
-        groups.setdefault((one["dataset"], one["colour"], one["quality"], one["method"]), []).append(one)
-    return [_row(key, ones) for key, ones in groups.items()]
+    for row in table.to_pylist():
+        groups.setdefault((row["dataset"], row["colour"], row["quality"], row["method"]), []).append(row)
+    return [_row(key, images) for key, images in groups.items()]
 
 
-def _row(key: tuple[str, str, int, str], everyone: list[dict[str, Any]]) -> VisionRow:
+def _row(key: tuple[str, str, int, str], images: list[dict[str, Any]]) -> VisionRow:
     """Over the images that the method restored, and as many failures."""
-    ones = [one for one in everyone if not one["reason"]]
-    truths = [Objects.of(one["true_boxes"], _numbers(one["true_classes"]), one["true_difficult"]) for one in ones]
-    found = [Detections.of(one["boxes"], one["scores"], _numbers(one["classes"])) for one in ones]
-    precision = detection.precision(truths, found)
-    shape = (len(ones), segmentation.SIZE, segmentation.SIZE)
-    confusion = np.frombuffer(b"".join(one["confusion"] for one in ones), "<i8").reshape(shape).sum(axis=0)
+    restored = [row for row in images if not row["reason"]]
+    truths = [Objects.of(row["true_boxes"], _numbers(row["true_classes"]), row["true_difficult"]) for row in restored]
+    detections = [Detections.of(row["boxes"], row["scores"], _numbers(row["classes"])) for row in restored]
+    precision = detection.precision(truths, detections)
+    shape = (len(restored), segmentation.SIZE, segmentation.SIZE)
+    confusion = np.frombuffer(b"".join(row["confusion"] for row in restored), "<i8").reshape(shape).sum(axis=0)
     agreement = segmentation.agreement(confusion)
     return VisionRow(
         *key,
-        images=len(ones),
-        failures=len(everyone) - len(ones),
+        images=len(restored),
+        failures=len(images) - len(restored),
         map=precision.mean_eleven_point,
         map_area=precision.mean_area,
         miou=agreement.mean,
@@ -94,31 +90,35 @@ def _numbers(names: list[str]) -> list[int]:
 
 
 def _produce(sources: Sources, evaluated: Output, making: Making) -> None:
-    rows, looked = rows_of(evaluated), models(sources)
-    write_text(making.folder / RESULTS, _results(evaluated, rows, looked))
-    write_text(making.folder / "table.md", table3.markdown(rows, looked))
-    write_text(making.folder / "table.tex", table3.latex(rows, looked))
-    write_text(making.folder / "table.csv", table3.comma_separated(rows))
-    drawn = _drawings(evaluated)
-    for name, drawing in drawn.items():
-        write_bytes(making.folder / PICTURES / name, drawing.png)
-    backends = Vision(rows, looked, tuple(drawn.values()))
-    title = f"ced: {evaluated.manifest.config['dataset']}, detection and segmentation"
-    write_text(making.folder / PAGE, html.page(Report(title=title, facts=_told(evaluated, looked), vision=backends)))
-    making.counts.update(rows=len(rows), pictures=len(drawn))
+    rows, models_used, installed = rows_of(evaluated), models(sources), versions(*_PACKAGES)
+    drawings = _drawings(evaluated)
+    config = {**evaluated.manifest.config, **models_used._asdict(), "inputs": evaluated.manifest.inputs}
+    results = {"versions": installed, "config": config, "rows": [dataclasses.asdict(row) for row in rows]}
+    page = Report(
+        title=f"ced: {evaluated.manifest.config['dataset']}, detection and segmentation",
+        facts=(*_facts(evaluated, models_used), *machine_facts(installed)),
+        vision=Vision(rows, models_used, tuple(drawings.values())),
+    )
+    files: dict[str, str | bytes] = {
+        RESULTS: strict_json.text(results),
+        f"{TABLE}.md": table3.markdown(rows, models_used),
+        f"{TABLE}.tex": table3.latex(rows, models_used),
+        f"{TABLE}.csv": table3.comma_separated(rows),
+        PAGE: html.page(page),
+    }
+    write_files(making.folder, files | {f"{PICTURES}/{name}": drawing.png for name, drawing in drawings.items()})
+    making.counts.update(rows=len(rows), pictures=len(drawings))
 
 
-def _told(evaluated: Output, looked: Models) -> tuple[tuple[str, str], ...]:
+def _facts(evaluated: Output, models_used: Models) -> tuple[tuple[str, str], ...]:
     """What stands in the head of the page."""
     counts, config = evaluated.manifest.counts, evaluated.manifest.config
     through = config["through"] or "as the model was trained: rgb, or each channel of YCbCr"
     return (
         ("images", f"{counts['images']}, with {counts['objects']} objects"),
-        ("detector", looked.detector),
-        ("segmenter", f"{looked.segmenter}, images {_FITS[config['fit']]}"),
+        ("detector", models_used.detector),
+        ("segmenter", f"{models_used.segmenter}, images {_FITS[config['fit']]}"),
         ("RGB is restored", through),
-        ("machine", f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}"),
-        ("versions", ", ".join(f"{name} {number}" for name, number in versions(*_PACKAGES).items())),
     )
 
 
@@ -126,27 +126,10 @@ def _drawings(evaluated: Output) -> dict[str, Drawing]:
     """The kept drawings by file name: the images in their order, in each its versions in the order of the table."""
     rows = pq.read_table(evaluated.path / evaluate.FILE, columns=_KEYS).to_pylist()
     numbers = {name: number for number, name in enumerate(dict.fromkeys(row["image_id"] for row in rows))}
-    found = {}
+    drawings = {}
     for row in sorted(rows, key=lambda row: (numbers[row["image_id"]], row["colour"], row["quality"])):
         version = (row["colour"], row["quality"], row["method"])
         path = evaluated.path / PICTURES / evaluate.picture_name(numbers[row["image_id"]], *version)
         if path.exists():
-            found[path.name] = Drawing(row["image_id"], *version, path.read_bytes())
-    return found
-
-
-def _results(evaluated: Output, rows: tuple[VisionRow, ...], looked: Models) -> str:
-    """Strict JSON: null where a class is not there to be found."""
-    config = {**evaluated.manifest.config, **looked._asdict(), "inputs": evaluated.manifest.inputs}
-    found = {
-        "versions": versions(*_PACKAGES),
-        "config": config,
-        "rows": [_finite(dataclasses.asdict(row)) for row in rows],
-    }
-    return json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
-    return None if isinstance(value, float) and math.isnan(value) else value
+            drawings[path.name] = Drawing(row["image_id"], *version, path.read_bytes())
+    return drawings
