@@ -89,7 +89,7 @@ def prepare_part(config: PrepareConfig, crops: int, folder: str, row: Row) -> La
     its own, and one that ends this process is set aside. Raises ServiceError where that does not help.
     """
     name = part_name(row["part"])
-    attempts = Attempts(Path(folder, _BEGUN, name))
+    attempts = Attempts(Path(folder, _BEGUN, str(row["part"])))
     if Path(folder, EXAMPLES, name).exists():  # by a worker that died later
         attempts.end()
         return lambda: {}

@@ -62,7 +62,7 @@ def test_a_part_that_was_begun_before_is_decoded_in_other_processes_to_the_same_
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         Image.fromarray(data.chelsea()).save(tmp_path / folder / "cat.png")
-    Attempts(tmp_path / "two" / "out" / ".begun" / "part-00007.parquet")
+    Attempts(tmp_path / "two" / "out" / ".begun" / "7")
     assert part(tmp_path / "one", config, "cat.png") == part(tmp_path / "two", config, "cat.png")
     assert not list(tmp_path.rglob(".begun/*"))
 
@@ -81,7 +81,7 @@ def test_after_a_workers_death_what_ends_its_own_process_twice_is_set_aside(
     part(tmp_path, PrepareConfig(), "cat.png")
     assert not calls and not (tmp_path / "out/quarantine").exists()
     (tmp_path / "out/examples/part-00007.parquet").unlink()
-    Attempts(tmp_path / "out" / ".begun" / "part-00007.parquet")
+    Attempts(tmp_path / "out" / ".begun" / "7")
     part(tmp_path, PrepareConfig(), "cat.png")
     (row,) = pq.read_table(tmp_path / "out/quarantine/part-00007.parquet").to_pylist()
     assert row == {
@@ -94,7 +94,7 @@ def test_after_a_workers_death_what_ends_its_own_process_twice_is_set_aside(
 
 def test_workers_that_keep_dying_of_a_part_end_the_job_in_one_line(tmp_path: Path) -> None:
     for _ in range(8):
-        Attempts(tmp_path / "out" / ".begun" / "part-00007.parquet")
+        Attempts(tmp_path / "out" / ".begun" / "7")
     with pytest.raises(ServiceError, match=r"Ray lost 8 workers at the same photographs") as caught:
         part(tmp_path, PrepareConfig(), "cat.png")
     assert "\n" not in str(caught.value)
