@@ -27,14 +27,15 @@ def evaluate(arguments: argparse.Namespace) -> None:
     with session(arguments.store, arguments.ray_address, config.cluster.data_workers) as running:
         evaluated = evaluation.run(config.evaluate, arguments.images, {}, running)
         reported = stage.run(config, evaluated, {}, running)
-        from ced.report import table
+        from ced.evaluation import means
+        from ced.report import text
 
-        rows = stage.rows_of(evaluated)
-        print(table.terminal(rows, table.room(), styled=sys.stdout.isatty()))
+        rows = means.rows_of(evaluated)
+        print(text.terminal(rows, text.room(), styled=sys.stdout.isatty()))
         if arguments.report:
             deliver.deliver(reported, Path(arguments.report))
         print(f"report: {Path(arguments.report or reported.path, stage.PAGE).resolve()}", flush=True)
-        figures, experiment = stage.figures_of(rows), config.publish.experiment
+        figures, experiment = means.figures_of(rows), config.publish.experiment
         recorded = record.run(evaluated, reported, figures, running, experiment)
         print(f"MLflow: run {record.run_id(recorded)} of {experiment}")
 

@@ -11,9 +11,11 @@ from ced.methods import split
 from ced.overrides import override
 from ced.pipeline import record
 from ced.pipeline.session import session
-from ced.report import deliver, table3
+from ced.report import deliver, text
+from ced.report import vision as report
+from ced.report.tables import table_3
 from ced.vision import evaluate as evaluation
-from ced.vision import report
+from ced.vision import results
 from ced.vision.evaluate import Sources
 from ced.vision.methods import JPEG, ORIGINAL
 
@@ -40,11 +42,11 @@ def evaluate_vision(arguments: argparse.Namespace) -> None:
         reported = report.run(sources, evaluated, running)
         if arguments.report:
             deliver.deliver(reported, Path(arguments.report))
-        rows = report.rows_of(evaluated)
-        print(table3.terminal(rows, report.models(sources)))
+        rows = results.rows_of(evaluated)
+        print(text.terminal_3(table_3(rows, results.Models.of(sources))))
         print(f"report:    {Path(arguments.report or reported.path, report.PAGE).resolve()}")
         print(f"per image: {evaluated.path / evaluation.FILE}", flush=True)
-        figures = report.figures_of(rows)
+        figures = results.figures_of(rows)
         experiment = overridden.publish.experiment
         recorded = record.run(evaluated, reported, figures, running, experiment)
         print(f"MLflow:    run {record.run_id(recorded)} of {experiment}")

@@ -9,10 +9,12 @@ from typing import Any
 from ced.cli import stages as single
 from ced.config import Config, NetworkConfig
 from ced.errors import ConfigError
+from ced.evaluation.paper import TABLE_1
 from ced.overrides import override
 from ced.pipeline import experiments
 from ced.pipeline.session import session
 from ced.recipes import configure
+from ced.report import plain
 from ced.store.outputs import Output, write_bytes
 from ced.store.session import Session
 from ced.training import stage as training
@@ -42,9 +44,9 @@ def decoder_weights(arguments: argparse.Namespace) -> None:
 
 def _check_stages(settings: list[str]) -> None:
     """Raises ConfigError for a number of stages that would not count."""
-    wanted = override(Config(network=NetworkConfig(stages=len(experiments.TABLE_1))), settings).network.stages
-    if wanted != len(experiments.TABLE_1):
-        raise ConfigError(f"network.stages={wanted}: Table 1 is of {len(experiments.TABLE_1)}; leave it out")
+    wanted = override(Config(network=NetworkConfig(stages=len(TABLE_1))), settings).network.stages
+    if wanted != len(TABLE_1):
+        raise ConfigError(f"network.stages={wanted}: Table 1 is of {len(TABLE_1)}; leave it out")
 
 
 def _run(
@@ -67,7 +69,5 @@ def _run(
 
 
 def _table(headings: list[str], rows: dict[str, list[str]]) -> None:
-    first = max(map(len, rows))
-    print(" " * first + "".join(f"{heading:>11}" for heading in headings))
-    for name, cells in rows.items():
-        print(f"{name:{first}}" + "".join(f"{cell:>11}" for cell in cells))
+    lines = [[name, *cells] for name, cells in rows.items()]
+    print("\n".join(plain.grid(["", *headings], lines, range(1, 1 + len(headings)), least=9)))

@@ -62,9 +62,9 @@ def _prefect(store: Path) -> Iterator[None]:
 
 def _tell(told: dict[str, Any], store: Path, arguments: argparse.Namespace) -> None:
     from ced.pipeline.summary import rows_from
-    from ced.report import table
+    from ced.report import text
 
-    print(table.terminal(rows_from(told), table.room(), styled=sys.stdout.isatty()))
+    print(text.terminal(rows_from(told), text.room(), styled=sys.stdout.isatty()))
     page = Path(arguments.report, "report.html").resolve() if arguments.report else Path(told["report"])
     model = told["model"]
     state = f"now @{model['alias']}" if model["promoted"] else f"not @{model['alias']}: {model['reason']}"

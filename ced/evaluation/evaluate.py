@@ -17,7 +17,7 @@ from ced.config import Config, EvaluateConfig, as_dict
 from ced.data import sources
 from ced.data.sources import Photograph
 from ced.errors import ConfigError, InputError
-from ced.evaluation import failures, perceptual, pool
+from ced.evaluation import failures, metrics, perceptual, pool
 from ced.evaluation.measure import BEGUN, PARTS, PICTURES, SPECTRA, Task, evaluate_image, part_name, picture_name
 from ced.methods import Prepared, check_apart, parse, prepare
 from ced.methods.open import restorer
@@ -39,6 +39,7 @@ def check(config: Config) -> None:
     sources.find((config.test_images,))
     if config.publish.method not in config.evaluate.trained:
         raise ConfigError(f"publish.method {config.publish.method} is not evaluated; add it to evaluate.methods")
+    metrics.gate(config.publish.gate)
     if config.evaluate.trained and (config.prepare.colour, config.evaluate.colour) == ("rgb", "y"):
         raise ConfigError("networks for prepare.colour=rgb restore colour images alone; set evaluate.colour=rgb too")
     if config.evaluate.lpips:
@@ -60,10 +61,13 @@ def run(config: EvaluateConfig, images: str, restorers: dict[str, Output], sessi
     dataset = config.name or dataset_name(images)
     described = {**as_dict(config), "methods": list(config.names), "dataset": dataset, "form": _FORM}
     described |= {"name": "", "schema": schema.VERSION}
+    if added := metrics.added():
+        described["metrics"] = added
+    measured = tuple(m for m in metrics.metrics() if m.per_image and (not m.option or getattr(config, m.option)))
 
     def produce(making: Making) -> None:
         folder = str(making.folder)
-        task = Task(dataset, folder, config.colour, methods, config.pictures, config.lpips)
+        task = Task(dataset, folder, config.colour, methods, config.pictures, measured, metrics.per_image_schema())
         _produce(task, config.qualities, found, session.workers, making)
 
     output = make(session.store, "evaluate", described, inputs, produce)
@@ -118,7 +122,9 @@ def _produce(task: Task, qualities: tuple[int, ...], found: list[Photograph], wo
             write_table(folder / QUARANTINE, pa.Table.from_pylist(rows, schema.QUARANTINE))
         _pool(folder, pooled, qualities, numbers, [method.name for method in task.methods])
         rows_of = [folder / PARTS / part_name(number, quality) for number in numbers for quality in qualities]
-        write_table(folder / FILE, pa.concat_tables([pq.read_table(part) for part in rows_of]))
+        write_table(
+            folder / FILE, pa.concat_tables([pq.read_table(part, columns=task.schema.names) for part in rows_of])
+        )
     making.counts.update(_counts(folder))
     for scratch in (PARTS, SPECTRA, BEGUN):
         shutil.rmtree(folder / scratch, ignore_errors=True)

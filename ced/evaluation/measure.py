@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from ced import schema
 from ced.cluster import ray_data
 from ced.core import metrics
 from ced.core.colour import luminance
@@ -19,7 +18,7 @@ from ced.core.images import Rejected, decode_rgb
 from ced.core.spectrum import Spectrum
 from ced.data import sources
 from ced.data.sources import Photograph
-from ced.evaluation import perceptual
+from ced.evaluation.metrics import Comparison, Metric
 from ced.methods import Damaged, Failed, Method, Prepared, checked, open_method
 from ced.store.attempts import MOST, Attempts
 from ced.store.outputs import write_bytes, write_table_later
@@ -38,7 +37,8 @@ class Task:
     colour: str
     methods: tuple[Prepared, ...]
     pictures: int  # images whose restorations are kept as PNG
-    lpips: bool = False
+    metrics: tuple[Metric, ...]  # that are measured: workers do not know of those that were added
+    schema: pa.Schema  # of a part
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,7 @@ def evaluate_image(task: Task, row: ray_data.Row) -> ray_data.Later:
         for key, image in found.pictures.items():
             write_bytes(Path(task.folder, PICTURES, f"{row['number']:05d}-{key}.png"), _png(image))
     spectra = pa.table({key: [data] for key, data in found.spectra.items()})
-    rows = pa.Table.from_pylist(found.rows, schema.PER_IMAGE)
+    rows = pa.Table.from_pylist(found.rows, task.schema)
     written = [write_table_later(Path(task.folder, SPECTRA, name), spectra, packed=False)]
     written.append(write_table_later(Path(task.folder, PARTS, name), rows))
 
@@ -141,9 +141,8 @@ def _measure_all(task: Task, name: str, original: _Original, quality: int, attem
             found.rows.append(told | {"reason": error.reason, "message": error.message})
             continue
         plane = restored if task.colour == "y" else luminance(restored)
-        measured = original.reference.measure(plane)._asdict()
-        if task.lpips:
-            measured["lpips"] = _perceptual().distance(original.reference.plane, plane)
+        compared = Comparison(original.reference.plane, plane, original.reference.measure(plane))
+        measured = {metric.name: metric.per_image(compared) for metric in task.metrics if metric.per_image}
         found.rows.append({**told, **measured, "seconds": seconds})
         key = version(quality, prepared.name)
         found.spectra[key], found.pictures[key] = Spectrum.bytes_of(plane), restored
@@ -154,11 +153,6 @@ def _timed(method: Method, damaged: Damaged) -> tuple[float | None, np.ndarray]:
     started = time.perf_counter()
     restored = checked(method, damaged)
     return time.perf_counter() - started if method.timed else None, restored
-
-
-@functools.lru_cache(maxsize=1)
-def _perceptual() -> perceptual.Perceptual:
-    return perceptual.Perceptual.load()
 
 
 def _png(image: np.ndarray) -> bytes:

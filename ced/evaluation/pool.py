@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ced import schema
 from ced.core import influence
 from ced.core.influence import Influence
 from ced.core.spectrum import Spectrum, likeness, load
 from ced.evaluation.measure import ORIGINAL, version
+from ced.evaluation.metrics import metrics, pooled_schema
 from ced.store.outputs import Output, write_bytes, write_table
 
 FILE, FOLDER = "pooled.parquet", "spectra"
@@ -58,7 +58,7 @@ class Pool:
             for one in written:
                 one.result()
         rows = [self._row(name, ends.get(name)) for name in self._named]
-        write_table(folder / FILE, pa.Table.from_pylist(rows, schema.POOLED))
+        write_table(folder / FILE, pa.Table.from_pylist(rows, pooled_schema()))
 
     def _save(self, path: Path, name: str) -> None:
         write_bytes(path, self._totals[name].to_bytes())
@@ -67,7 +67,8 @@ class Pool:
         quality, method = self._named[name]
         row: dict[str, Any] = {"quality": quality, "method": method}
         if self._totals[name].blocks:
-            row |= likeness(self._originals(name), self._totals[name])._asdict()
+            found = likeness(self._originals(name), self._totals[name])
+            row |= {metric.name: metric.pooled(found) for metric in metrics() if metric.pooled}
         for figure, interval in ends._asdict().items() if ends else ():
             row |= {f"{figure}_low": interval.low, f"{figure}_high": interval.high}
         return row
@@ -110,11 +111,10 @@ def spectrum_file(folder: Path, quality: int, method: str) -> Path:
 
 
 class Figures(NamedTuple):
-    """W1 and energy; nan where a method restored nothing."""
+    """W1, energy and whatever else is pooled, by metric; none where a method restored nothing."""
 
-    w1: float
-    energy: float
-    intervals: tuple[tuple[str, float, float], ...] = ()  # (figure, low, high)
+    values: dict[str, float]
+    intervals: dict[str, tuple[float, float]]  # 95 %
 
 
 def figures(output: Output) -> dict[tuple[int, str], Figures]:
@@ -124,14 +124,12 @@ def figures(output: Output) -> dict[tuple[int, str], Figures]:
 
 
 def _figures(row: dict[str, Any]) -> Figures:
-    ends = [(name, row[f"{name}_low"], row[f"{name}_high"]) for name in ("w1", "energy")]
-    return Figures(_number(row["w1"]), _number(row["energy"]), tuple(one for one in ends if one[1] is not None))
+    names = [name for name in row if f"{name}_low" in row]
+    values = {name: row[name] for name in names if row[name] is not None}
+    ends = {name: (row[f"{name}_low"], row[f"{name}_high"]) for name in names if row[f"{name}_low"] is not None}
+    return Figures(values, ends)
 
 
 def _columns(part: Path) -> Iterator[tuple[str, Any]]:
     table = pq.read_table(part)
     return zip(table.column_names, table.columns, strict=True)
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value

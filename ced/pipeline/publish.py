@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from ced.config import Config, as_dict, fingerprint
 from ced.data import edges, sources
 from ced.errors import FormatError, ServiceError
-from ced.evaluation import evaluate
+from ced.evaluation import evaluate, means, metrics
+from ced.evaluation.metrics import Metric
 from ced.pipeline import record, restorers
 from ced.report import stage as report
 from ced.store.outputs import Making, Output, make, write_text
@@ -34,7 +35,6 @@ logger = logging.getLogger("ced")
 
 FILE = "publish.json"
 _FORM = 1  # of what is published; another number publishes again
-_GATES = ("psnr", "psnr_b", "ssim")
 _NOT_MEASURES = ("methods", "pictures", "timeout", "lpips")  # settings that do not change a method's figures
 _EVALUATION, _METHOD, _REASON = "ced.evaluation", "ced.method", "ced.reason"  # tags of a version
 
@@ -92,11 +92,12 @@ def run(config: Config, made: Made, session: Session) -> Output:
     return make(session.store, "publish", described, inputs, produce)
 
 
-def decide(ours: float, theirs: float, gate: str, champion: str) -> Decision:
+def decide(ours: float, theirs: float, gate: Metric, champion: str) -> Decision:
     """The gate: a new version becomes champion where it is strictly better; a tie keeps the champion."""
-    better = ours > theirs
-    relation = "above" if better else "level with" if ours == theirs else "not above"
-    reason = f"{gate} {ours:.4f} is {relation} the {theirs:.4f} of version {champion}"
+    better = gate.beats(ours, theirs)
+    nearer = {"lower": "below", "one": "nearer to 1 than"}.get(gate.better, "above")
+    relation = nearer if better else "level with" if ours == theirs else f"not {nearer}"
+    reason = f"{gate.name} {ours:.4f} is {relation} the {theirs:.4f} of version {champion}"
     return Decision(better, reason, champion, theirs)
 
 
@@ -139,8 +140,7 @@ def _log_parent(publication: Publication, run: Run) -> None:
     runs.log_tags(run, {f"ced.{stage}": output.manifest.fingerprint for stage, output in stages.items()})
     runs.log_tags(run, {f"ced.{stage}.content": output.manifest.content for stage, output in stages.items()})
     runs.log_data(run, [_training_data(made), _test_data(publication)])
-    rows = report.rows_of(made.evaluated)
-    runs.log_metrics(run, report.figures_of(rows))
+    runs.log_metrics(run, means.figures_of(means.rows_of(made.evaluated)))
     pages = [made.reported.path / report.RESULTS, made.reported.path / report.PAGE]
     runs.log_files(run, [*pages, made.classes.path / edges.FILE, made.evaluated.path / evaluate.FILE])
     for folder in (report.STRIPS, report.FIGURES):
@@ -188,7 +188,7 @@ def _register(publication: Publication, parent: Run) -> tuple[Version, Decision]
         _EVALUATION: evaluation_key(made.evaluated),
         "ced.quality": str(publication.config.prepare.quality),
         "ced.evaluated": f"{evaluated.config['dataset']}, {evaluated.counts['images']} images, quality {qualities}",
-        **{f"ced.{gate}": repr(figures[gate]) for gate in _GATES},
+        **{f"ced.{gate}": repr(figure) for gate, figure in figures.items()},
     }
     text = f"{config.method}: {config.gate} {figures[config.gate]:.4f} on {tags['ced.evaluated']}"
     registry.describe(client, version, tags, text)
@@ -213,7 +213,7 @@ def _decision(publication: Publication, client: "MlflowClient", version: Version
     theirs = _stored_figure(publication, champion)
     if theirs is None:
         theirs = _measured_figure(publication, champion)
-    return decide(ours, theirs, config.gate, champion.number)
+    return decide(ours, theirs, metrics.gate(config.gate), champion.number)
 
 
 def evaluation_key(evaluated: Output) -> str:
@@ -251,9 +251,10 @@ def _measured_figure(publication: Publication, champion: Version) -> float:
 
 
 def _figures(evaluated: Output, method: str) -> dict[str, float]:
-    """Means of a method's figures over the quality factors."""
-    rows = [row for row in report.rows_of(evaluated) if row.method == method]
-    return {name: math.fsum(getattr(row, name) for row in rows) / len(rows) for name in _GATES}
+    """Means over the quality factors of those of a method's figures that may be gates."""
+    rows = [row for row in means.rows_of(evaluated) if row.method == method]
+    gates = [metric.name for metric in metrics.metrics() if metric.gate]
+    return {name: math.fsum(row.value(name) for row in rows) / len(rows) for name in gates}
 
 
 def _finite(value: float | None) -> float | None:

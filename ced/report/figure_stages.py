@@ -5,7 +5,8 @@ from functools import partial
 from html import escape
 from typing import TYPE_CHECKING
 
-from ced.report import chart, paper
+from ced.evaluation import paper
+from ced.report import chart
 from ced.report.chart import Inks
 from ced.report.curves import Series, draw, series_of
 from ced.report.figure import Figure

@@ -9,8 +9,7 @@ from ced.report.figure import Figure, figures_section
 from ced.report.model import Report
 from ced.report.section_curves import curves_section
 from ced.report.section_pictures import pictures_section
-from ced.report.section_table import table_section
-from ced.report.section_vision import vision_section
+from ced.report.section_table import table_section, vision_section
 
 
 def page(report: Report, figures: Sequence[Figure] = ()) -> str:

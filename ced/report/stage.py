@@ -1,7 +1,7 @@
 """The end of stage 5: per_image.parquet -> the table, results.json, report.html and the paper's figures."""
 
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -10,13 +10,11 @@ from typing import Any
 from ced import __version__
 from ced.config import Config, FiguresConfig, as_dict
 from ced.errors import ConfigError
-from ced.evaluation import evaluate, means, pool
-from ced.report import html, pictures, shown, table
+from ced.evaluation.means import rows_of
+from ced.report import html, pictures, results, shown, text
 from ced.report.figure import Figure
 from ced.report.figures import figures
-from ced.report.latex import latex
-from ced.report.model import Picture, Report, Row
-from ced.report.sheet import sheet
+from ced.report.model import Picture, Report
 from ced.store.outputs import Making, Output, make, write_bytes, write_text
 from ced.store.session import Session
 from ced.tracking import provenance
@@ -24,7 +22,6 @@ from ced.tracking import provenance
 RESULTS, PAGE, TABLE = "results.json", "report.html", "table"
 STRIPS, FIGURES = "strips", "figures"  # folders
 _FORM = 3  # of what is made; another number makes it again
-_FIGURES = ("psnr", "psnr_b", "ssim", "bef_mse_bound", "bef_mse", "ssim_gaussian", "w1", "energy", "lpips")
 _PACKAGES = ("torch", "ray", "prefect", "mlflow", "pyarrow", "numpy", "pillow")
 
 
@@ -44,28 +41,13 @@ def redraw(
     return make(session.store, "report", {"config": told, "version": __version__, "form": _FORM}, inputs, produce)
 
 
-def rows_of(evaluated: Output) -> tuple[Row, ...]:
-    """The rows of Table 2: means over the images, by data set, quality factor and method in the order measured."""
-    groups: dict[tuple[str, int, str, str], list[dict[str, Any]]] = {}
-    for one in evaluate.per_image(evaluated):
-        key = (one["dataset"], one["quality"], one["colour"], one["method"])
-        groups.setdefault(key, []).append(one)
-    pooled = pool.figures(evaluated)
-    return tuple(means.row(key, ones, pooled[key[1], key[3]]) for key, ones in groups.items())
-
-
-def figures_of(rows: Iterable[Row]) -> dict[str, float]:
-    """The figures as MLflow is told them, by name."""
-    return {f"{row.method}/q{row.quality}/{name}": getattr(row, name) for row in rows for name in _FIGURES}
-
-
 def _produce(
     told: dict[str, Any], chosen: FiguresConfig, evaluated: Output, trained: dict[str, Output], making: Making
 ) -> None:
     rows = rows_of(evaluated)
-    write_text(making.folder / RESULTS, table.results_json(rows, versions(), told))
-    for suffix, text in (("md", table.markdown(rows)), ("tex", latex(rows)), ("csv", sheet(rows))):
-        write_text(making.folder / f"{TABLE}.{suffix}", text)
+    write_text(making.folder / RESULTS, results.results_json(rows, versions(), told))
+    for suffix, render in (("md", text.markdown), ("tex", text.latex), ("csv", results.sheet)):
+        write_text(making.folder / f"{TABLE}.{suffix}", render(rows))
     report = Report(
         title=f"ced: {' and '.join(dict.fromkeys(row.dataset for row in rows))}",
         rows=rows,

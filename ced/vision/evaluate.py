@@ -26,7 +26,7 @@ from ced.progress import Progress
 from ced.store.attempts import MOST, Attempts
 from ced.store.outputs import Making, Output, make, write_bytes, write_table
 from ced.store.session import Session
-from ced.vision import backends, letterbox, overlays, segmentation, voc, yolox
+from ced.vision import backends, letterbox, overlays, scoring, voc, yolox
 from ced.vision import methods as vision_methods
 from ced.vision.objects import CLASSES, Detections, Objects
 
@@ -94,11 +94,6 @@ def dataset_name(sources: Sources) -> str:
     return f"{Path(sources.voc).resolve().name} {sources.split}".strip()
 
 
-def per_image(output: Output) -> pa.Table:
-    """The rows of per_image.parquet."""
-    return pq.read_table(output.path / FILE)
-
-
 def picture_name(number: int, colour: str, quality: int, method: str) -> str:
     """The file of what was seen in a version of image `number`."""
     return f"{number:05d}-{colour}-q{quality:03d}-{method}.png"
@@ -159,7 +154,7 @@ def _looked_at(task: Task, number: int, scene: voc.Scene, attempts: Attempts) ->
         found = _detector(task.sources.detector).detect(shown)
         labels = _segmenter(task.sources.segmenter, task.config.fit).segment(shown)
         facts = _facts(task, scene, version, shown.shape)
-        rows.append(facts | _found(found, segmentation.confusion(mask, labels)))
+        rows.append(facts | _found(found, scoring.confusion(mask, labels)))
         if number < task.config.pictures:
             name = picture_name(number, version.colour, version.quality, version.method)
             write_bytes(Path(task.folder, PICTURES, name), overlays.png(shown, found, scene.objects, labels))

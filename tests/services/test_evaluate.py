@@ -24,8 +24,7 @@ from ced.cli.main import main
 from ced.config import EvaluateConfig
 from ced.core.spectrum import Spectrum
 from ced.errors import InputError
-from ced.evaluation import evaluate, pool
-from ced.report import stage as report
+from ced.evaluation import evaluate, means, pool
 from ced.store.outputs import Output, Store
 from ced.store.session import Session
 from ced.tracking import client as mlflow_tracking
@@ -98,10 +97,10 @@ def test_a_failing_method_is_counted_named_and_marked(expected: Output) -> None:
     ]
     assert failed[0]["reason"] == "exit code" and "ended with 1 (too wide for me)" in failed[0]["message"]
     assert expected.manifest.counts == {"images": COUNT, "rows": 4 * COUNT, "failures": 2, "set aside": 0}
-    rows = {(row.method, row.quality): row for row in report.rows_of(expected)}
+    rows = {(row.method, row.quality): row for row in means.rows_of(expected)}
     assert (rows["jpeg", 10].images, rows["jpeg", 10].failures) == (COUNT, 0)
     assert (rows["median", 10].images, rows["median", 10].failures) == (COUNT - 1, 1)
-    assert rows["median", 10].seconds_per_megapixel > 0.15 / 0.01
+    assert rows["median", 10].value("seconds_per_megapixel") > 0.15 / 0.01
 
 
 def test_a_command_is_measured_as_what_it_does(expected: Output) -> None:

@@ -14,16 +14,19 @@ from ced.core import jpeg, metrics
 from ced.core.colour import luminance
 from ced.core.spectrum import Spectrum
 from ced.evaluation.measure import BEGUN, PARTS, SPECTRA, Task, evaluate_image, part_name, picture_name
+from ced.evaluation.metrics import metrics as all_metrics
+from ced.evaluation.metrics import per_image_schema
 from ced.methods import parse, prepare
 from ced.store.attempts import MOST, Attempts
 
 CAT = data.chelsea()[:75, :101]
+MEASURED = tuple(metric for metric in all_metrics() if metric.per_image and not metric.option)
 
 
 def task(folder: Path, *methods: str, pictures: int = 0, colour: str = "y") -> Task:
     config = EvaluateConfig(colour=colour, qualities=(10, 20))
     prepared = tuple(prepare(parse(text), config, folder) for text in methods or ("jpeg",))
-    return Task("set", str(folder), colour, prepared, pictures)
+    return Task("set", str(folder), colour, prepared, pictures, MEASURED, per_image_schema())
 
 
 def measure(

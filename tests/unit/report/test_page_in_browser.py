@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ced.evaluation.metrics import Row
 from ced.report.figures import figures
 from ced.report.html import page
-from ced.report.model import Drawing, Models, Report, Vision, VisionRow
+from ced.report.model import Report
+from ced.vision.results import Drawing, Models, Vision
 
 STAGE = ".stage"
 CLIP = "getComputedStyle(document.querySelector('.over')).clipPath"
@@ -372,7 +374,7 @@ def test_long_names_leave_room_for_figures_on_a_phone(tab, report: Report, tmp_p
 @pytest.mark.parametrize(("window", "phone"), [((1280, 900), False), ((360, 740), True)])
 def test_table_3_fits_every_window_and_what_was_seen_is_shown(tab, tmp_path: Path, window: tuple, phone: bool) -> None:
     rows = tuple(
-        VisionRow("voc", colour, quality, method, 4, 0.5, 0.51, 0.7, {}, {}, {})
+        Row("voc", quality, colour, method, 4, {"map": 0.5, "map_area": 0.51, "miou": 0.7})
         for colour in ("rgb", "y")
         for quality, method in ((0, "original"), (10, "jpeg"), (10, "a method with a long name"))
     )

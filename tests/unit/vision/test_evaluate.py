@@ -14,7 +14,7 @@ from ced.config import VisionConfig
 from ced.core import jpeg
 from ced.core.colour import luminance
 from ced.store.attempts import MOST, Attempts
-from ced.vision import backends, segmentation, voc
+from ced.vision import backends, scoring, voc
 from ced.vision import evaluate as evaluate_vision
 from ced.vision import methods as vision_methods
 from ced.vision.evaluate import Sources, Task
@@ -78,7 +78,7 @@ def test_the_models_are_shown_the_damaged_image_itself(sources: Sources, tmp_pat
         labels = backends.load_segmenter(sources.segmenter).segment(image)
         assert rows[key]["boxes"] == found.boxes.tolist()
         assert rows[key]["scores"] == found.scores.tolist()
-        assert np.array_equal(confusion(rows[key]), segmentation.confusion(mask, labels))
+        assert np.array_equal(confusion(rows[key]), scoring.confusion(mask, labels))
 
 
 def test_without_the_original_only_the_others_are_looked_at(sources: Sources, tmp_path: Path) -> None:

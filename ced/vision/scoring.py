@@ -1,4 +1,8 @@
-"""Mean average precision as Pascal VOC defines it: overlap of at least one half, difficult objects left out."""
+"""What Table 3 scores, as Pascal VOC defines it: average precision of boxes, intersection over union of pixels.
+
+A box is right at an overlap of at least one half, and difficult objects are left out. The pixels of all images are
+counted together, void ones left out.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,12 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ced.vision.boxes import overlaps
-from ced.vision.objects import CLASSES, Detections, Objects
+from ced.vision.objects import CLASSES, SEGMENTS, VOID, Detections, Objects
 
 OVERLAP = 0.5
+SIZE = len(SEGMENTS)
 
 
-class Curve(NamedTuple):
+class Matches(NamedTuple):
     """How a class was found, detection by detection in order of falling score."""
 
     right: np.ndarray  # (N,) int64: true positives so far
@@ -20,23 +25,19 @@ class Curve(NamedTuple):
 
 
 class Precision(NamedTuple):
-    """Average precision of each class (nan where the images have none of it), and the means over the others."""
+    """Average precision of each class; nan where the images have none of it."""
 
     eleven_point: np.ndarray  # (20,) float64, VOC 2007
     area: np.ndarray  # (20,) float64, VOC 2010 and later
-    mean_eleven_point: float
-    mean_area: float
 
 
 def precision(truths: Sequence[Objects], found: Sequence[Detections]) -> Precision:
     """AP at 0.5 of what was `found` in images whose objects are `truths`. The order of the images plays no part."""
-    curves = [curve(truths, found, number) for number in range(len(CLASSES))]
-    eleven = np.array([eleven_point(one) for one in curves])
-    areas = np.array([area(one) for one in curves])
-    return Precision(eleven, areas, mean(eleven), mean(areas))
+    curves = [matches(truths, found, number) for number in range(len(CLASSES))]
+    return Precision(np.array([*map(eleven_point, curves)]), np.array([*map(area, curves)]))
 
 
-def curve(truths: Sequence[Objects], found: Sequence[Detections], number: int) -> Curve:
+def matches(truths: Sequence[Objects], found: Sequence[Detections], number: int) -> Matches:
     """Match the detections of class `number`, the surest first.
 
     A detection is right where the object of its class that it overlaps most, by one half or more, was not found
@@ -45,35 +46,62 @@ def curve(truths: Sequence[Objects], found: Sequence[Detections], number: int) -
     judged = [_judge(truth, one, number) for truth, one in zip(truths, found, strict=True)]
     scores = np.concatenate([np.empty(0, np.float32), *(scores for scores, _ in judged)])
     verdicts = np.concatenate([np.empty(0, np.int64), *(verdicts for _, verdicts in judged)])
-    # Of equal scores the wrong ones first: no order of the images can then make the curve look better.
+    # Of equal scores the wrong ones first: no order of the images can then make the precision look better.
     order = np.lexsort((verdicts, -scores))
     verdicts = verdicts[order]
     verdicts = verdicts[verdicts != _IGNORED]
     objects = sum(int(((truth.classes == number) & ~truth.difficult).sum()) for truth in truths)
-    return Curve(np.cumsum(verdicts == _RIGHT), np.cumsum(verdicts == _WRONG), objects)
+    return Matches(np.cumsum(verdicts == _RIGHT), np.cumsum(verdicts == _WRONG), objects)
 
 
-def eleven_point(one: Curve) -> float:
+def eleven_point(matched: Matches) -> float:
     """VOC 2007: the mean, at recalls 0, 0.1, ..., 1, of the best precision at that recall or more."""
-    if not one.objects:
+    if not matched.objects:
         return float("nan")
-    best = _best_from_here(one)
-    reached = [np.flatnonzero(10 * one.right >= tenth * one.objects) for tenth in range(11)]  # in whole numbers: exact
+    best = _best_from_here(matched)
+    # In whole numbers, which are exact.
+    reached = [np.flatnonzero(10 * matched.right >= tenth * matched.objects) for tenth in range(11)]
     return float(sum(best[places[0]] if len(places) else 0.0 for places in reached) / 11)
 
 
-def area(one: Curve) -> float:
+def area(matched: Matches) -> float:
     """VOC 2010 and later: the area under the best precision at each recall or more."""
-    if not one.objects:
+    if not matched.objects:
         return float("nan")
-    steps = np.diff(one.right, prepend=0)
-    return float((steps * _best_from_here(one)).sum() / one.objects)
+    steps = np.diff(matched.right, prepend=0)
+    return float((steps * _best_from_here(matched)).sum() / matched.objects)
 
 
 def mean(values: np.ndarray) -> float:
     """The mean of what is there; nan where nothing is."""
     there = values[~np.isnan(values)]
     return float(there.mean()) if len(there) else float("nan")
+
+
+def confusion(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """How many pixels of each true class (rows) were taken for each class (columns), void ones not counted.
+
+    Shape: both (H, W) uint8 -> (21, 21) int64; a sum over images is the confusion of all. Raises ValueError.
+    """
+    if truth.shape != predicted.shape:
+        raise ValueError(f"masks of different size: {truth.shape} and {predicted.shape}")
+    counted = truth != VOID
+    rows, columns = truth[counted].astype(np.int64), predicted[counted].astype(np.int64)
+    for what, values in (("true", rows), ("predicted", columns)):
+        if values.size and not 0 <= values.min() <= values.max() < SIZE:
+            raise ValueError(f"a {what} class of {values.max()}: masks hold 0 to {SIZE - 1}, and {VOID} for void")
+    return np.bincount(SIZE * rows + columns, minlength=SIZE * SIZE).reshape(SIZE, SIZE)
+
+
+def intersection_over_union(matrix: np.ndarray) -> np.ndarray:
+    """Of each class: right / (true or predicted), nan where neither masks nor predictions have it.
+
+    Shape: a confusion matrix, (21, 21) int64 -> (21,) float64.
+    """
+    right = np.diag(matrix)
+    either = matrix.sum(axis=0) + matrix.sum(axis=1) - right
+    iou: np.ndarray = np.divide(right, either, out=np.full(SIZE, np.nan), where=either > 0)
+    return iou
 
 
 _WRONG, _IGNORED, _RIGHT = 0, 1, 2
@@ -99,8 +127,8 @@ def _judge(truth: Objects, found: Detections, number: int) -> tuple[np.ndarray, 
     return scores, verdicts
 
 
-def _best_from_here(one: Curve) -> np.ndarray:
+def _best_from_here(matched: Matches) -> np.ndarray:
     """The highest precision at each detection or any later one."""
-    precisions = one.right / (one.right + one.wrong)
+    precisions = matched.right / (matched.right + matched.wrong)
     best: np.ndarray = np.maximum.accumulate(precisions[::-1])[::-1]
     return best
