@@ -7,6 +7,7 @@ from ced.cli import heeded
 from ced.cli.evaluate import placed
 from ced.config import Config, VisionConfig
 from ced.errors import ConfigError
+from ced.evaluation.runner import FILE as PER_IMAGE
 from ced.methods import split
 from ced.overrides import override
 from ced.pipeline import record
@@ -45,7 +46,7 @@ def evaluate_vision(arguments: argparse.Namespace) -> None:
         rows = results.rows_of(evaluated)
         print(text.terminal_3(table_3(rows, results.Models.of(sources))))
         print(f"report:    {Path(arguments.report or reported.path, report.PAGE).resolve()}")
-        print(f"per image: {evaluated.path / evaluation.FILE}", flush=True)
+        print(f"per image: {evaluated.path / PER_IMAGE}", flush=True)
         figures = results.figures_of(rows)
         experiment = overridden.publish.experiment
         recorded = record.run(evaluated, reported, figures, running, experiment)

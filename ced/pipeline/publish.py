@@ -18,6 +18,7 @@ from ced.data import edges, sources
 from ced.errors import FormatError, ServiceError
 from ced.evaluation import evaluate, means, metrics
 from ced.evaluation.metrics import Metric
+from ced.evaluation.runner import FILE as PER_IMAGE
 from ced.pipeline import record, restorers
 from ced.report import stage as report
 from ced.store.outputs import Making, Output, make, write_text
@@ -142,7 +143,7 @@ def _log_parent(publication: Publication, run: Run) -> None:
     runs.log_data(run, [_training_data(made), _test_data(publication)])
     runs.log_metrics(run, means.figures_of(means.rows_of(made.evaluated)))
     pages = [made.reported.path / report.RESULTS, made.reported.path / report.PAGE]
-    runs.log_files(run, [*pages, made.classes.path / edges.FILE, made.evaluated.path / evaluate.FILE])
+    runs.log_files(run, [*pages, made.classes.path / edges.FILE, made.evaluated.path / PER_IMAGE])
     for folder in (report.STRIPS, report.FIGURES):
         runs.log_files(run, sorted((made.reported.path / folder).glob("*.*")), folder)
 

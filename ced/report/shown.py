@@ -11,7 +11,8 @@ from ced.core import jpeg
 from ced.core.spectrum import Spectrum
 from ced.errors import ConfigError, FormatError
 from ced.evaluation import evaluate, pool
-from ced.evaluation.measure import ORIGINAL, PICTURES
+from ced.evaluation.measure import ORIGINAL
+from ced.evaluation.runner import PICTURES
 from ced.report.model import Curve, Picture, Spectra
 from ced.store.outputs import Output
 from ced.training import stage

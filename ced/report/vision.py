@@ -3,13 +3,14 @@
 from functools import partial
 
 from ced import __version__
+from ced.evaluation.runner import PICTURES
 from ced.report import html, results, text
 from ced.report.model import Report
 from ced.report.stage import versions
 from ced.report.tables import table_3
 from ced.store.outputs import Making, Output, make, write_bytes, write_text
 from ced.store.session import Session
-from ced.vision.evaluate import PICTURES, Sources
+from ced.vision.evaluate import Sources
 from ced.vision.results import PACKAGES, Models, Vision, drawings, facts, rows_of
 
 RESULTS, PAGE = "results.json", "report.html"

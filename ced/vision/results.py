@@ -10,10 +10,11 @@ import pyarrow.parquet as pq
 
 from ced.evaluation.metrics import Metric, Row
 from ced.evaluation.paper import table_3
+from ced.evaluation.runner import FILE, PICTURES
 from ced.registry import Registry
 from ced.store.outputs import Output
 from ced.vision import backends, evaluate, scoring
-from ced.vision.evaluate import PICTURES, Sources
+from ced.vision.evaluate import Sources
 from ced.vision.objects import CLASSES, SEGMENTS, Detections, Objects
 
 PACKAGES = ("onnxruntime", "ai-edge-litert", "torchvision")
@@ -110,7 +111,7 @@ def metrics() -> tuple[Metric, ...]:
 
 def rows_of(evaluated: Output) -> tuple[Row, ...]:
     """The rows of Table 3, in the order measured."""
-    return summarise(pq.read_table(evaluated.path / evaluate.FILE))
+    return summarise(pq.read_table(evaluated.path / FILE))
 
 
 def summarise(table: pa.Table) -> tuple[Row, ...]:
@@ -168,7 +169,7 @@ def facts(evaluated: Output, models: Models, versions: dict[str, str]) -> tuple[
 def drawings(evaluated: Output) -> dict[str, Drawing]:
     """The kept drawings by file name: the images in their order, in each its versions in the order of the table."""
     columns = ["image_id", "colour", "quality", "method"]
-    rows = pq.read_table(evaluated.path / evaluate.FILE, columns=columns).to_pylist()
+    rows = pq.read_table(evaluated.path / FILE, columns=columns).to_pylist()
     numbers = {name: number for number, name in enumerate(dict.fromkeys(row["image_id"] for row in rows))}
     kept = {}
     for row in sorted(rows, key=lambda row: (numbers[row["image_id"]], row["colour"], row["quality"])):

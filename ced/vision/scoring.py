@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ced.vision.boxes import overlaps
-from ced.vision.objects import CLASSES, SEGMENTS, VOID, Detections, Objects
+from ced.vision.objects import CLASSES, SEGMENTS, VOID, Detections, Objects, overlaps
 
 OVERLAP = 0.5
 SIZE = len(SEGMENTS)

@@ -110,7 +110,7 @@ def test_one_run_holds_config_lineage_table_and_artifacts(
     assert sets == {"labelled": one.labelled.manifest.content, "detailed": one.evaluated.manifest.inputs["images"]}
     for row in means.rows_of(one.evaluated):
         for figure in ("psnr", "psnr_b", "ssim", "bef_mse_bound"):
-            assert run.data.metrics[f"{row.method}/q10/{figure}"] == getattr(row, figure)
+            assert run.data.metrics[f"{row.method}/q10/{figure}"] == row.value(figure)
     files = {item.path for item in client.list_artifacts(run.info.run_id)}
     assert files == {"results.json", "report.html", "classes.json", "per_image.parquet", "strips", "figures"}
     fetched = Path(client.download_artifacts(run.info.run_id, "", str(tmp_path)))

@@ -89,7 +89,7 @@ def test_failures_are_told_by_method_and_not_without_end(tmp_path: Path, caplog:
         for number in range(8)
     ]
     write_table(tmp_path / evaluate.FILE, pa.Table.from_pylist(rows, per_image_schema()))
-    evaluate._tell(output(tmp_path))
+    evaluate._report_failures(output(tmp_path))
     line, cure = caplog.messages
     assert line.startswith("evaluate: slow failed 8 of 8 times: i0 (timeout: latelate")
     assert line.endswith("; and 5 more in per_image.parquet") and len(line) < 600
@@ -113,7 +113,7 @@ def test_an_evaluation_that_was_killed_while_tidying_is_only_tidied(tmp_path: Pa
     scratch = tmp_path / ".parts" / "rows" / "part-00000-q010.parquet"
     write_table(scratch, pa.Table.from_pylist(rows, per_image_schema()))
     making = Making(tmp_path)
-    task = evaluate.Task("d", str(tmp_path), "y", (), 0, (), per_image_schema())
-    evaluate._produce(task, (10,), [], 0, making)
+    measurer = evaluate.Fidelity("d", str(tmp_path), "y", (), 0, (), per_image_schema())
+    evaluate._produce(measurer, (10,), [], Session(Store(tmp_path / "store")), making)
     assert making.counts["images"] == 1
     assert not scratch.exists()

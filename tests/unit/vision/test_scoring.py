@@ -12,8 +12,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import confusion_matrix, jaccard_score
 
 from ced.vision import scoring
-from ced.vision.boxes import overlaps
-from ced.vision.objects import VOID, Detections, Objects
+from ced.vision.objects import VOID, Detections, Objects, overlaps
 from ced.vision.scoring import mean
 
 KINDS = 3
