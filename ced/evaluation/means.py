@@ -7,7 +7,7 @@ import numpy as np
 
 from ced.core.bootstrap import intervals
 from ced.evaluation import evaluate, pool
-from ced.evaluation.metrics import Metric, Row, shown
+from ced.evaluation.metrics import Metric, Row, in_tables
 from ced.evaluation.pool import Figures
 from ced.store.outputs import Output
 
@@ -24,7 +24,7 @@ def rows_of(evaluated: Output) -> tuple[Row, ...]:
 
 def figures_of(rows: Iterable[Row]) -> dict[str, float]:
     """The figures by their names in MLflow; times are no figures of a method."""
-    names = [metric.name for metric in shown() if metric.better != "none"]
+    names = [metric.name for metric in in_tables() if metric.better != "none"]
     return {f"{row.method}/q{row.quality}/{name}": row.value(name) for row in rows for name in names}
 
 
@@ -36,13 +36,13 @@ def row(key: tuple[str, int, str, str], images: Sequence[dict[str, Any]], pooled
     restored = [measured for measured in images if not measured["reason"]]
     if not restored:
         return Row(*key, images=0, failures=len(images))
-    averaged = [m for m in shown() if m.per_image and restored[0].get(m.name) is not None]
-    derived = [metric for metric in shown() if metric.of_means]
+    averaged = [m for m in in_tables() if m.per_image and restored[0].get(m.name) is not None]
+    derived = [metric for metric in in_tables() if metric.of_means]
     names = [metric.name for metric in averaged]
     measures = np.array([[measured[name] for name in names] for measured in restored], np.float64)
     means = dict(zip(names, measures.mean(axis=0).tolist(), strict=True))
     values = means | _derived(derived, means)
-    values |= {metric.name: metric.of_images(restored) for metric in shown() if metric.of_images}
+    values |= {metric.name: metric.of_images(restored) for metric in in_tables() if metric.of_images}
     # The same draws for all: what follows from means has an interval too.
     ends = intervals(measures, lambda draws: np.array([_with_derived(names, derived, draw) for draw in draws]))
     named = zip([*names, *(metric.name for metric in derived)], ends, strict=True)

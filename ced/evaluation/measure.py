@@ -13,9 +13,9 @@ import pyarrow as pa
 from PIL import Image
 
 from ced.cluster.ray_data import Row
-from ced.core import metrics
 from ced.core.colour import luminance
 from ced.core.images import Rejected, decode_rgb
+from ced.core.metrics import SMALLEST, Reference
 from ced.core.spectrum import Spectrum
 from ced.data import sources
 from ced.data.sources import Photograph
@@ -75,7 +75,7 @@ class Fidelity:
             write_table_later(Path(self.folder, PARTS, task["part"]), measured),
         )
 
-    def _figures(self, reference: metrics.Reference, plane: np.ndarray) -> dict[str, float]:
+    def _figures(self, reference: Reference, plane: np.ndarray) -> dict[str, float]:
         compared = Comparison(reference.plane, plane, reference.measure(plane))
         return {metric.name: metric.per_image(compared) for metric in self.metrics if metric.per_image}
 
@@ -100,7 +100,7 @@ class _Original:
     """An image, with what all its versions are compared with."""
 
     image: np.ndarray  # as it is coded: (H, W) luminance or (H, W, 3) RGB
-    reference: metrics.Reference
+    reference: Reference
     spectrum: bytes
 
 
@@ -108,11 +108,11 @@ class _Original:
 def _opened(photograph: Photograph, colour: str) -> _Original:
     """Raises Rejected."""
     rgb = decode_rgb(sources.read(photograph))
-    if min(rgb.shape[:2]) < metrics.SMALLEST:
-        least = f"the measures take {metrics.SMALLEST}x{metrics.SMALLEST} and more"
+    if min(rgb.shape[:2]) < SMALLEST:
+        least = f"the measures take {SMALLEST}x{SMALLEST} and more"
         raise Rejected("too small", f"{rgb.shape[1]}x{rgb.shape[0]} pixels, {least}")
     luma = luminance(rgb)
-    return _Original(luma if colour == "y" else rgb, metrics.Reference.of(luma), Spectrum.bytes_of(luma))
+    return _Original(luma if colour == "y" else rgb, Reference.of(luma), Spectrum.bytes_of(luma))
 
 
 def _png(image: np.ndarray) -> bytes:

@@ -52,7 +52,7 @@ class Comparison(NamedTuple):
     quality: Quality
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Metric:
     """A figure, how it is computed and how it is shown. Exactly one of the four functions computes it."""
 
@@ -70,7 +70,7 @@ class Metric:
     paper: Mapping[Key, float] = field(default_factory=dict)  # the paper's figures; where some: in the first table
     gate: bool = False  # whether publish.gate may name it
     option: str = ""  # the setting of `evaluate` that asks for it; "": always measured
-    shown: bool = True  # False: a column of per_image.parquet alone
+    in_tables: bool = True  # False: a column of per_image.parquet alone
     in_latex: bool = True
     interval: bool = True  # whether its interval has a column in Markdown and in the terminal
 
@@ -116,131 +116,48 @@ def _lpips(compared: Comparison) -> float:
 
 # In the order of the tables' columns.
 _ALL = (
-    Metric(
-        name="mse",
-        heading="MSE",
-        decimals=2,
-        better="lower",
-        legend="Mean squared error.",
-        per_image=attrgetter("quality.mse"),
-        shown=False,
-    ),
-    Metric(
-        name="bef",
-        heading="BEF",
-        decimals=2,
-        better="lower",
-        legend="Blocking effect factor (equation 7).",
-        per_image=attrgetter("quality.bef"),
-        shown=False,
-    ),
-    Metric(
-        name="bef_mse_bound",
-        heading="BEF/MSE>",
-        decimals=3,
-        better="lower",
-        legend="How much of the error is block edges: the least that the mean ratio of blocking effect to squared "
-        "error can be, 10^((PSNR − PSNR-B)/10) − 1 of the means. 0 is free of blocks; lower is better.",
-        of_means=_bound,
-        paper=table_2("bef_mse_bound"),
-        interval=False,
-    ),
-    Metric(
-        name="psnr",
-        heading="PSNR",
-        unit="dB",
-        decimals=2,
-        better="higher",
-        legend="Peak signal-to-noise ratio against the original, in decibels. Rewards the safe average, and so a soft "
-        "picture; higher is better.",
-        per_image=attrgetter("quality.psnr"),
-        paper=table_2("psnr"),
-        gate=True,
-    ),
-    Metric(
-        name="psnr_b",
-        heading="PSNR-B",
-        unit="dB",
-        decimals=2,
-        better="higher",
-        legend="PSNR with the blocking effect along the 8 × 8 grid added to the error; higher is better.",
-        per_image=attrgetter("quality.psnr_b"),
-        paper=table_2("psnr_b"),
-        gate=True,
-    ),
-    Metric(
-        name="ssim",
-        heading="SSIM",
-        decimals=3,
-        better="higher",
-        legend="Structural similarity over 8 × 8 windows; 1 is identical, higher is better.",
-        per_image=attrgetter("quality.ssim"),
-        paper=table_2("ssim"),
-        gate=True,
-    ),
-    Metric(
-        name="ssim_gaussian",
-        heading="SSIM (G)",
-        decimals=4,
-        better="higher",
-        legend="SSIM with the Gaussian window of 11 × 11 pixels that most later papers print; 1 is identical, higher "
-        "is better.",
-        per_image=attrgetter("quality.ssim_gaussian"),
-        interval=False,
-    ),
-    Metric(
-        name="w1",
-        heading="W1",
-        decimals=3,
-        better="lower",
-        legend="How far the restored frequencies are from the original’s: the Wasserstein distance between their "
-        "distributions in units of the original’s standard deviation, the mean over the 63 channels of detail of the "
-        "8 × 8 DCT of the Laplacian. A blur has no block edges but a large W1; 0 is perfect, lower is better.",
-        pooled=attrgetter("w1"),
-    ),
-    Metric(
-        name="energy",
-        heading="Energy",
-        decimals=3,
-        better="one",
-        legend="How much detail there is: the mean ratio of the restored coefficients’ standard deviation to the "
-        "original’s, over the same channels. 1 is right, below it the picture is softer than the original, above it "
-        "harsher.",
-        pooled=attrgetter("energy"),
-    ),
-    Metric(
-        name="bef_mse",
-        heading="BEF/MSE",
-        decimals=3,
-        better="lower",
-        legend="The ratio of blocking effect to squared error itself, of each image, of which BEF/MSE> is the least "
-        "that the mean can be; lower is better.",
-        per_image=attrgetter("quality.bef_mse"),
-        in_latex=False,
-        interval=False,
-    ),
-    Metric(
-        name="lpips",
-        heading="LPIPS",
-        decimals=3,
-        better="lower",
-        legend="Distance of the features that a network for image recognition sees; 0 is identical, lower is better.",
-        per_image=_lpips,
-        option="lpips",
-        in_latex=False,
-        interval=False,
-    ),
-    Metric(
-        name="seconds_per_megapixel",
-        heading="s/Mpixel",
-        decimals=2,
-        better="none",
-        legend="Seconds that the method itself takes for a million pixels, on the machine that measured.",
-        of_images=_seconds_per_megapixel,
-        in_latex=False,
-        interval=False,
-    ),
-)
+    Metric("mse", "MSE", 2, "lower", "Mean squared error.", per_image=attrgetter("quality.mse"), in_tables=False),
+    Metric("bef", "BEF", 2, "lower", "Blocking effect factor (equation 7).", per_image=attrgetter("quality.bef"),
+           in_tables=False),
+    Metric("bef_mse_bound", "BEF/MSE>", 3, "lower",
+           "How much of the error is block edges: the least that the mean ratio of blocking effect to squared error "
+           "can be, 10^((PSNR − PSNR-B)/10) − 1 of the means. 0 is free of blocks; lower is better.",
+           of_means=_bound, paper=table_2("bef_mse_bound"), interval=False),
+    Metric("psnr", "PSNR", 2, "higher",
+           "Peak signal-to-noise ratio against the original, in decibels. Rewards the safe average, and so a soft "
+           "picture; higher is better.",
+           unit="dB", per_image=attrgetter("quality.psnr"), paper=table_2("psnr"), gate=True),
+    Metric("psnr_b", "PSNR-B", 2, "higher",
+           "PSNR with the blocking effect along the 8 × 8 grid added to the error; higher is better.",
+           unit="dB", per_image=attrgetter("quality.psnr_b"), paper=table_2("psnr_b"), gate=True),
+    Metric("ssim", "SSIM", 3, "higher",
+           "Structural similarity over 8 × 8 windows; 1 is identical, higher is better.",
+           per_image=attrgetter("quality.ssim"), paper=table_2("ssim"), gate=True),
+    Metric("ssim_gaussian", "SSIM (G)", 4, "higher",
+           "SSIM with the Gaussian window of 11 × 11 pixels that most later papers print; 1 is identical, higher is "
+           "better.",
+           per_image=attrgetter("quality.ssim_gaussian"), interval=False),
+    Metric("w1", "W1", 3, "lower",
+           "How far the restored frequencies are from the original’s: the Wasserstein distance between their "
+           "distributions in units of the original’s standard deviation, the mean over the 63 channels of detail of "
+           "the 8 × 8 DCT of the Laplacian. A blur has no block edges but a large W1; 0 is perfect, lower is better.",
+           pooled=attrgetter("w1")),
+    Metric("energy", "Energy", 3, "one",
+           "How much detail there is: the mean ratio of the restored coefficients’ standard deviation to the "
+           "original’s, over the same channels. 1 is right, below it the picture is softer than the original, above "
+           "it harsher.",
+           pooled=attrgetter("energy")),
+    Metric("bef_mse", "BEF/MSE", 3, "lower",
+           "The ratio of blocking effect to squared error itself, of each image, of which BEF/MSE> is the least that "
+           "the mean can be; lower is better.",
+           per_image=attrgetter("quality.bef_mse"), in_latex=False, interval=False),
+    Metric("lpips", "LPIPS", 3, "lower",
+           "Distance of the features that a network for image recognition sees; 0 is identical, lower is better.",
+           per_image=_lpips, option="lpips", in_latex=False, interval=False),
+    Metric("seconds_per_megapixel", "s/Mpixel", 2, "none",
+           "Seconds that the method itself takes for a million pixels, on the machine that measured.",
+           of_images=_seconds_per_megapixel, in_latex=False, interval=False),
+)  # fmt: skip
 
 ENTRIES = {metric.name: metric for metric in _ALL}
 METRICS: Registry[Metric] = Registry("metric", dict.fromkeys(ENTRIES, __name__))
@@ -251,9 +168,9 @@ def metrics() -> tuple[Metric, ...]:
     return tuple(METRICS.get(name) for name in METRICS.names)
 
 
-def shown() -> tuple[Metric, ...]:
-    """Those that tables show."""
-    return tuple(metric for metric in metrics() if metric.shown)
+def in_tables() -> tuple[Metric, ...]:
+    """Those that tables and results.json have."""
+    return tuple(metric for metric in metrics() if metric.in_tables)
 
 
 def added() -> list[str]:

@@ -59,10 +59,10 @@ class Group:
 
 def groups(rows: Iterable[Row]) -> tuple[Group, ...]:
     """Rows by (dataset, quality, colour) in order of appearance; methods in the paper's order, others last."""
-    found: dict[tuple[str, int, str], list[Row]] = {}
+    by_key: dict[tuple[str, int, str], list[Row]] = {}
     for row in rows:
-        found.setdefault((row.dataset, row.quality, row.colour), []).append(row)
-    return tuple(Group(*key, rows=tuple(sorted(members, key=_order))) for key, members in found.items())
+        by_key.setdefault((row.dataset, row.quality, row.colour), []).append(row)
+    return tuple(Group(*key, rows=tuple(sorted(members, key=_order))) for key, members in by_key.items())
 
 
 def display_name(name: str) -> str:

@@ -50,14 +50,14 @@ def vision_json(rows: Iterable[Row], versions: dict[str, Any], config: dict[str,
 
 def plain_row(row: Row) -> dict[str, Any]:
     """A row of Table 2 as one flat object; nan where a metric was not measured."""
-    return _figures(row, _TABLE_2, metrics.shown()) | {
+    return _figures(row, _TABLE_2, metrics.in_tables()) | {
         "intervals": {k: list(ends) for k, ends in row.intervals.items()}
     }
 
 
 def sheet(rows: Iterable[Row]) -> str:
     """Table 2 as CSV: intervals and the paper's figures after each row's own; `inf` where a figure is infinite."""
-    return _sheet(tuple(rows), _TABLE_2, metrics.shown())
+    return _sheet(tuple(rows), _TABLE_2, metrics.in_tables())
 
 
 def vision_sheet(rows: Iterable[Row]) -> str:
@@ -84,7 +84,7 @@ def parse_results(text: str) -> Results:
 
 def parse_row(number: int, item: object) -> Row:
     """What `plain_row` made, the `number`-th of its kind. Raises FormatError."""
-    names = {*_TABLE_2, *(metric.name for metric in metrics.shown()), "intervals"}
+    names = {*_TABLE_2, *(metric.name for metric in metrics.in_tables()), "intervals"}
     if not isinstance(item, dict) or not set(_NEEDED) <= set(item) <= names:
         raise FormatError(f"results.json: row {number} has not exactly the keys {', '.join(sorted(names))}")
     values: dict[str, Any] = {}

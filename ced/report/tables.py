@@ -116,21 +116,21 @@ class Table:
 
 def table_2(rows: Iterable[Row], columns: Sequence[Metric] | None = None) -> Table:
     """Of the metrics `columns`: those that the paper prints, where none are named."""
-    wanted = [metric for metric in metrics.shown() if metric.paper] if columns is None else columns
+    wanted = [metric for metric in metrics.in_tables() if metric.paper] if columns is None else columns
     return _of_groups(rows, [_column(metric) for metric in wanted], lambda group, row: _figures(group, row, wanted))
 
 
 def beyond_the_paper(rows: Iterable[Row]) -> Table:
     """What the paper does not print: the metrics that some row has a figure for."""
     rows = tuple(rows)
-    others = [metric for metric in metrics.shown() if not metric.paper]
+    others = [metric for metric in metrics.in_tables() if not metric.paper]
     return table_2(rows, [m for m in others if not all(math.isnan(row.value(m.name)) for row in rows)])
 
 
 def intervals(rows: Iterable[Row], between: str, everything: bool = False) -> Table:
     """The confidence intervals of the metrics that have `interval` set, or of `everything` that has some."""
     rows = tuple(rows)
-    ordered = sorted(metrics.shown(), key=lambda metric: not metric.paper)
+    ordered = sorted(metrics.in_tables(), key=lambda metric: not metric.paper)
     some = [m for m in ordered if (everything or m.interval) and any(m.name in row.intervals for row in rows)]
 
     def ends(metric: Metric, row: Row) -> Cell:
@@ -143,7 +143,7 @@ def intervals(rows: Iterable[Row], between: str, everything: bool = False) -> Ta
 
 def other_works(rows: Iterable[Row]) -> Table:
     """The works that the paper compares itself with in its Table 2, on those of its test sets that are there."""
-    columns = [metric for metric in metrics.shown() if metric.paper]
+    columns = [metric for metric in metrics.in_tables() if metric.paper]
     blocks = []
     for group in groups(rows):
         # A method that failed somewhere is no measurement of the paper's test set.
@@ -160,11 +160,11 @@ def table_3(rows: Iterable[Row], models: vision.Models, where: str = "In bracket
     rows = tuple(rows)
     colours = [colour for colour in COLOURS if any(row.colour == colour for row in rows)]
     columns = [(metric, colour) for metric in vision.metrics() for colour in colours]
-    found = {(row.quality, row.method, row.colour): (group, row) for group in groups(rows) for row in group.rows}
+    cells_of = {(row.quality, row.method, row.colour): (group, row) for group in groups(rows) for row in group.rows}
     lines = []
     order = dict.fromkeys((row.quality, row.method) for row in rows)
     for quality, method in sorted(order, key=lambda line: line[0] or 101):
-        pairs = [(metric, found.get((quality, method, colour))) for metric, colour in columns]
+        pairs = [(metric, cells_of.get((quality, method, colour))) for metric, colour in columns]
         cells = tuple(_figure(*pair, metric, FAILED) if pair else Cell("–") for metric, pair in pairs)
         lines.append(Line(display_name(method), cells, f"QF {quality}" if quality else ""))
     headings = tuple(replace(_column(metric), colour=COLOURS[colour]) for metric, colour in columns)

@@ -88,7 +88,7 @@ def markdown(rows: Iterable[Row]) -> str:
 
 def latex(rows: Iterable[Row]) -> str:
     """Table 2: the best figures bold, the paper's own figures small beneath the method they belong to."""
-    wanted = sorted((metric for metric in metrics.shown() if metric.in_latex), key=lambda metric: not metric.paper)
+    wanted = sorted((metric for metric in metrics.in_tables() if metric.in_latex), key=lambda metric: not metric.paper)
     table = table_2(rows, wanted)
     columns = ["QF", "Method", *(column.heading.replace(">", "$>$") for column in table.columns)]
     lines = [rf"\begin{{tabular}}{{ll{'r' * len(table.columns)}}}", r"\toprule", _tex_line(columns)]
@@ -174,21 +174,21 @@ def _rich(table: Table, styled: bool, counts: bool = False) -> "RichTable":
     from rich import box
     from rich.table import Table as RichTable
 
-    shown = RichTable(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False)
-    shown.add_column("Test set", overflow="fold", min_width=12 if counts else 8)
-    shown.add_column("QF", justify="right", no_wrap=True)
+    rendered = RichTable(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False)
+    rendered.add_column("Test set", overflow="fold", min_width=12 if counts else 8)
+    rendered.add_column("QF", justify="right", no_wrap=True)
     if counts:
-        shown.add_column("Images", justify="right", no_wrap=True)
-    shown.add_column("Method", overflow="fold", min_width=8)
+        rendered.add_column("Images", justify="right", no_wrap=True)
+    rendered.add_column("Method", overflow="fold", min_width=8)
     for column in table.columns:
         heading = _heading(column)
         least = 14 if table.has_paper else max(len(heading), 6 * counts)
-        shown.add_column(heading, justify="right", no_wrap=True, min_width=least)
+        rendered.add_column(heading, justify="right", no_wrap=True, min_width=least)
     for block in table.blocks:
         for line in block.lines:
-            shown.add_row(*_names(block, line, counts), *_figures(table.columns, block, line, styled))
-        shown.add_section()
-    return shown
+            rendered.add_row(*_names(block, line, counts), *_figures(table.columns, block, line, styled))
+        rendered.add_section()
+    return rendered
 
 
 def _names(block: Block, line: Line, counts: bool) -> list["Text"]:

@@ -106,33 +106,45 @@ class OnnxDetector:
         return head
 
 
-class OnnxSegmenter:
+class _FileSegmenter:
+    """What segmenters in files share: the image lies in their input as `fit` says (ced.vision.layouts)."""
+
+    def __init__(self, path: Path, fit: str, size: layouts.Size | None):
+        self._path, self._fit, self._size = path, fit, size
+        self.segment(np.zeros((*(size or (64, 64)), 3), np.uint8))  # so that another layout is found out now
+
+    def segment(self, rgb: np.ndarray) -> np.ndarray:
+        """The class of each pixel. Shape: (H, W, 3) uint8 -> (H, W) uint8."""
+        canvas, taken = layouts.letterbox(rgb, self._size, self._fit)
+        try:
+            classes = layouts.class_map(self._answer(canvas), (canvas.shape[0], canvas.shape[1]))
+        except ValueError as error:
+            raise FormatError(f"{self._path}: {error}") from error
+        return layouts.unletterbox(classes, taken, (rgb.shape[0], rgb.shape[1]))
+
+    def _answer(self, canvas: np.ndarray) -> np.ndarray:
+        """Classes or scores. Shape: (H, W, 3) uint8 -> as `layouts.class_map` takes them."""
+        raise NotImplementedError
+
+
+class OnnxSegmenter(_FileSegmenter):
     """A segmenter with VOC's 21 classes: input NCHW or NHWC, uint8 in 0..255 or float32 normalised as ImageNet."""
 
     def __init__(self, path: Path, fit: str):
         self._session = _open_onnx(path)
-        self._fit = fit
         taken = self._session.get_inputs()[0]
         shape = [side if isinstance(side, int) else None for side in taken.shape]
         if len(shape) != 4 or 3 not in (shape[1], shape[3]) or taken.type not in ("tensor(uint8)", "tensor(float)"):
             raise FormatError(f"{path}: takes {taken.type} {taken.shape}, a segmenter takes one RGB image")
         self._name, self._float, self._planes_first = taken.name, taken.type == "tensor(float)", shape[1] == 3
         height, width = shape[2:] if self._planes_first else shape[1:3]
-        self._size = (height, width) if height and width else None
-        self._path = path
-        self.segment(np.zeros((self._size or (64, 64)) + (3,), np.uint8))
+        super().__init__(path, fit, (height, width) if height and width else None)
 
-    def segment(self, rgb: np.ndarray) -> np.ndarray:
-        """The class of each pixel. Shape: (H, W, 3) uint8 -> (H, W) uint8."""
-        laid, taken = layouts.letterbox(rgb, self._size, self._fit)
-        x = laid if not self._float else ((laid / 255 - _MEAN) / _DEVIATION).astype(np.float32)
+    def _answer(self, canvas: np.ndarray) -> np.ndarray:
+        x = ((canvas / 255 - _MEAN) / _DEVIATION).astype(np.float32) if self._float else canvas
         x = x.transpose(2, 0, 1) if self._planes_first else x
-        answer = self._session.run(None, {self._name: np.ascontiguousarray(x[None])})[0]
-        try:
-            classes = layouts.class_map(answer, laid.shape[:2])
-        except ValueError as error:
-            raise FormatError(f"{self._path}: {error}") from error
-        return layouts.unletterbox(classes, taken, rgb.shape[:2])
+        answer: np.ndarray = self._session.run(None, {self._name: np.ascontiguousarray(x[None])})[0]
+        return answer
 
 
 def _open_onnx(path: Path) -> Any:
@@ -155,7 +167,7 @@ def _side(session: Any, path: Path) -> int:
     return int(shape[2])
 
 
-class TfliteSegmenter:
+class TfliteSegmenter(_FileSegmenter):
     """A segmenter with VOC's 21 classes of DeepLab's layout: NHWC, uint8 in 0..255 or float32 in -1..1."""
 
     def __init__(self, path: Path, fit: str):
@@ -170,22 +182,16 @@ class TfliteSegmenter:
         shape = [int(side) for side in taken["shape"]]
         if len(shape) != 4 or shape[3] != 3 or taken["dtype"] not in (np.uint8, np.float32):
             raise FormatError(f"{path}: takes {taken['dtype'].__name__} {shape}, a segmenter takes one RGB image, NHWC")
-        self._input, self._float, self._size = taken["index"], taken["dtype"] == np.float32, (shape[1], shape[2])
+        self._input, self._float = taken["index"], taken["dtype"] == np.float32
         self._output = self._interpreter.get_output_details()[0]["index"]
-        self._path, self._fit = path, fit
-        self.segment(np.zeros((*self._size, 3), np.uint8))
+        super().__init__(path, fit, (shape[1], shape[2]))
 
-    def segment(self, rgb: np.ndarray) -> np.ndarray:
-        """The class of each pixel. Shape: (H, W, 3) uint8 -> (H, W) uint8."""
-        laid, taken = layouts.letterbox(rgb, self._size, self._fit)
-        x = (laid / 127.5 - 1).astype(np.float32) if self._float else laid
+    def _answer(self, canvas: np.ndarray) -> np.ndarray:
+        x = (canvas / 127.5 - 1).astype(np.float32) if self._float else canvas
         self._interpreter.set_tensor(self._input, x[None])
         self._interpreter.invoke()
-        try:
-            classes = layouts.class_map(self._interpreter.get_tensor(self._output), self._size)
-        except ValueError as error:
-            raise FormatError(f"{self._path}: {error}") from error
-        return layouts.unletterbox(classes, taken, rgb.shape[:2])
+        answer: np.ndarray = self._interpreter.get_tensor(self._output)
+        return answer
 
 
 @contextlib.contextmanager
@@ -207,10 +213,10 @@ class TorchvisionDetector:
     def __init__(self, name: str):
         weights = _zoo_weights(name, "detection")
         try:
-            places = objects.columns(_categories(weights))
+            columns = objects.columns(_categories(weights))
         except ValueError as error:
             raise FormatError(f"torchvision:{name}: {error}; use fasterrcnn_resnet50_fpn_v2") from error
-        self._classes = {int(place): number for number, place in enumerate(places)}
+        self._classes = {int(column): number for number, column in enumerate(columns)}
         self._network = _zoo_network(name, weights)
 
     def detect(self, rgb: np.ndarray) -> Detections:
@@ -218,10 +224,10 @@ class TorchvisionDetector:
         import torch
 
         with torch.inference_mode():
-            found = self._network([_tensor(rgb).float().div(255)])[0]
-        kept = [n for n, label in enumerate(found["labels"].tolist()) if label in self._classes]
-        classes = [self._classes[label] for label in found["labels"][kept].tolist()]
-        return Detections.of(found["boxes"][kept].numpy(), found["scores"][kept].numpy(), classes)
+            answer = self._network([_tensor(rgb).float().div(255)])[0]
+        kept = [n for n, label in enumerate(answer["labels"].tolist()) if label in self._classes]
+        classes = [self._classes[label] for label in answer["labels"][kept].tolist()]
+        return Detections.of(answer["boxes"][kept].numpy(), answer["scores"][kept].numpy(), classes)
 
 
 class TorchvisionSegmenter:

@@ -80,13 +80,13 @@ class Recognition:
                 continue
             step = version.step
             attempts.take(f"models at {step}", functools.partial(image_ended, f"showed {step} to the models"))
-            shown = _three_channels(version.image)
-            detections = _detector(self.sources.detector).detect(shown)
-            labels = _segmenter(self.sources.segmenter, self.config.fit).segment(shown)
+            image = _three_channels(version.image)
+            detections = _detector(self.sources.detector).detect(image)
+            labels = _segmenter(self.sources.segmenter, self.config.fit).segment(image)
             rows.append(facts | _seen(detections, scoring.confusion(mask, labels)))
             if task["number"] < self.config.pictures:
                 name = picture_name(task["number"], version.colour, version.quality, version.method)
-                write_bytes(Path(self.folder, PICTURES, name), overlays.png(shown, detections, scene.objects, labels))
+                write_bytes(Path(self.folder, PICTURES, name), overlays.png(image, detections, scene.objects, labels))
         return (write_table_later(Path(self.folder, _PARTS, task["part"]), pa.Table.from_pylist(rows, schema.VISION)),)
 
     def _versions(self, scene: voc.Scene, rgb: np.ndarray, attempts: Attempts) -> Iterator[Version]:

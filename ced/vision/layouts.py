@@ -84,13 +84,13 @@ def class_map(answer: np.ndarray, canvas: Size) -> np.ndarray:
 
     Shape: (1, h, w), (1, 1, h, w), (1, h, w, 1), (1, 21, h, w) or (1, h, w, 21) -> (H, W) uint8. Raises ValueError.
     """
-    one = answer[0] if answer.ndim in (3, 4) and answer.shape[0] == 1 else answer
-    if one.ndim == 3 and 1 in (one.shape[0], one.shape[2]):
-        one = one.reshape([side for axis, side in enumerate(one.shape) if (axis, side) not in ((0, 1), (2, 1))])
-    if one.ndim == 2:
-        return _resize(_checked(one), canvas)
-    if one.ndim == 3 and len(SEGMENTS) in (one.shape[0], one.shape[2]):
-        scores = one if one.shape[0] == len(SEGMENTS) else one.transpose(2, 0, 1)
+    plane = answer[0] if answer.ndim in (3, 4) and answer.shape[0] == 1 else answer
+    if plane.ndim == 3 and 1 in (plane.shape[0], plane.shape[2]):
+        plane = plane.reshape([side for axis, side in enumerate(plane.shape) if (axis, side) not in ((0, 1), (2, 1))])
+    if plane.ndim == 2:
+        return _resize(_checked(plane), canvas)
+    if plane.ndim == 3 and len(SEGMENTS) in (plane.shape[0], plane.shape[2]):
+        scores = plane if plane.shape[0] == len(SEGMENTS) else plane.transpose(2, 0, 1)
         whole = np.stack([_resize(score.astype(np.float32), canvas) for score in scores])
         classes: np.ndarray = whole.argmax(0).astype(np.uint8)
         return classes

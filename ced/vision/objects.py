@@ -41,12 +41,12 @@ def columns(categories: tuple[str, ...]) -> np.ndarray:
 
     Raises ValueError where a class is missing.
     """
-    places = {name: place for place, name in enumerate(categories)}
-    found = [places.get(name, places.get(_OTHER_NAMES.get(name, ""))) for name in CLASSES]
-    missing = [name for name, place in zip(CLASSES, found, strict=True) if place is None]
+    indices = {name: index for index, name in enumerate(categories)}
+    columns = [indices.get(name, indices.get(_OTHER_NAMES.get(name, ""))) for name in CLASSES]
+    missing = [name for name, index in zip(CLASSES, columns, strict=True) if index is None]
     if missing:
         raise ValueError(f"no category for {', '.join(missing)}")
-    return np.array(found, np.int64)
+    return np.array(columns, np.int64)
 
 
 class Objects(NamedTuple):

@@ -30,19 +30,19 @@ class Precision(NamedTuple):
     area: np.ndarray  # (20,) float64, VOC 2010 and later
 
 
-def precision(truths: Sequence[Objects], found: Sequence[Detections]) -> Precision:
-    """AP at 0.5 of what was `found` in images whose objects are `truths`. The order of the images plays no part."""
-    curves = [matches(truths, found, number) for number in range(len(CLASSES))]
+def precision(truths: Sequence[Objects], detections: Sequence[Detections]) -> Precision:
+    """AP at 0.5 of the `detections` in images whose objects are `truths`. The order of the images plays no part."""
+    curves = [matches(truths, detections, number) for number in range(len(CLASSES))]
     return Precision(np.array([*map(eleven_point, curves)]), np.array([*map(area, curves)]))
 
 
-def matches(truths: Sequence[Objects], found: Sequence[Detections], number: int) -> Matches:
+def matches(truths: Sequence[Objects], detections: Sequence[Detections], number: int) -> Matches:
     """Match the detections of class `number`, the surest first.
 
     A detection is right where the object of its class that it overlaps most, by one half or more, was not found
     before; it does not count where that object is difficult; else it is wrong.
     """
-    judged = [_judge(truth, one, number) for truth, one in zip(truths, found, strict=True)]
+    judged = [_judge(truth, detected, number) for truth, detected in zip(truths, detections, strict=True)]
     scores = np.concatenate([np.empty(0, np.float32), *(scores for scores, _ in judged)])
     verdicts = np.concatenate([np.empty(0, np.int64), *(verdicts for _, verdicts in judged)])
     # Of equal scores the wrong ones first: no order of the images can then make the precision look better.
@@ -106,14 +106,14 @@ def intersection_over_union(matrix: np.ndarray) -> np.ndarray:
 _WRONG, _IGNORED, _RIGHT = 0, 1, 2
 
 
-def _judge(truth: Objects, found: Detections, number: int) -> tuple[np.ndarray, np.ndarray]:
+def _judge(truth: Objects, detected: Detections, number: int) -> tuple[np.ndarray, np.ndarray]:
     """Scores and verdicts of one image's detections of a class."""
-    mine, there = found.classes == number, truth.classes == number
-    scores, difficult = found.scores[mine], truth.difficult[there]
+    mine, there = detected.classes == number, truth.classes == number
+    scores, difficult = detected.scores[mine], truth.difficult[there]
     verdicts = np.full(len(scores), _WRONG)
     if not there.any():
         return scores, verdicts
-    pairs = overlaps(found.boxes[mine], truth.boxes[there])
+    pairs = overlaps(detected.boxes[mine], truth.boxes[there])
     taken = np.zeros(len(difficult), bool)
     for place in np.argsort(-scores, kind="stable"):
         nearest = pairs[place].argmax()

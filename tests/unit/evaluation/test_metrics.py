@@ -51,7 +51,7 @@ def added(monkeypatch: pytest.MonkeyPatch) -> Metric:
 
 
 def test_columns_stand_as_the_paper_prints_them() -> None:
-    printed = [metric for metric in metrics.shown() if metric.paper]
+    printed = [metric for metric in metrics.in_tables() if metric.paper]
     assert [(m.heading, m.decimals) for m in printed] == [("BEF/MSE>", 3), ("PSNR", 2), ("PSNR-B", 2), ("SSIM", 3)]
     assert [m.better for m in printed] == ["lower", "higher", "higher", "higher"]
 
