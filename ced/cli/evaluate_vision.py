@@ -12,8 +12,7 @@ from ced.methods import split
 from ced.overrides import override
 from ced.pipeline import record
 from ced.pipeline.session import session
-from ced.report import deliver, text
-from ced.report import vision as report
+from ced.report import deliver, text, vision_stage
 from ced.report.tables import table_3
 from ced.vision import evaluate as evaluation
 from ced.vision import results
@@ -40,12 +39,12 @@ def evaluate_vision(arguments: argparse.Namespace) -> None:
     deliver.check(arguments.report)
     with session(arguments.store, arguments.ray_address, overridden.cluster.data_workers) as running:
         evaluated = evaluation.run(config, sources, running)
-        reported = report.run(sources, evaluated, running)
+        reported = vision_stage.run(sources, evaluated, running)
         if arguments.report:
             deliver.deliver(reported, Path(arguments.report))
         rows = results.rows_of(evaluated)
         print(text.terminal_3(table_3(rows, results.Models.of(sources))))
-        print(f"report:    {Path(arguments.report or reported.path, report.PAGE).resolve()}")
+        print(f"report:    {Path(arguments.report or reported.path, vision_stage.PAGE).resolve()}")
         print(f"per image: {evaluated.path / PER_IMAGE}", flush=True)
         figures = results.figures_of(rows)
         experiment = overridden.publish.experiment

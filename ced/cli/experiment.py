@@ -23,23 +23,25 @@ from ced.training import stage as training
 def stages(arguments: argparse.Namespace) -> None:
     """Table 1."""
     _check_stages(arguments.settings)
-    found = _run(arguments, experiments.stages, ("classifier",))
-    print(f"\nAccuracy on {found['examples']:,} held-out examples of {found['photographs']:,} photographs (Table 1)\n")
+    result = _run(arguments, experiments.stages, ("classifier",))
+    print(
+        f"\nAccuracy on {result['examples']:,} held-out examples of {result['photographs']:,} photographs (Table 1)\n"
+    )
     _table(
-        [f"stage {t}" for t in range(1, len(found["paper"]) + 1)],
-        {"ours": [f"{value:.4f}" for value in found["accuracy"]], "paper": [f"{v:.4f}" for v in found["paper"]]},
+        [f"stage {t}" for t in range(1, len(result["paper"]) + 1)],
+        {"ours": [f"{value:.4f}" for value in result["accuracy"]], "paper": [f"{v:.4f}" for v in result["paper"]]},
     )
 
 
 def decoder_weights(arguments: argparse.Namespace) -> None:
     """Section 3.4."""
-    found = _run(arguments, experiments.decoder_weights, ("classifier", "ced-est", "ced-gt"))
+    result = _run(arguments, experiments.decoder_weights, ("classifier", "ced-est", "ced-gt"))
     print("\nMean absolute filters of D's first layer (section 3.4)\n")
     names = {"ced-est": "with q-hat (CED-EST)", "ced-gt": "with q (CED-GT)"}
     parts = ("w_f", "w_q", "difference")
-    rows = {text: [f"{found[model][part]:.4f}" for part in parts] for model, text in names.items()}
+    rows = {text: [f"{result[model][part]:.4f}" for part in parts] for model, text in names.items()}
     _table(["w_f", "w_q", "w_f - w_q"], rows)
-    print(f"\nratio of w_f - w_q: ours {found['ratio']:.2f}, the paper's {found['paper']:.2f}")
+    print(f"\nratio of w_f - w_q: ours {result['ratio']:.2f}, the paper's {result['paper']:.2f}")
 
 
 def _check_stages(settings: list[str]) -> None:

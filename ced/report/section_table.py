@@ -41,7 +41,7 @@ def html(table: Table) -> str:
 
 
 def _render(macro: str, *values: object) -> "Markup":
-    """What a macro of assets/tables.html makes of values: escaped, and safe to embed."""
+    """What a macro of templates/tables.html makes of values: escaped, and safe to embed."""
     rendered: Markup = getattr(_macros(), macro)(*values)
     return rendered
 
@@ -50,7 +50,7 @@ def _render(macro: str, *values: object) -> "Markup":
 def _macros() -> object:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    loader = PackageLoader("ced.report", "assets")
+    loader = PackageLoader("ced.report")
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

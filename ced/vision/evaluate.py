@@ -41,8 +41,8 @@ class Sources(NamedTuple):
     segmenter: str
 
 
-class Version(NamedTuple):
-    """An image as one method leaves it."""
+class Restored(NamedTuple):
+    """What one method made of an image."""
 
     method: str
     quality: int  # 0 for the original
@@ -73,46 +73,46 @@ class Recognition:
         attempts.take("image", lambda: image_ended("decoded it"))
         rgb, mask = voc.read(scene)
         rows = []
-        for version in self._versions(scene, rgb, attempts):
-            facts = self._facts(scene, version, rgb.shape)
-            if isinstance(version.image, Failed):
-                rows.append(facts | _nothing(version.image))
+        for restored in self._restorations(scene, rgb, attempts):
+            facts = self._facts(scene, restored, rgb.shape)
+            if isinstance(restored.image, Failed):
+                rows.append(facts | _nothing(restored.image))
                 continue
-            step = version.step
+            step = restored.step
             attempts.take(f"models at {step}", functools.partial(image_ended, f"showed {step} to the models"))
-            image = _three_channels(version.image)
+            image = _three_channels(restored.image)
             detections = _detector(self.sources.detector).detect(image)
             labels = _segmenter(self.sources.segmenter, self.config.fit).segment(image)
             rows.append(facts | _seen(detections, scoring.confusion(mask, labels)))
             if task["number"] < self.config.pictures:
-                name = picture_name(task["number"], version.colour, version.quality, version.method)
+                name = picture_name(task["number"], restored.colour, restored.quality, restored.method)
                 write_bytes(Path(self.folder, PICTURES, name), overlays.png(image, detections, scene.objects, labels))
         return (write_table_later(Path(self.folder, _PARTS, task["part"]), pa.Table.from_pylist(rows, schema.VISION)),)
 
-    def _versions(self, scene: voc.Scene, rgb: np.ndarray, attempts: Attempts) -> Iterator[Version]:
+    def _restorations(self, scene: voc.Scene, rgb: np.ndarray, attempts: Attempts) -> Iterator[Restored]:
         """The original once, and each other method at each quality factor, in each colour."""
         for colour in self.config.colours:
             original = rgb if colour == "rgb" else luminance(rgb)
             if vision_methods.ORIGINAL in self.config.methods:
-                yield Version(vision_methods.ORIGINAL, 0, colour, original)
+                yield Restored(vision_methods.ORIGINAL, 0, colour, original)
             for quality in self.config.qualities:
                 damaged = Damaged.of(f"{scene.name}.jpg", quality, original)
                 for method in self.methods:
                     try:
                         _, image = runner.restore(method, damaged, f"{method.name} {quality} {colour}", attempts)
-                        yield Version(method.name, quality, colour, image)
+                        yield Restored(method.name, quality, colour, image)
                     except Failed as failed:
-                        yield Version(method.name, quality, colour, failed)
+                        yield Restored(method.name, quality, colour, failed)
 
-    def _facts(self, scene: voc.Scene, version: Version, shape: tuple[int, ...]) -> dict[str, object]:
+    def _facts(self, scene: voc.Scene, restored: Restored, shape: tuple[int, ...]) -> dict[str, object]:
         """What a row says of the image, whatever was made of it."""
         truth = scene.objects
         return {
             "dataset": dataset_name(self.sources),
             "image_id": scene.name,
-            "method": version.method,
-            "quality": version.quality,
-            "colour": version.colour,
+            "method": restored.method,
+            "quality": restored.quality,
+            "colour": restored.colour,
             "height": shape[0],
             "width": shape[1],
             "true_boxes": truth.boxes.tolist(),

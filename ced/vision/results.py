@@ -134,11 +134,11 @@ def figures_of(rows: Iterable[Row]) -> dict[str, float]:
 def row(key: tuple[str, int, str, str], images: list[dict[str, Any]]) -> Row:
     """mAP and mIoU over the images that the method restored. Key: data set, quality factor, colour and method."""
     seen = [image for image in images if not image["reason"]]
-    truths = [Objects.of(one["true_boxes"], _numbers(one["true_classes"]), one["true_difficult"]) for one in seen]
-    detections = [Detections.of(one["boxes"], one["scores"], _numbers(one["classes"])) for one in seen]
+    truths = [Objects.of(i["true_boxes"], _numbers(i["true_classes"]), i["true_difficult"]) for i in seen]
+    detections = [Detections.of(i["boxes"], i["scores"], _numbers(i["classes"])) for i in seen]
     precision = scoring.precision(truths, detections)
     shape = (len(seen), scoring.SIZE, scoring.SIZE)
-    confusion = np.frombuffer(b"".join(one["confusion"] for one in seen), "<i8").reshape(shape).sum(axis=0)
+    confusion = np.frombuffer(b"".join(image["confusion"] for image in seen), "<i8").reshape(shape).sum(axis=0)
     classes = {
         "ap": dict(zip(CLASSES, precision.eleven_point.tolist(), strict=True)),
         "ap_area": dict(zip(CLASSES, precision.area.tolist(), strict=True)),

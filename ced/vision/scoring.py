@@ -115,14 +115,14 @@ def _judge(truth: Objects, detected: Detections, number: int) -> tuple[np.ndarra
         return scores, verdicts
     pairs = overlaps(detected.boxes[mine], truth.boxes[there])
     taken = np.zeros(len(difficult), bool)
-    for place in np.argsort(-scores, kind="stable"):
-        nearest = pairs[place].argmax()
-        if pairs[place, nearest] < OVERLAP:
+    for index in np.argsort(-scores, kind="stable"):
+        nearest = pairs[index].argmax()
+        if pairs[index, nearest] < OVERLAP:
             continue
         if difficult[nearest]:
-            verdicts[place] = _IGNORED
+            verdicts[index] = _IGNORED
         elif not taken[nearest]:
-            verdicts[place], taken[nearest] = _RIGHT, True
+            verdicts[index], taken[nearest] = _RIGHT, True
     return scores, verdicts
 
 

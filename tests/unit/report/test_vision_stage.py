@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from ced import schema
-from ced.report import vision as report
+from ced.report import vision_stage
 from ced.store.outputs import Making, Output, Store, make, write_bytes, write_table
 from ced.store.session import Session
 from ced.vision.evaluate import Sources
@@ -58,7 +58,7 @@ def evaluated(tmp_path: Path) -> Output:
 
 
 def test_the_files_say_the_same(evaluated: Output, tmp_path: Path) -> None:
-    reported = report.run(SOURCES, evaluated, Session(Store(tmp_path / "report", flat=True)))
+    reported = vision_stage.run(SOURCES, evaluated, Session(Store(tmp_path / "report", flat=True)))
     results = json.loads((reported.path / "results.json").read_text())
     assert [one["map"] for one in results["rows"]] == [0.5, pytest.approx(3 / 11)]
     assert results["rows"][0]["ap"]["cow"] is None
@@ -82,6 +82,6 @@ def test_the_files_say_the_same(evaluated: Output, tmp_path: Path) -> None:
 
 
 def test_a_finished_report_is_found(evaluated: Output, tmp_path: Path) -> None:
-    first = report.run(SOURCES, evaluated, Session(Store(tmp_path / "report", flat=True)))
-    again = report.run(SOURCES, evaluated, Session(Store(tmp_path / "report", flat=True)))
+    first = vision_stage.run(SOURCES, evaluated, Session(Store(tmp_path / "report", flat=True)))
+    again = vision_stage.run(SOURCES, evaluated, Session(Store(tmp_path / "report", flat=True)))
     assert (first.reused, again.reused) == (False, True)
