@@ -3,7 +3,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ced.report import chart, paper
+from ced.evaluation import paper
+from ced.report import chart
 from ced.report.figure import Figure
 from ced.report.figure_stages import table_1
 from ced.report.model import Curve
