@@ -4,7 +4,7 @@ import pyarrow as pa
 
 VERSION = "1"
 
-_METADATA = {"ced.schema": VERSION}
+METADATA = {"ced.schema": VERSION}
 
 EXAMPLES = pa.schema(
     [
@@ -18,7 +18,7 @@ EXAMPLES = pa.schema(
         pa.field("input", pa.binary(), nullable=False),  # uint8, C x H x W, decoded from jpeg
         pa.field("jpeg", pa.binary(), nullable=False),  # the stream itself
     ],
-    metadata=_METADATA,
+    metadata=METADATA,
 )
 
 # One row for each example, in the same order, in the part of the same name. The first four columns are its key.
@@ -27,7 +27,7 @@ LABELS = pa.schema(
         *(EXAMPLES.field(name) for name in ("image_id", "flip", "height", "width")),
         pa.field("labels", pa.binary(), nullable=False),  # uint8, 16 x H/4 x W/4
     ],
-    metadata=_METADATA,
+    metadata=METADATA,
 )
 
 QUARANTINE = pa.schema(
@@ -36,70 +36,41 @@ QUARANTINE = pa.schema(
         pa.field("reason", pa.string(), nullable=False),  # one of ced.core.images.REASONS
         pa.field("message", pa.string(), nullable=False),
     ],
-    metadata=_METADATA,
+    metadata=METADATA,
 )
 
-# One row an image, quality factor and method. Measures are null where the method failed, and `reason` says why.
-PER_IMAGE = pa.schema(
-    [
-        pa.field("dataset", pa.string(), nullable=False),
-        pa.field("image_id", pa.string(), nullable=False),
-        pa.field("method", pa.string(), nullable=False),
-        pa.field("quality", pa.uint8(), nullable=False),
-        pa.field("colour", pa.string(), nullable=False),
-        pa.field("height", pa.uint32(), nullable=False),
-        pa.field("width", pa.uint32(), nullable=False),
-        pa.field("mse", pa.float64()),
-        pa.field("bef", pa.float64()),
-        pa.field("bef_mse", pa.float64()),
-        pa.field("psnr", pa.float64()),  # dB
-        pa.field("psnr_b", pa.float64()),  # dB
-        pa.field("ssim", pa.float64()),
-        pa.field("ssim_gaussian", pa.float64()),
-        pa.field("lpips", pa.float64()),  # null where it was not asked for
-        pa.field("seconds", pa.float64()),  # spent in the method itself; null where it was only read from a file
-        pa.field("reason", pa.string(), nullable=False),  # "" where the method did its work
-        pa.field("message", pa.string(), nullable=False),
-    ],
-    metadata=_METADATA,
-)
 
-# What is pooled over the images of a data set, one row a quality factor and method.
-POOLED = pa.schema(
-    [
-        pa.field("quality", pa.uint8(), nullable=False),
-        pa.field("method", pa.string(), nullable=False),
-        pa.field("w1", pa.float64()),
-        pa.field("w1_low", pa.float64()),  # 95 %, bootstrap over the images (ced.core.resampling)
-        pa.field("w1_high", pa.float64()),
-        pa.field("energy", pa.float64()),
-        pa.field("energy_low", pa.float64()),
-        pa.field("energy_high", pa.float64()),
-    ],
-    metadata=_METADATA,
-)
+def per_image(*columns: pa.Field) -> pa.Schema:
+    """One row an image, quality factor and method, with `columns` of what was measured or seen.
+
+    They are null or empty where the method failed, and `reason` says why.
+    """
+    return pa.schema(
+        [
+            pa.field("dataset", pa.string(), nullable=False),
+            pa.field("image_id", pa.string(), nullable=False),
+            pa.field("method", pa.string(), nullable=False),
+            pa.field("quality", pa.uint8(), nullable=False),  # 0 for the original
+            pa.field("colour", pa.string(), nullable=False),
+            pa.field("height", pa.uint32(), nullable=False),
+            pa.field("width", pa.uint32(), nullable=False),
+            *columns,
+            pa.field("reason", pa.string(), nullable=False),  # "" where the method did its work
+            pa.field("message", pa.string(), nullable=False),
+        ],
+        metadata=METADATA,
+    )
+
 
 _BOXES = pa.list_(pa.list_(pa.float32(), 4))  # x1, y1, x2, y2: 0-based and half open, in pixels
 _CLASSES = pa.list_(pa.string())  # one of ced.vision.objects.CLASSES for each box
 
-VISION = pa.schema(
-    [
-        pa.field("dataset", pa.string(), nullable=False),
-        pa.field("image_id", pa.string(), nullable=False),
-        pa.field("method", pa.string(), nullable=False),
-        pa.field("quality", pa.uint8(), nullable=False),  # 0 for the original
-        pa.field("colour", pa.string(), nullable=False),
-        pa.field("height", pa.uint32(), nullable=False),
-        pa.field("width", pa.uint32(), nullable=False),
-        pa.field("boxes", _BOXES, nullable=False),  # what the detector found, the surest first
-        pa.field("scores", pa.list_(pa.float32()), nullable=False),
-        pa.field("classes", _CLASSES, nullable=False),
-        pa.field("true_boxes", _BOXES, nullable=False),  # what is labelled
-        pa.field("true_classes", _CLASSES, nullable=False),
-        pa.field("true_difficult", pa.list_(pa.bool_()), nullable=False),
-        pa.field("confusion", pa.binary()),  # int64, 21 true x 21 predicted classes: pixels; null where it failed
-        pa.field("reason", pa.string(), nullable=False),  # "" where the method did its work
-        pa.field("message", pa.string(), nullable=False),
-    ],
-    metadata=_METADATA,
+VISION = per_image(
+    pa.field("boxes", _BOXES, nullable=False),  # what the detector found, the surest first
+    pa.field("scores", pa.list_(pa.float32()), nullable=False),
+    pa.field("classes", _CLASSES, nullable=False),
+    pa.field("true_boxes", _BOXES, nullable=False),  # what is labelled
+    pa.field("true_classes", _CLASSES, nullable=False),
+    pa.field("true_difficult", pa.list_(pa.bool_()), nullable=False),
+    pa.field("confusion", pa.binary()),  # int64, 21 true x 21 predicted classes: pixels; null where it failed
 )

@@ -45,14 +45,15 @@ def evaluate(options: EvaluateOptions) -> None:
     with session(options.store, options.ray_address, config.cluster.data_workers) as running:
         evaluated = evaluation.run(config.evaluate, options.images, {}, running)
         reported = stage.run(config, evaluated, {}, running)
-        from ced.report import table
+        from ced.evaluation import means
+        from ced.report import text
 
-        rows = stage.rows_of(evaluated)
-        print(table.terminal(rows, table.room(), styled=sys.stdout.isatty()))
+        rows = means.rows_of(evaluated)
+        print(text.terminal(rows, text.room(), styled=sys.stdout.isatty()))
         if options.report:
             deliver.deliver(reported, Path(options.report))
         print(f"report: {Path(options.report or reported.path, stage.PAGE).resolve()}", flush=True)
-        figures, experiment = stage.figures_of(rows), config.publish.experiment
+        figures, experiment = means.figures_of(rows), config.publish.experiment
         recorded = track.run(evaluated, reported, figures, running, experiment)
         print(f"MLflow: run {track.run_id(recorded)} of {experiment}")
 

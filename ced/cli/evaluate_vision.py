@@ -7,12 +7,14 @@ from ced.cli.evaluate import placed, refuse_models
 from ced.cli.options import MODELS, StoreOptions, option, refuse_ignored, written_as
 from ced.config import Config, VisionConfig, override
 from ced.errors import ConfigError
+from ced.evaluation.runner import FILE as PER_IMAGE
 from ced.methods import split
 from ced.pipeline import track
 from ced.pipeline.session import session
-from ced.report import deliver, stage, table3
-from ced.report import vision_stage as report
+from ced.report import deliver, stage, text, vision_stage
+from ced.report.tables import table_3
 from ced.vision import evaluate as evaluation
+from ced.vision import results
 from ced.vision.evaluate import Sources
 from ced.vision.methods import JPEG, ORIGINAL
 
@@ -54,14 +56,14 @@ def evaluate_vision(options: VisionOptions) -> None:
     deliver.check(options.report)
     with session(options.store, options.ray_address, overridden.cluster.data_workers) as running:
         evaluated = evaluation.run(config, sources, running)
-        reported = report.run(sources, evaluated, running)
+        reported = vision_stage.run(sources, evaluated, running)
         if options.report:
             deliver.deliver(reported, Path(options.report))
-        rows = report.rows_of(evaluated)
-        print(table3.terminal(rows, report.models(sources)))
+        rows = results.rows_of(evaluated)
+        print(text.terminal_3(table_3(rows, results.Models.of(sources))))
         print(f"report:    {Path(options.report or reported.path, stage.PAGE).resolve()}")
-        print(f"per image: {evaluated.path / evaluation.FILE}", flush=True)
-        figures = report.figures_of(rows)
+        print(f"per image: {evaluated.path / PER_IMAGE}", flush=True)
+        figures = results.figures_of(rows)
         experiment = overridden.publish.experiment
         recorded = track.run(evaluated, reported, figures, running, experiment)
         print(f"MLflow:    run {track.run_id(recorded)} of {experiment}")

@@ -10,8 +10,10 @@ from ced.cli.options import option
 from ced.cli.stages import DataOptions, device_of, start_folders, training_data, with_outputs_in
 from ced.config import Config, NetworkConfig, override
 from ced.errors import ConfigError
+from ced.evaluation.paper import TABLE_1
 from ced.pipeline.session import session
 from ced.recipes import configure
+from ced.report import plain
 from ced.store.outputs import Output, write_bytes
 from ced.store.session import Session
 
@@ -31,9 +33,9 @@ def stages(options: ExperimentOptions) -> None:
     """Table 1."""
     from ced.pipeline import experiments
 
-    stages = override(Config(network=NetworkConfig(stages=len(experiments.TABLE_1))), options.settings).network.stages
-    if stages != len(experiments.TABLE_1):
-        raise ConfigError(f"network.stages={stages}: Table 1 is of {len(experiments.TABLE_1)}; leave it out")
+    stages = override(Config(network=NetworkConfig(stages=len(TABLE_1))), options.settings).network.stages
+    if stages != len(TABLE_1):
+        raise ConfigError(f"network.stages={stages}: Table 1 is of {len(TABLE_1)}; leave it out")
     results = _run(options, experiments.stages, ("classifier",))
     print(
         f"\nAccuracy on {results['examples']:,} held-out examples of {results['photographs']:,} photographs (Table 1)\n"
@@ -80,7 +82,5 @@ def _run(
 
 
 def _print_table(headings: list[str], rows: dict[str, list[str]]) -> None:
-    first = max(map(len, rows))
-    print(" " * first + "".join(f"{heading:>11}" for heading in headings))
-    for name, cells in rows.items():
-        print(f"{name:{first}}" + "".join(f"{cell:>11}" for cell in cells))
+    lines = [[name, *cells] for name, cells in rows.items()]
+    print("\n".join(plain.grid(["", *headings], lines, range(1, 1 + len(headings)), least=9)))

@@ -60,7 +60,7 @@ class Uniform:
 
 @dataclass(frozen=True, eq=False)
 class Gaussian:
-    """An original under the Gaussian window. Shapes: plane (H, W) float64; the moments strip by strip, as `_smooth`."""
+    """An original under the Gaussian window. Shapes: plane (H, W) float64; the moments chunk by chunk, as `_smooth`."""
 
     plane: np.ndarray
     means: tuple[np.ndarray, ...]
@@ -70,8 +70,8 @@ class Gaussian:
     def of(cls, original: np.ndarray) -> Self:
         """Shape: (H, W) uint8, at least 11x11."""
         plane = original.astype(np.float64)
-        strips = [plane[rows] for rows in _strips(len(plane), GAUSSIAN)]
-        return cls(plane, tuple(map(_smooth, strips)), tuple(_smooth(strip * strip) for strip in strips))
+        chunks = [plane[rows] for rows in _chunks(len(plane), GAUSSIAN)]
+        return cls(plane, tuple(map(_smooth, chunks)), tuple(_smooth(chunk * chunk) for chunk in chunks))
 
     def ssim(self, restored: np.ndarray) -> float:
         """Mean SSIM (Gaussian). Shape: (H, W) uint8, as the original."""
@@ -105,16 +105,16 @@ def _ratio(both: np.ndarray, squares: np.ndarray, covariance: np.ndarray, varian
     return ratio
 
 
-def _strips(height: int, window: int) -> list[slice]:
-    """The rows that each strip of windows covers."""
+def _chunks(height: int, window: int) -> list[slice]:
+    """The rows that each chunk of windows covers."""
     last, rows = height - window + 1, _AT_ONCE[window]
     return [slice(top, min(top + rows, last) + window - 1) for top in range(0, last, rows)]
 
 
 def _mean(rows: Callable[[int, np.ndarray], np.ndarray], other: np.ndarray, window: int) -> float:
-    """The mean over all windows, of strips that `rows` compares: given the first row, and the restored rows."""
+    """The mean over all windows, of chunks that `rows` compares: given the first row, and the restored rows."""
     height, width = (side - window + 1 for side in other.shape)
-    sums = [rows(strip.start, other[strip]).sum(dtype=np.float64) for strip in _strips(len(other), window)]
+    sums = [rows(chunk.start, other[chunk]).sum(dtype=np.float64) for chunk in _chunks(len(other), window)]
     return float(sum(sums) / (height * width))
 
 
@@ -128,7 +128,7 @@ def _sums(plane: np.ndarray) -> np.ndarray:
 
 
 def _smooth(plane: np.ndarray) -> np.ndarray:
-    """Means over all valid Gaussian windows of one strip, (rows + 10, W) float64.
+    """Means over all valid Gaussian windows of one chunk, (rows + 10, W) float64.
 
     Along the rows as one long line: 10 values that straddle two rows lie between one row's means and the next's.
     Shape: (rows W - 10,) float64.

@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +11,23 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from ced import schema
-from ced.cluster.parts import run_tasks
+from ced.cluster.parts import Part
 from ced.config import Config, EvaluateConfig, as_dict
 from ced.data import sources
 from ced.data.sources import Photograph
 from ced.errors import ConfigError, InputError
-from ced.evaluation import failures, perceptual, pool
-from ced.evaluation.measure import BEGUN, PARTS, PICTURES, SPECTRA, Task, evaluate_image, part_name, picture_name
+from ced.evaluation import metrics, perceptual, pool, runner
+from ced.evaluation.measure import PARTS, SPECTRA, Fidelity, part_name, picture_name
+from ced.evaluation.runner import FILE, PICTURES
 from ced.methods import Method, find, parse, takes_colours
 from ced.methods.folder import check_apart
 from ced.methods.restorer import restorer
-from ced.progress import Progress
 from ced.store.outputs import Making, Output, Store, make, write_table
 from ced.store.session import Session
 
 logger = logging.getLogger("ced")
 
-FILE, QUARANTINE = "per_image.parquet", "quarantine.parquet"
+QUARANTINE = "quarantine.parquet"
 _FORM = 3  # of what is measured; another number measures again
 
 
@@ -40,6 +39,7 @@ def check(config: Config) -> None:
     sources.find((config.test_images,))
     if config.publish.method not in config.evaluate.trained:
         raise ConfigError(f"publish.method {config.publish.method} is not evaluated; add it to evaluate.methods")
+    metrics.gate(config.publish.gate)
     if config.evaluate.trained and (config.prepare.colour, config.evaluate.colour) == ("rgb", "y"):
         raise ConfigError("networks for prepare.colour=rgb restore colour images alone; set evaluate.colour=rgb too")
     if config.evaluate.lpips:
@@ -53,22 +53,25 @@ def run(config: EvaluateConfig, images: str, restorers: dict[str, Output], sessi
     """
     if config.lpips:
         perceptual.check()
-    methods = tuple(_prepared(text, config, restorers, session.store) for text in config.methods)
-    found = sources.find((images,), cache=session.store.root / "archives")
-    check_apart(methods, [photograph.name for photograph in found], config)
-    inputs = {"images": sources.content(found)}
+    methods = tuple(_method(text, config, restorers, session.store) for text in config.methods)
+    photographs = sources.find((images,), cache=session.store.root / "archives")
+    check_apart(methods, [photograph.name for photograph in photographs], config)
+    inputs = {"images": sources.content(photographs)}
     inputs |= {method.name: method.content for method in methods if method.content}
     dataset = config.name or dataset_name(images)
     described = {**as_dict(config), "methods": list(config.names), "dataset": dataset, "form": _FORM}
     described |= {"name": "", "schema": schema.VERSION}
+    if added := metrics.added():
+        described["metrics"] = added
+    measured = tuple(m for m in metrics.metrics() if m.per_image and (not m.option or getattr(config, m.option)))
 
     def produce(making: Making) -> None:
-        folder = str(making.folder)
-        task = Task(dataset, folder, config.colour, methods, config.pictures, config.lpips)
-        _produce(task, config.qualities, found, session.workers, making)
+        settings = (config.colour, methods, config.pictures, measured, metrics.per_image_schema())
+        measurer = Fidelity(dataset, str(making.folder), *settings)
+        _produce(measurer, config.qualities, photographs, session, making)
 
     output = make(session.store, "evaluate", described, inputs, produce)
-    _tell(output)
+    _report_failures(output)
     return output
 
 
@@ -97,33 +100,60 @@ def picture(output: Output, number: int, quality: int, version: str) -> np.ndarr
         return np.asarray(image)
 
 
-def _prepared(text: str, config: EvaluateConfig, restorers: dict[str, Output], store: Store) -> Method:
-    asked = parse(text)
-    if asked.name in restorers:
-        output = restorers[asked.name]
-        method = restorer(asked.name, output.path, output.manifest.content)
+def _method(text: str, config: EvaluateConfig, restorers: dict[str, Output], store: Store) -> Method:
+    request = parse(text)
+    if request.name in restorers:
+        output = restorers[request.name]
+        method = restorer(request.name, output.path, output.manifest.content)
         return takes_colours(method, config, str(output.path))
-    return find(asked, config, store.root)
+    return find(request, config, store.root)
 
 
-def _produce(task: Task, qualities: tuple[int, ...], found: list[Photograph], workers: int, making: Making) -> None:
+def _produce(
+    measurer: Fidelity, qualities: tuple[int, ...], photographs: list[Photograph], session: Session, making: Making
+) -> None:
     folder = making.folder
     if not (folder / FILE).exists():  # written last: with it there only tidying is left
-        pooled = pool.Pool(qualities, [method.name for method in task.methods])
-        set_aside = _measure(task, qualities, found, workers, pooled)
-        numbers = [number for number, photograph in enumerate(found) if photograph.name not in set_aside]
+        pooled = pool.Pool(qualities, [method.name for method in measurer.methods])
+        set_aside = _measure(measurer, qualities, photographs, session, pooled)
+        numbers = [number for number, photograph in enumerate(photographs) if photograph.name not in set_aside]
         if not numbers:
             reasons = ", ".join(sorted({row["reason"] for row in set_aside.values()}))
-            raise InputError(f"none of the {len(found)} test images can be measured ({reasons}); give other ones")
+            raise InputError(f"none of the {len(photographs)} test images can be measured ({reasons}); give other ones")
         if set_aside:
             rows = [set_aside[source] for source in sorted(set_aside)]
             write_table(folder / QUARANTINE, pa.Table.from_pylist(rows, schema.QUARANTINE))
-        _pool(folder, pooled, qualities, numbers, [method.name for method in task.methods])
-        rows_of = [folder / PARTS / part_name(number, quality) for number in numbers for quality in qualities]
-        write_table(folder / FILE, pa.concat_tables([pq.read_table(part) for part in rows_of]))
+        names = [part_name(number, quality) for number in numbers for quality in qualities]
+        _pool(folder, pooled, qualities, numbers, [method.name for method in measurer.methods])
+        runner.collect(folder, [folder / PARTS / name for name in names], measurer.schema)
     making.counts.update(_counts(folder))
-    for scratch in (PARTS, SPECTRA, BEGUN):
+    for scratch in (PARTS, SPECTRA):
         shutil.rmtree(folder / scratch, ignore_errors=True)
+
+
+def _measure(
+    measurer: Fidelity,
+    qualities: tuple[int, ...],
+    photographs: list[Photograph],
+    session: Session,
+    pooled: pool.Pool,
+) -> dict[str, dict[str, str]]:
+    """Write what parts are missing, pooling them as they come; the images that were set aside, by name."""
+    folder, parts, set_aside = Path(measurer.folder), [], {}
+    # The largest first: the last tasks, which keep the other cores waiting, are short.
+    for number, photograph in sorted(enumerate(photographs), key=lambda numbered: -numbered[1].size):
+        for quality in qualities:
+            name = part_name(number, quality)
+            task = {"part": name, "number": number, "quality": quality, "name": photograph.name}
+            task["photograph"] = tuple(photograph)
+            parts.append(Part(task, (folder / SPECTRA / name, folder / PARTS / name)))
+    for answer in runner.measure("evaluate", measurer, parts, "damaged images", session):
+        if answer["reason"]:
+            reasons = {"reason": answer["reason"], "message": answer["message"]}
+            set_aside[answer["name"]] = {"source": answer["name"], **reasons}
+        else:
+            pooled.add(folder / SPECTRA / answer["part"], answer["quality"])
+    return set_aside
 
 
 def _pool(folder: Path, pooled: pool.Pool, qualities: tuple[int, ...], numbers: list[int], methods: list[str]) -> None:
@@ -136,31 +166,6 @@ def _pool(folder: Path, pooled: pool.Pool, qualities: tuple[int, ...], numbers: 
     pooled.write(folder)
 
 
-def _measure(
-    task: Task, qualities: tuple[int, ...], found: list[Photograph], workers: int, pooled: pool.Pool
-) -> dict[str, dict[str, str]]:
-    """Write what parts are missing, pooling them as they come; the images that were set aside, by name."""
-    progress = Progress("evaluate", len(found) * len(qualities), "damaged images")
-    rows = []
-    # The largest first: the last tasks, which keep the other cores waiting, are short.
-    for number, photograph in sorted(enumerate(found), key=lambda one: -one[1].size):
-        for quality in qualities:
-            if all(Path(task.folder, kind, part_name(number, quality)).exists() for kind in (SPECTRA, PARTS)):
-                progress.skip(1)
-            else:
-                facts = {"number": number, "quality": quality}
-                rows.append({**facts, "name": photograph.name, "photograph": tuple(photograph)})
-    set_aside = {}
-    shutil.rmtree(Path(task.folder, BEGUN), ignore_errors=True)  # of tasks that were stopped with an earlier job
-    for row in run_tasks(partial(evaluate_image, task), rows, workers):
-        progress.advance()
-        if row["reason"]:
-            set_aside[row["name"]] = {"source": row["name"], "reason": row["reason"], "message": row["message"]}
-        else:
-            pooled.add(Path(task.folder, SPECTRA, part_name(row["number"], row["quality"])), row["quality"])
-    return set_aside
-
-
 def _counts(folder: Path) -> dict[str, int]:
     """The counts, read back from what was written."""
     table = pq.read_table(folder / FILE, columns=["image_id", "reason"])
@@ -170,10 +175,10 @@ def _counts(folder: Path) -> dict[str, int]:
     return counts | {"set aside": pq.read_metadata(path).num_rows if path.exists() else 0}
 
 
-def _tell(output: Output) -> None:
-    """Say which images were set aside, and which methods failed where."""
+def _report_failures(output: Output) -> None:
+    """Log which images were set aside, and which methods failed where."""
     if output.manifest.counts.get("set aside"):
         rows = pq.read_table(output.path / QUARANTINE).to_pylist()
-        told = failures.first(rows, "source", QUARANTINE)
-        logger.warning("evaluate: %d test images set aside: %s", len(rows), told)
-    failures.failures("evaluate", per_image(output), output.path / FILE)
+        listed = runner.first_few(rows, "source", QUARANTINE)
+        logger.warning("evaluate: %d test images set aside: %s", len(rows), listed)
+    runner.tell_failures("evaluate", output.path / FILE)

@@ -1,61 +1,64 @@
-"""From measures of images to a row of Table 2: means and their confidence intervals."""
+"""From measures of images to the rows of Table 2: means, what follows from them, and their confidence intervals."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ced.core.metrics import bef_mse_bound
 from ced.core.resampling import intervals
+from ced.evaluation import evaluate, pool
+from ced.evaluation.metrics import Metric, Row, in_tables
 from ced.evaluation.pool import Figures
-from ced.report.model import Row
-
-_MEASURES = ("psnr", "psnr_b", "ssim", "ssim_gaussian", "bef_mse", "lpips")
+from ced.store.outputs import Output
 
 
-def row(key: tuple[str, int, str, str], ones: Sequence[dict[str, Any]], pooled: Figures) -> Row:
+def rows_of(evaluated: Output) -> tuple[Row, ...]:
+    """The rows of Table 2: means over the images, by data set, quality factor and method in the order measured."""
+    groups: dict[tuple[str, int, str, str], list[dict[str, Any]]] = {}
+    for measured in evaluate.per_image(evaluated):
+        key = (measured["dataset"], measured["quality"], measured["colour"], measured["method"])
+        groups.setdefault(key, []).append(measured)
+    pooled = pool.figures(evaluated)
+    return tuple(row(key, images, pooled[key[1], key[3]]) for key, images in groups.items())
+
+
+def figures_of(rows: Iterable[Row]) -> dict[str, float]:
+    """The figures by their names in MLflow; times are no figures of a method."""
+    names = [metric.name for metric in in_tables() if metric.better != "none"]
+    return {f"{row.method}/q{row.quality}/{name}": row.value(name) for row in rows for name in names}
+
+
+def row(key: tuple[str, int, str, str], images: Sequence[dict[str, Any]], pooled: Figures) -> Row:
     """The row of a data set, quality factor, colour and method.
 
-    `ones` are its rows of per_image.parquet. Means are over the images that the method restored.
+    `images` are its rows of per_image.parquet. Figures are over the images that the method restored.
     """
-    done = [one for one in ones if not one["reason"]]
-    measures = [name for name in _MEASURES if done and done[0][name] is not None]
-    values = np.array([[one[name] for name in measures] for one in done], np.float64).reshape(len(done), len(measures))
-    means = dict(zip(measures, map(float, values.mean(axis=0)), strict=True)) if done else {}
-    psnr, psnr_b, ssim, ssim_gaussian, bef_mse, lpips = (means.get(name, math.nan) for name in _MEASURES)
+    restored = [measured for measured in images if not measured["reason"]]
+    if not restored:
+        return Row(*key, images=0, failures=len(images))
+    averaged = [m for m in in_tables() if m.per_image and restored[0].get(m.name) is not None]
+    derived = [metric for metric in in_tables() if metric.of_means]
+    names = [metric.name for metric in averaged]
+    measures = np.array([[measured[name] for name in names] for measured in restored], np.float64)
+    means = dict(zip(names, measures.mean(axis=0).tolist(), strict=True))
+    values = means | _derived(derived, means)
+    values |= {metric.name: metric.of_images(restored) for metric in in_tables() if metric.of_images}
+    # The same draws for all: what follows from means has an interval too.
+    ends = intervals(measures, lambda draws: np.array([_with_derived(names, derived, draw) for draw in draws]))
+    named = zip([*names, *(metric.name for metric in derived)], ends, strict=True)
     return Row(
         *key,
-        images=len(done),
-        psnr=psnr,
-        psnr_b=psnr_b,
-        ssim=ssim,
-        bef_mse_bound=bef_mse_bound(psnr, psnr_b),
-        failures=len(ones) - len(done),
-        bef_mse=bef_mse,
-        ssim_gaussian=ssim_gaussian,
-        w1=pooled.w1,
-        energy=pooled.energy,
-        lpips=lpips,
-        seconds_per_megapixel=_speed(done),
-        intervals=(*_intervals(measures, values), *pooled.intervals) if done else (),
+        images=len(restored),
+        failures=len(images) - len(restored),
+        values=values | pooled.values,
+        intervals={name: (low, high) for name, (low, high) in named} | dict(pooled.intervals),
     )
 
 
-def _intervals(measures: Sequence[str], values: np.ndarray) -> tuple[tuple[str, float, float], ...]:
-    """Of each mean, and of the bound, whose draws are the same."""
-    both = [measures.index(name) for name in ("psnr", "psnr_b")]
-
-    def with_bound(means: np.ndarray) -> np.ndarray:
-        bounds = [bef_mse_bound(psnr, psnr_b) for psnr, psnr_b in means[:, both]]
-        return np.column_stack([means, bounds])
-
-    ends = intervals(values, with_bound)
-    return tuple((name, *pair) for name, pair in zip((*measures, "bef_mse_bound"), ends, strict=True))
+def _derived(metrics: Sequence[Metric], means: Mapping[str, float]) -> dict[str, float]:
+    return {metric.name: metric.of_means(means) for metric in metrics if metric.of_means}
 
 
-def _speed(ones: Sequence[dict[str, Any]]) -> float:
-    """Seconds a megapixel, over all images together; nan where the method's time is not known."""
-    if not ones or any(one["seconds"] is None for one in ones):
-        return math.nan
-    return float(sum(one["seconds"] for one in ones) / sum(one["height"] * one["width"] for one in ones) * 1e6)
+def _with_derived(names: Sequence[str], derived: Sequence[Metric], draw: np.ndarray) -> list[float]:
+    means = dict(zip(names, draw.tolist(), strict=True))
+    return [*means.values(), *_derived(derived, means).values()]

@@ -1,7 +1,8 @@
 """The work of one evaluation task: one image at one quality factor, every method -> one part, and its spectra."""
 
 import functools
-import time
+from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,84 +10,72 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ced import schema
-from ced.cluster.parts import Later, Row
-from ced.core import metrics
+from ced.cluster.parts import Row
 from ced.core.images import Rejected, decode_rgb, luminance, png
+from ced.core.metrics import SMALLEST, Reference
 from ced.core.spectrum import Filled
 from ced.data import sources
 from ced.data.sources import Photograph
-from ced.evaluation import perceptual
-from ced.methods import Damaged, Failed, Method, checked
-from ced.store.attempts import MOST, Attempts
+from ced.evaluation.metrics import Comparison, Metric
+from ced.evaluation.runner import PICTURES, image_ended, restore
+from ced.methods import Damaged, Failed, Method
+from ced.store.attempts import Attempts
 from ced.store.outputs import write_bytes, write_table_later
 
-PARTS, SPECTRA, BEGUN = ".parts/rows", ".parts/spectra", ".parts/begun"  # scratch: of each image and quality factor
-PICTURES = "pictures"
+PARTS, SPECTRA = ".parts/rows", ".parts/spectra"  # scratch: of each image and quality factor
 ORIGINAL = "original"
 
 
 @dataclass(frozen=True)
-class Task:
-    """What a worker needs to evaluate an image."""
+class Fidelity:
+    """How near methods come to the original: the measurer of Table 2."""
 
     dataset: str
     folder: str
     colour: str
     methods: tuple[Method, ...]
     pictures: int  # images whose restorations are kept as PNG
-    lpips: bool = False
+    metrics: tuple[Metric, ...]  # of each image; workers do not know of those that were added
+    schema: pa.Schema  # of per_image.parquet
 
+    def measure(self, task: Row, attempts: Attempts) -> Sequence[Future[Any]]:
+        """Measure all methods on one image at one quality factor.
 
-@dataclass(frozen=True, eq=False)
-class _Original:
-    """An image, with what all its versions are compared with."""
+        `task` has "part", "name", "number", "quality" and "photograph". Raises Rejected.
+        """
+        attempts.take(ORIGINAL, lambda: image_ended("decoded it"))
+        original = _opened(Photograph(*task["photograph"]), self.colour)
+        quality = task["quality"]
+        height, width = original.image.shape[:2]
+        facts = {"dataset": self.dataset, "image_id": task["name"], "colour": self.colour, "quality": quality}
+        facts |= {"height": height, "width": width, "reason": "", "message": ""}
+        rows, spectra, pictures = [], {ORIGINAL: original.spectrum}, {ORIGINAL: original.image}
+        damaged = Damaged.of(task["name"], quality, original.image)
+        for method in self.methods:
+            row = facts | {"method": method.name}
+            try:
+                seconds, restored = restore(method, damaged, method.name, attempts)
+            except Failed as error:
+                rows.append(row | {"reason": error.reason, "message": error.message})
+                continue
+            plane = restored if self.colour == "y" else luminance(restored)
+            rows.append(row | self._figures(original.reference, plane) | {"seconds": seconds})
+            key = version(quality, method.name)
+            spectra[key], pictures[key] = Filled.of(plane).to_bytes(packed=False), restored
+        if task["number"] < self.pictures:
+            for key, image in pictures.items():
+                data = png(image, compress_level=1)  # a third of the default's time, for a tenth more bytes
+                write_bytes(Path(self.folder, PICTURES, f"{task['number']:05d}-{key}.png"), data)
+        columns = pa.table({key: [data] for key, data in spectra.items()})
+        measured = pa.Table.from_pylist(rows, self.schema)
+        return (
+            write_table_later(Path(self.folder, SPECTRA, task["part"]), columns, packed=False),
+            write_table_later(Path(self.folder, PARTS, task["part"]), measured),
+        )
 
-    image: np.ndarray  # as it is coded: (H, W) luminance or (H, W, 3) RGB
-    reference: metrics.Reference
-    spectrum: bytes
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What was found out about one image so far."""
-
-    rows: list[dict[str, Any]]
-    spectra: dict[str, bytes]  # by version
-    pictures: dict[str, np.ndarray]  # by version
-
-
-def evaluate_image(task: Task, row: Row) -> Later:
-    """Measure all methods on one image at one quality factor, and wait for the disk. The answer says why where that
-    cannot be done. What has ended this process again and again has failed."""
-    name = part_name(row["number"], row["quality"])
-    attempts = Attempts(Path(task.folder, BEGUN, name))
-    answer = {name: row[name] for name in ("name", "number", "quality")} | {"reason": "", "message": ""}
-    try:
-        attempts.take(ORIGINAL, _crashed)
-        original = _opened(Photograph(*row["photograph"]), task.colour)
-    except Rejected as error:
-        attempts.end()
-        answer |= {"reason": error.reason, "message": error.message}
-        return lambda: answer
-    found = _measure_all(task, row["name"], original, row["quality"], attempts)
-    attempts.pause()
-    if row["number"] < task.pictures:
-        for key, image in found.pictures.items():
-            data = png(image, compress_level=1)  # a third of the default's time, for a tenth more bytes
-            write_bytes(Path(task.folder, PICTURES, f"{row['number']:05d}-{key}.png"), data)
-    spectra = pa.table({key: [data] for key, data in found.spectra.items()})
-    rows = pa.Table.from_pylist(found.rows, schema.PER_IMAGE)
-    written = [write_table_later(Path(task.folder, SPECTRA, name), spectra, packed=False)]
-    written.append(write_table_later(Path(task.folder, PARTS, name), rows))
-
-    def told() -> Row:
-        for one in written:
-            one.result()
-        attempts.end()
-        return answer
-
-    return told
+    def _figures(self, reference: Reference, plane: np.ndarray) -> dict[str, float]:
+        compared = Comparison(reference.plane, plane, reference.measure(plane))
+        return {metric.name: metric.per_image(compared) for metric in self.metrics if metric.per_image}
 
 
 def part_name(number: int, quality: int) -> str:
@@ -104,56 +93,21 @@ def picture_name(number: int, quality: int, method: str) -> str:
     return f"{number:05d}-{version(quality, method)}.png"
 
 
+@dataclass(frozen=True, eq=False)
+class _Original:
+    """An image, with what all its versions are compared with."""
+
+    image: np.ndarray  # as it is coded: (H, W) luminance or (H, W, 3) RGB
+    reference: Reference
+    spectrum: bytes
+
+
 @functools.lru_cache(maxsize=1)  # often the next task is the same image at another quality factor
 def _opened(photograph: Photograph, colour: str) -> _Original:
     """Raises Rejected."""
     rgb = decode_rgb(sources.read(photograph))
-    if min(rgb.shape[:2]) < metrics.SMALLEST:
-        least = f"the measures take {metrics.SMALLEST}x{metrics.SMALLEST} and more"
+    if min(rgb.shape[:2]) < SMALLEST:
+        least = f"the measures take {SMALLEST}x{SMALLEST} and more"
         raise Rejected("too small", f"{rgb.shape[1]}x{rgb.shape[0]} pixels, {least}")
     luma = luminance(rgb)
-    return _Original(luma if colour == "y" else rgb, metrics.Reference.of(luma), Filled.of(luma).to_bytes(packed=False))
-
-
-def _crashed() -> Rejected:
-    return Rejected("crashed", f"{MOST} times the process ended that decoded it")
-
-
-def _deadly() -> Failed:
-    return Failed("crashed", f"{MOST} times the process ended in which it restored this image")
-
-
-def _measure_all(task: Task, name: str, original: _Original, quality: int, attempts: Attempts) -> _Found:
-    found = _Found([], {ORIGINAL: original.spectrum}, {ORIGINAL: original.image})
-    height, width = original.image.shape[:2]
-    facts = {"dataset": task.dataset, "image_id": name, "colour": task.colour, "quality": quality}
-    facts |= {"height": height, "width": width, "reason": "", "message": ""}
-    damaged = Damaged.of(name, quality, original.image)
-    for prepared in task.methods:
-        told = {**facts, "method": prepared.name}
-        try:
-            attempts.take(prepared.name, _deadly)
-            prepared.load()  # loading is not restoring
-            seconds, restored = _timed(prepared, damaged)
-        except Failed as error:
-            found.rows.append(told | {"reason": error.reason, "message": error.message})
-            continue
-        plane = restored if task.colour == "y" else luminance(restored)
-        measured = original.reference.measure(plane)._asdict()
-        if task.lpips:
-            measured["lpips"] = _perceptual().distance(original.reference.plane, plane)
-        found.rows.append({**told, **measured, "seconds": seconds})
-        key = version(quality, prepared.name)
-        found.spectra[key], found.pictures[key] = Filled.of(plane).to_bytes(packed=False), restored
-    return found
-
-
-def _timed(method: Method, damaged: Damaged) -> tuple[float | None, np.ndarray]:
-    started = time.perf_counter()
-    restored = checked(method, damaged)
-    return time.perf_counter() - started if method.timed else None, restored
-
-
-@functools.lru_cache(maxsize=1)
-def _perceptual() -> perceptual.Perceptual:
-    return perceptual.Perceptual.load()
+    return _Original(luma if colour == "y" else rgb, Reference.of(luma), Filled.of(luma).to_bytes(packed=False))

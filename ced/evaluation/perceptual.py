@@ -1,5 +1,6 @@
 """LPIPS (Zhang et al. 2018) by its own package, for those who have it: its backbone is downloaded on first use."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -54,3 +55,13 @@ class Perceptual:
 def check() -> None:
     """Find out before any work whether LPIPS can be measured. Raises ConfigError or ServiceError."""
     Perceptual.load()
+
+
+def distance(original: np.ndarray, restored: np.ndarray) -> float:
+    """LPIPS of two planes by a network that this process loads once. Shape: both (H, W) uint8."""
+    return _loaded().distance(original, restored)
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded() -> Perceptual:
+    return Perceptual.load()

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ced import schema
 from ced.core.resampling import PooledDraws
 from ced.core.spectrum import CoarseSpectrum, Filled, Likeness, Spectrum, likeness
 from ced.evaluation.measure import ORIGINAL, version
+from ced.evaluation.metrics import metrics, pooled_schema
 from ced.store.outputs import Output, write_bytes, write_table
 
 FILE, FOLDER = "pooled.parquet", "spectra"
@@ -62,7 +62,7 @@ class Pool:
             rows = list(threads.map(self._row, self._named))
             for save in saved:
                 save.result()
-        write_table(folder / FILE, pa.Table.from_pylist(rows, schema.POOLED))
+        write_table(folder / FILE, pa.Table.from_pylist(rows, pooled_schema()))
 
     def _save(self, path: Path, name: str) -> None:
         write_bytes(path, self._totals[name].to_bytes())
@@ -72,7 +72,7 @@ class Pool:
         row: dict[str, Any] = {"quality": quality, "method": method}
         if self._totals[name].blocks:
             exact = likeness(self._originals(name), self._totals[name])
-            row |= exact._asdict()
+            row |= {metric.name: metric.pooled(exact) for metric in metrics() if metric.pooled}
             ends = self._draws[name].intervals(exact) or ()
             for figure, interval in zip(Likeness._fields, ends, strict=False):
                 row |= {f"{figure}_low": interval.low, f"{figure}_high": interval.high}
@@ -99,11 +99,10 @@ def spectrum_file(folder: Path, quality: int, method: str) -> Path:
 
 
 class Figures(NamedTuple):
-    """W1 and energy; nan where a method restored nothing."""
+    """W1, energy and whatever else is pooled, by metric; none where a method restored nothing."""
 
-    w1: float
-    energy: float
-    intervals: tuple[tuple[str, float, float], ...] = ()  # (figure, low, high)
+    values: dict[str, float]
+    intervals: dict[str, tuple[float, float]]  # 95 %
 
 
 def figures(output: Output) -> dict[tuple[int, str], Figures]:
@@ -113,9 +112,7 @@ def figures(output: Output) -> dict[tuple[int, str], Figures]:
 
 
 def _figures(row: dict[str, Any]) -> Figures:
-    ends = [(name, row[f"{name}_low"], row[f"{name}_high"]) for name in ("w1", "energy")]
-    return Figures(_number(row["w1"]), _number(row["energy"]), tuple(one for one in ends if one[1] is not None))
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value
+    names = [name for name in row if f"{name}_low" in row]
+    values = {name: row[name] for name in names if row[name] is not None}
+    ends = {name: (row[f"{name}_low"], row[f"{name}_high"]) for name in names if row[f"{name}_low"] is not None}
+    return Figures(values, ends)

@@ -16,23 +16,23 @@ from typing import Any
 from ced.config import Config, PublishConfig, as_dict, fingerprint
 from ced.data import edges, sources
 from ced.errors import FormatError, ServiceError
-from ced.evaluation import evaluate
+from ced.evaluation import evaluate, means, metrics
+from ced.evaluation.metrics import Metric
 from ced.pipeline import restorers, track
-from ced.report import stage as report
 from ced.store.outputs import MANIFEST, Making, Output, make, read_manifest, write_text
 from ced.store.session import Session
 from ced.strict_json import finite
 from ced.tracking import client, provenance, registry
 from ced.tracking.registry import ModelVersion
 from ced.tracking.runs import LIVE, PUBLISH, ROLE, Dataset, Experiment, Run
-from ced.training import follower, metrics
+from ced.training import follower
+from ced.training import metrics as training_metrics
 from ced.training.job import METRICS, PREVIEWS, WEIGHTS
 
 logger = logging.getLogger("ced")
 
 FILE = "publish.json"
 _FORM = 1  # of what is published; another number publishes again
-_GATES = ("psnr", "psnr_b", "ssim")
 _NOT_MEASURES = ("methods", "pictures", "timeout", "lpips")  # settings that do not change a method's figures
 _EVALUATION, _METHOD, _REASON = "ced.evaluation", "ced.method", "ced.reason"  # tags of a version
 
@@ -98,11 +98,12 @@ def newest(root: Path) -> PublishConfig:
     return PublishConfig(**manifest.config["publish"]) if manifest else PublishConfig()
 
 
-def decide(ours: float, theirs: float, gate: str, champion: str) -> Decision:
+def decide(ours: float, theirs: float, gate: Metric, champion: str) -> Decision:
     """The gate: a new version becomes champion where it is strictly better; a tie keeps the champion."""
-    better = ours > theirs
-    relation = "above" if better else "level with" if ours == theirs else "not above"
-    reason = f"{gate} {ours:.4f} is {relation} the {theirs:.4f} of version {champion}"
+    better = gate.beats(ours, theirs)
+    nearer = {"lower": "below", "one": "nearer to 1 than"}.get(gate.better, "above")
+    relation = nearer if better else "level with" if ours == theirs else f"not {nearer}"
+    reason = f"{gate.name} {ours:.4f} is {relation} the {theirs:.4f} of version {champion}"
     return Decision(better, reason, champion, theirs)
 
 
@@ -144,7 +145,7 @@ def _log_pipeline(publication: Publication, run: Run) -> None:
     run.log_datasets([_training_data(outputs)])
     run.log_files([outputs.classes.path / edges.FILE])
     figures, images = (
-        report.figures_of(report.rows_of(outputs.evaluated)),
+        means.figures_of(means.rows_of(outputs.evaluated)),
         sources.redacted(publication.config.test_images),
     )
     track.log_evaluation(run, outputs.evaluated, outputs.reported, figures, images)
@@ -159,7 +160,7 @@ def _log_training(publication: Publication, experiment: Experiment, parent: Run,
         run.log_tags(track.lineage("train", output.manifest))
         run.log_tags({"ced.train.seconds": str(output.manifest.seconds)})
         run.log_datasets([_training_data(publication.outputs)])
-        run.log_curve(metrics.read(output.path))
+        run.log_curve(training_metrics.read(output.path))
         run.log_files([output.path / WEIGHTS, output.path / METRICS])
         run.log_files(follower.previews_in(output.path), PREVIEWS)
 
@@ -184,7 +185,7 @@ def _register(publication: Publication, parent: Run) -> tuple[ModelVersion, Deci
         _EVALUATION: evaluation_key(outputs.evaluated),
         "ced.quality": str(publication.config.prepare.quality),
         "ced.evaluated": f"{evaluated.config['dataset']}, {evaluated.counts['images']} images, quality {qualities}",
-        **{f"ced.{gate}": repr(figures[gate]) for gate in _GATES},
+        **{f"ced.{gate}": repr(figure) for gate, figure in figures.items()},
     }
     text = f"{config.method}: {config.gate} {figures[config.gate]:.4f} on {tags['ced.evaluated']}"
     registry.describe(parent.client, version, tags, text)
@@ -209,7 +210,7 @@ def _decision(publication: Publication, parent: Run, version: ModelVersion) -> D
     theirs = _stored_figure(publication, champion)
     if theirs is None:
         theirs = _measured_figure(publication, champion)
-    return decide(ours, theirs, config.gate, champion.number)
+    return decide(ours, theirs, metrics.gate(config.gate), champion.number)
 
 
 def evaluation_key(evaluated: Output) -> str:
@@ -247,6 +248,7 @@ def _measured_figure(publication: Publication, champion: ModelVersion) -> float:
 
 
 def _figures(evaluated: Output, method: str) -> dict[str, float]:
-    """Means of a method's figures over the quality factors."""
-    rows = [row for row in report.rows_of(evaluated) if row.method == method]
-    return {name: math.fsum(getattr(row, name) for row in rows) / len(rows) for name in _GATES}
+    """Means over the quality factors of those of a method's figures that may be gates."""
+    rows = [row for row in means.rows_of(evaluated) if row.method == method]
+    gates = [metric.name for metric in metrics.metrics() if metric.gate]
+    return {name: math.fsum(row.value(name) for row in rows) / len(rows) for name in gates}

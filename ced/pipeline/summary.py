@@ -1,26 +1,26 @@
 """What a run tells: plain JSON values for Prefect, and the same as Markdown."""
 
-import dataclasses
 import json
 from typing import Any
 
 from ced.config import Config
 from ced.data import edges, prepare
+from ced.evaluation.means import rows_of
+from ced.evaluation.metrics import Row
 from ced.pipeline import publish
-from ced.report import stage, table
-from ced.report.model import Row
+from ced.report import stage, text
+from ced.report.results import parse_row, plain_row
 from ced.store.outputs import Output
 from ced.strict_json import finite
 
 
 def of(config: Config, made: publish.PipelineOutputs, published: Output) -> dict[str, Any]:
     """Counts, rows, and where the report and the registered model are."""
-    rows = [dataclasses.asdict(row) for row in stage.rows_of(made.evaluated)]
     model = json.loads((published.path / publish.FILE).read_text())
     return {
         "counts": made.prepared.manifest.counts,
         "quarantine": prepare.quarantined(made.prepared)[: prepare.NAMED],
-        "rows": finite(rows, str),
+        "rows": finite([plain_row(row) for row in rows_of(made.evaluated)], str),
         "report": str(made.reported.path / stage.PAGE),
         "results": str(made.reported.path / stage.RESULTS),
         "model": {"name": config.publish.model, "alias": config.publish.alias, **model},
@@ -53,14 +53,14 @@ def data(prepared: Output, classes: Output) -> str:
 def markdown(told: dict[str, Any]) -> str:
     """A run's outcome as a page: the table, the counts, what was set aside."""
     counts = ", ".join(f"{n:,} {name}" for name, n in told["counts"].items())
-    lines = [table.markdown(rows_from(told)), "", f"Photographs: {counts}.", ""]
+    lines = [text.markdown(rows_from(told)), "", f"Photographs: {counts}.", ""]
     lines += map(_set_aside, told["quarantine"])
     return "\n".join(lines)
 
 
 def rows_from(told: dict[str, Any]) -> tuple[Row, ...]:
     """The rows of the table again."""
-    return tuple(_row(row) for row in told["rows"])
+    return tuple(parse_row(number, _figures(row)) for number, row in enumerate(told["rows"], start=1))
 
 
 def _set_aside(row: dict[str, str]) -> str:
@@ -68,10 +68,10 @@ def _set_aside(row: dict[str, str]) -> str:
     return f"- set aside: `{name}` ({row['reason']}: {row['message']})"
 
 
-def _row(stored: dict[str, Any]) -> Row:
-    texts = {"inf", "-inf", "nan"}
-    values: dict[str, Any] = {
-        key: float(value) if isinstance(value, str) and value in texts else value for key, value in stored.items()
-    }
-    ends = stored.get("intervals", ())
-    return Row(**values | {"intervals": tuple((name, float(low), float(high)) for name, low, high in ends)})
+def _figures(value: Any) -> Any:
+    """`finite` undone: in a row the texts below stand for figures alone, but for what a method may be called."""
+    if isinstance(value, dict):
+        return {key: item if key in ("dataset", "method") else _figures(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_figures(item) for item in value]
+    return float(value) if value in ("inf", "-inf", "nan") else value

@@ -14,7 +14,7 @@ from functools import partial
 from html import escape
 from typing import TYPE_CHECKING
 
-from ced.report import paper
+from ced.evaluation import paper
 from ced.report.groups import display_name
 from ced.report.model import Chart, Curve, Figure, LegendEntry
 

@@ -12,8 +12,7 @@ from markupsafe import Markup
 from ced.report.charts import curve_charts
 from ced.report.figures import busiest_square, detail_side
 from ced.report.model import Curve, Figure, Picture, Report
-from ced.report.section_table import table_section
-from ced.report.section_vision import vision_section
+from ced.report.section_table import table_section, vision_section
 from ced.report.templating import render, render_macro
 
 _LENS = 64  # pixels that the enlarged region spans at first, where the picture has room
@@ -37,8 +36,8 @@ def page(report: Report, figures: Sequence[Figure] = ()) -> str:
     training curves and the facts of the run.
     """
     sections = [
-        ("results", "Results", Markup(table_section(report.rows))),
-        ("vision", "Detection and segmentation", Markup(vision_section(report.vision))),
+        ("results", "Results", table_section(report.rows)),
+        ("vision", "Detection and segmentation", vision_section(report.vision)),
         ("pictures", "Pictures", pictures_section(report.pictures)),
         ("figures", "Figures", figures_section(figures)),
         ("training", "Training", curves_section(report.curves)),

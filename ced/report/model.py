@@ -1,6 +1,5 @@
-"""What a report shows, as plain values: rows of Table 2, training curves, pictures, and figures as they are drawn."""
+"""What a report shows, as plain values: rows of tables, training curves, pictures, and figures as they are drawn."""
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,33 +7,8 @@ import numpy as np
 
 from ced.core.drawing import Box
 from ced.core.spectrum import Spectrum
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of Table 2: the means of one method over one test set at one quality factor."""
-
-    dataset: str
-    quality: int  # JPEG quality factor, 1 to 100
-    colour: str  # "y": luminance; "rgb"
-    method: str  # one of ced.networks.methods(), or the name of another method
-    images: int  # that the means are over: those that the method restored
-    psnr: float  # dB; inf where every image is restored exactly
-    psnr_b: float  # dB
-    ssim: float
-    bef_mse_bound: float  # 10^((mean PSNR - mean PSNR-B) / 10) - 1, the lower bound of the mean BEF/MSE
-    failures: int = 0  # images that the method did not restore
-    bef_mse: float = math.nan  # mean over the images
-    ssim_gaussian: float = math.nan
-    w1: float = math.nan  # pooled over the images, as is energy: ced.core.spectrum.Likeness
-    energy: float = math.nan
-    lpips: float = math.nan  # nan where it was not asked for
-    seconds_per_megapixel: float = math.nan  # of the method itself; nan where its images were only read
-    intervals: tuple[tuple[str, float, float], ...] = ()  # (field, low, high): 95 %, bootstrap over the images
-
-    def interval(self, field: str) -> tuple[float, float] | None:
-        """The confidence interval of one of the fields, None where it has none."""
-        return next(((low, high) for name, low, high in self.intervals if name == field), None)
+from ced.evaluation.metrics import Row
+from ced.vision.results import Vision
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,59 +69,6 @@ class Spectra:
     dataset: str
     quality: int
     versions: tuple[tuple[str, Spectrum], ...]  # "original" first
-
-
-@dataclass(frozen=True)
-class VisionRow:
-    """How well one method lets a detector and a segmenter see, over one set of images in one colour."""
-
-    dataset: str
-    colour: str  # "rgb", or "y": luminance as gray
-    quality: int  # JPEG quality factor; 0 for the original
-    method: str
-    images: int
-    map: float  # mean AP at an overlap of 0.5, VOC 2007's 11 points
-    map_area: float  # the same by the area under the curve
-    miou: float
-    ap: dict[str, float]  # 11-point AP of each of the 20 classes; nan where the images have none
-    ap_area: dict[str, float]
-    iou: dict[str, float]  # of each of the 21 classes
-    failures: int = 0  # images that the method did not restore
-
-
-class Models(NamedTuple):
-    """What looked at the images."""
-
-    detector: str
-    segmenter: str
-
-    def note(self, where: str) -> str:
-        """Who looked, and whose figures stand `where`; "" is nowhere."""
-        paper = (
-            f" {where}: the paper's Table 3, whose models are Faster R-CNN and FCN-8s: compare the differences between "
-            "methods, not the figures."
-        )
-        return f"Detector {self.detector}, segmenter {self.segmenter}.{paper if where else ''}"
-
-
-@dataclass(frozen=True, eq=False)
-class Drawing:
-    """What a detector and a segmenter saw in one version of an image: a PNG, boxes left and classes right."""
-
-    image: str
-    colour: str  # "rgb" or "y"
-    quality: int  # 0 for the original
-    method: str
-    png: bytes
-
-
-@dataclass(frozen=True, eq=False)
-class Vision:
-    """Table 3 of one set of images, and drawings of some of them."""
-
-    rows: tuple[VisionRow, ...]
-    models: Models
-    drawings: tuple[Drawing, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

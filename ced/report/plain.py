@@ -1,8 +1,10 @@
 """Facts and columns as plain text, aligned."""
 
+import io
 from collections.abc import Sequence
 
 _UNITS = ("kB", "MB", "GB", "TB")
+_WIDEST = 100_000  # nothing is ever cut
 
 
 def size(count: int) -> str:
@@ -21,13 +23,21 @@ def facts(pairs: Sequence[tuple[str, str]]) -> list[str]:
     return [f"{name:{widest}}  {text}" for name, text in pairs]
 
 
-def grid(heading: Sequence[str], rows: Sequence[Sequence[str]], figures: Sequence[int]) -> list[str]:
-    """A heading and rows in columns; the columns numbered in `figures` are set to the right."""
-    lines = [heading, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(heading))]
-    return [_line(line, widths, figures) for line in lines]
+def grid(heading: Sequence[str], rows: Sequence[Sequence[str]], figures: Sequence[int], least: int = 0) -> list[str]:
+    """A heading and rows in columns, two spaces apart; those numbered in `figures` are set to the right, and `least`
+    wide. A letter is as wide as the terminal shows it: a name like 日本 takes four columns."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
-
-def _line(cells: Sequence[str], widths: Sequence[int], figures: Sequence[int]) -> str:
-    set_ = (f"{cell:{'>' if n in figures else '<'}{widths[n]}}" for n, cell in enumerate(cells))
-    return "  ".join(set_).rstrip()
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="")
+    for number, name in enumerate(heading):
+        right = number in figures
+        table.add_column(
+            Text(name), justify="right" if right else "left", no_wrap=True, min_width=least if right else None
+        )
+    for row in rows:
+        table.add_row(*map(Text, row))
+    stream = io.StringIO()
+    Console(file=stream, width=_WIDEST, color_system=None, _environ={}).print(table)
+    return [line.rstrip() for line in stream.getvalue().splitlines()]

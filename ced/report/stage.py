@@ -5,7 +5,7 @@ With other pictures or channels it is drawn again, without a pixel being measure
 """
 
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -19,13 +19,13 @@ from ced.config import Config, FiguresConfig, as_dict
 from ced.core import jpeg
 from ced.core.spectrum import Spectrum
 from ced.errors import ConfigError, FormatError, InputError
-from ced.evaluation import evaluate, means, pool
-from ced.evaluation.measure import ORIGINAL, PICTURES
-from ced.report import html, table
+from ced.evaluation import evaluate, pool
+from ced.evaluation.means import rows_of
+from ced.evaluation.measure import ORIGINAL
+from ced.evaluation.runner import PICTURES
+from ced.report import html, results, text
 from ced.report.figures import comparison, figures
-from ced.report.latex import latex
-from ced.report.model import Curve, Picture, Report, Row, Spectra
-from ced.report.sheet import sheet
+from ced.report.model import Curve, Picture, Report, Spectra
 from ced.store import finished
 from ced.store.outputs import MANIFEST, Making, Output, make, write_bytes, write_text
 from ced.store.session import Session
@@ -35,7 +35,6 @@ from ced.training import metrics
 RESULTS, PAGE, TABLE = "results.json", "report.html", "table"
 COMPARISONS, FIGURES = "strips", "figures"  # folders
 _FORM = 3  # of what is made; another number makes it again
-_FIGURES = ("psnr", "psnr_b", "ssim", "bef_mse_bound", "bef_mse", "ssim_gaussian", "w1", "energy", "lpips")
 _PACKAGES = ("torch", "ray", "prefect", "mlflow", "pyarrow", "numpy", "pillow")
 _JPEG = "jpeg"
 
@@ -84,21 +83,6 @@ def find(folder: Path) -> Evaluation:
     models = {output.manifest.content: output for output in outputs if output.manifest.stage.startswith("train-")}
     trained = {name: models[content] for name, content in former.inputs.items() if content in models}
     return Evaluation(evaluated, trained, former.config["config"])
-
-
-def rows_of(evaluated: Output) -> tuple[Row, ...]:
-    """The rows of Table 2: means over the images, by data set, quality factor and method in the order measured."""
-    groups: dict[tuple[str, int, str, str], list[dict[str, Any]]] = {}
-    for image in evaluate.per_image(evaluated):
-        key = (image["dataset"], image["quality"], image["colour"], image["method"])
-        groups.setdefault(key, []).append(image)
-    pooled = pool.figures(evaluated)
-    return tuple(means.row(key, images, pooled[key[1], key[3]]) for key, images in groups.items())
-
-
-def figures_of(rows: Iterable[Row]) -> dict[str, float]:
-    """The figures as MLflow has them, by name."""
-    return {f"{row.method}/q{row.quality}/{name}": getattr(row, name) for row in rows for name in _FIGURES}
 
 
 def versions(*others: str) -> dict[str, str]:
@@ -193,10 +177,10 @@ def _produce(evaluation: Evaluation, chosen: FiguresConfig, making: Making) -> N
     )
     drawn = figures(report)
     files: dict[str, str | bytes] = {
-        RESULTS: table.results_json(rows, installed, evaluation.described),
-        f"{TABLE}.md": table.markdown(rows),
-        f"{TABLE}.tex": latex(rows),
-        f"{TABLE}.csv": sheet(rows),
+        RESULTS: results.results_json(rows, installed, evaluation.described),
+        f"{TABLE}.md": text.markdown(rows),
+        f"{TABLE}.tex": text.latex(rows),
+        f"{TABLE}.csv": results.sheet(rows),
         PAGE: html.page(report, drawn),
     }
     files |= {f"{FIGURES}/{figure.name}.png": figure.png for figure in drawn}

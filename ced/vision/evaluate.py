@@ -2,36 +2,32 @@
 
 import functools
 import json
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ced import schema
-from ced.cluster.parts import Row, run_tasks
+from ced.cluster.parts import Part, Row
 from ced.config import VisionConfig, as_dict
-from ced.core.images import Rejected, luminance
+from ced.core.images import luminance
 from ced.errors import InputError
-from ced.evaluation import failures as tell
-from ced.methods import Damaged, Failed, Method, checked
-from ced.progress import Progress
-from ced.store.attempts import MOST, Attempts
-from ced.store.outputs import Making, Output, make, part_name, write_bytes, write_table
+from ced.evaluation import runner
+from ced.evaluation.runner import FILE, PICTURES, image_ended
+from ced.methods import Damaged, Failed, Method
+from ced.store.attempts import Attempts
+from ced.store.outputs import Making, Output, make, part_name, write_bytes, write_table_later
 from ced.store.session import Session
-from ced.vision import backends, letterbox, overlays, segmentation, voc, yolox
+from ced.vision import backends, layouts, overlays, scoring, voc
 from ced.vision import methods as vision_methods
-from ced.vision.objects import CLASSES, Detections, Objects
+from ced.vision.objects import CLASSES, Detections
 
-FILE, PICTURES = "per_image.parquet", "pictures"
-_PARTS, _BEGUN = ".parts", ".begun"  # one an image, scratch
+_PARTS = ".parts"  # one an image, scratch
 _FORM = 2  # of what is found out; another number looks again
-_TOLD = ["image_id", "method", "quality", "colour", "reason", "message"]
 
 
 class Sources(NamedTuple):
@@ -43,23 +39,84 @@ class Sources(NamedTuple):
     segmenter: str
 
 
+class Restored(NamedTuple):
+    """What one method made of an image."""
+
+    method: str
+    quality: int  # 0 for the original
+    colour: str
+    image: np.ndarray | Failed  # (H, W) or (H, W, 3) uint8, or why there is none
+
+    @property
+    def step(self) -> str:
+        """What the attempts at this version are called."""
+        return f"{self.method} {self.quality} {self.colour}"
+
+
 @dataclass(frozen=True)
-class Task:
-    """What a worker needs to evaluate one image."""
+class Recognition:
+    """What models recognise in what methods restored: the measurer of Table 3."""
 
     config: VisionConfig
     sources: Sources
     folder: str
     methods: tuple[Method, ...]  # all but the original
 
+    def measure(self, task: Row, attempts: Attempts) -> Sequence[Future[Any]]:
+        """Detect and segment in all versions of one image.
 
-class Version(NamedTuple):
-    """An image as one method leaves it."""
+        `task` has "part", "name", "number" and "scene", JSON of a voc.Scene. Raises Rejected.
+        """
+        scene = voc.Scene(*json.loads(task["scene"]))
+        attempts.take("image", lambda: image_ended("decoded it"))
+        rgb, mask = voc.read(scene)
+        rows = []
+        for restored in self._restorations(scene, rgb, attempts):
+            facts = self._facts(scene, restored, rgb.shape)
+            if isinstance(restored.image, Failed):
+                rows.append(facts | _nothing(restored.image))
+                continue
+            step = restored.step
+            attempts.take(f"models at {step}", functools.partial(image_ended, f"showed {step} to the models"))
+            image = _three_channels(restored.image)
+            detections = _detector(self.sources.detector).detect(image)
+            labels = _segmenter(self.sources.segmenter, self.config.fit).segment(image)
+            rows.append(facts | _seen(detections, scoring.confusion(mask, labels)))
+            if task["number"] < self.config.pictures:
+                name = picture_name(task["number"], restored.colour, restored.quality, restored.method)
+                write_bytes(Path(self.folder, PICTURES, name), overlays.png(image, detections, scene.objects, labels))
+        return (write_table_later(Path(self.folder, _PARTS, task["part"]), pa.Table.from_pylist(rows, schema.VISION)),)
 
-    method: str
-    quality: int  # 0 for the original
-    colour: str
-    image: np.ndarray | Failed  # (H, W) or (H, W, 3) uint8, or why there is none
+    def _restorations(self, scene: voc.Scene, rgb: np.ndarray, attempts: Attempts) -> Iterator[Restored]:
+        """The original once, and each other method at each quality factor, in each colour."""
+        for colour in self.config.colours:
+            original = rgb if colour == "rgb" else luminance(rgb)
+            if vision_methods.ORIGINAL in self.config.methods:
+                yield Restored(vision_methods.ORIGINAL, 0, colour, original)
+            for quality in self.config.qualities:
+                damaged = Damaged.of(f"{scene.name}.jpg", quality, original)
+                for method in self.methods:
+                    try:
+                        _, image = runner.restore(method, damaged, f"{method.name} {quality} {colour}", attempts)
+                        yield Restored(method.name, quality, colour, image)
+                    except Failed as failed:
+                        yield Restored(method.name, quality, colour, failed)
+
+    def _facts(self, scene: voc.Scene, restored: Restored, shape: tuple[int, ...]) -> dict[str, object]:
+        """What a row says of the image, whatever was made of it."""
+        truth = scene.objects
+        return {
+            "dataset": dataset_name(self.sources),
+            "image_id": scene.name,
+            "method": restored.method,
+            "quality": restored.quality,
+            "colour": restored.colour,
+            "height": shape[0],
+            "width": shape[1],
+            "true_boxes": truth.boxes.tolist(),
+            "true_classes": [CLASSES[number] for number in truth.classes],
+            "true_difficult": truth.difficult.tolist(),
+        }
 
 
 def run(config: VisionConfig, sources: Sources, session: Session) -> Output:
@@ -74,16 +131,15 @@ def run(config: VisionConfig, sources: Sources, session: Session) -> Output:
         "segmenter": backends.content(sources.segmenter),
         **{method.name: method.content for method in methods if method.content},
     }
-    conventions = {"score": yolox.SCORE, "overlap": yolox.OVERLAP, "fill": letterbox.FILL}
+    conventions = {"score": layouts.SCORE, "overlap": layouts.OVERLAP, "fill": layouts.FILL}
     described = {**as_dict(config), "methods": list(config.names), **conventions, "dataset": dataset_name(sources)}
     described |= {"schema": schema.VERSION, "form": _FORM}
 
     def produce(making: Making) -> None:
-        _produce(Task(config, sources, str(making.folder), methods), scenes, session.workers, making)
+        _produce(Recognition(config, sources, str(making.folder), methods), scenes, session, making)
 
     output = make(session.store, "evaluate-vision", described, inputs, produce)
-    file = output.path / FILE
-    tell.failures("evaluate-vision", pq.read_table(file, columns=_TOLD).to_pylist(), file)
+    runner.tell_failures("evaluate-vision", output.path / FILE)
     return output
 
 
@@ -92,117 +148,32 @@ def dataset_name(sources: Sources) -> str:
     return f"{Path(sources.voc).resolve().name} {sources.split}".strip()
 
 
-def per_image(output: Output) -> pa.Table:
-    """The rows of per_image.parquet."""
-    return pq.read_table(output.path / FILE)
-
-
 def picture_name(number: int, colour: str, quality: int, method: str) -> str:
     """The file of what was seen in a version of image `number`."""
     return f"{number:05d}-{colour}-q{quality:03d}-{method}.png"
 
 
-def _produce(task: Task, scenes: list[voc.Scene], workers: int, making: Making) -> None:
-    parts = [making.folder / _PARTS / part_name(number) for number in range(len(scenes))]
-    progress = Progress("evaluate-vision", len(scenes), "images")
-    rows = []
-    for number, (scene, part) in enumerate(zip(scenes, parts, strict=True)):
-        if part.exists():
-            progress.skip(1)
-        else:
-            rows.append({"number": number, "scene": json.dumps(scene)})
-    rejected = []
-    shutil.rmtree(making.folder / _BEGUN, ignore_errors=True)  # of tasks that were stopped with an earlier job
-    for row in run_tasks(partial(evaluate_image, task), rows, workers):
-        progress.advance()
-        if row["reason"]:
-            rejected.append(f"{row['name']} ({row['reason']}: {row['message']})")
+def _produce(measurer: Recognition, scenes: list[voc.Scene], session: Session, making: Making) -> None:
+    parts = []
+    for number, scene in enumerate(scenes):
+        task = {"part": part_name(number), "name": scene.name, "number": number, "scene": json.dumps(scene)}
+        parts.append(Part(task, (making.folder / _PARTS / part_name(number),)))
+    answers = runner.measure("evaluate-vision", measurer, parts, "images", session)
+    rejected = [f"{row['name']} ({row['reason']}: {row['message']})" for row in answers if row["reason"]]
     if rejected:
         more = f" and {len(rejected) - 1} more" if len(rejected) > 1 else ""
         raise InputError(f"image {min(rejected)}{more} cannot be evaluated; repair it or take out its labels")
-    table = pa.concat_tables([pq.read_table(part) for part in parts])
-    write_table(making.folder / FILE, table)
+    table = runner.collect(making.folder, [part.files[0] for part in parts], schema.VISION)
     objects = sum(len(scene.boxes) for scene in scenes)
     failures = sum(bool(reason) for reason in table["reason"].to_pylist())
     making.counts.update(images=len(scenes), objects=objects, rows=table.num_rows, failures=failures)
 
 
-def evaluate_image(task: Task, row: Row) -> Row:
-    """Detect and segment in all versions of one image: one part. The row says why where it cannot be done, also where
-    it has ended this process again and again."""
-    scene = voc.Scene(*json.loads(row["scene"]))
-    attempts = Attempts(Path(task.folder, _BEGUN, part_name(row["number"])))
-    answer = {"name": scene.name, "reason": "", "message": ""}
-    try:
-        write_table(
-            Path(task.folder, _PARTS, part_name(row["number"])), _looked_at(task, row["number"], scene, attempts)
-        )
-    except Rejected as error:
-        answer |= {"reason": error.reason, "message": error.message}
-    attempts.end()
-    return answer
-
-
-def _looked_at(task: Task, number: int, scene: voc.Scene, attempts: Attempts) -> pa.Table:
-    """The rows of an image. Raises Rejected."""
-    attempts.take("image", partial(_crashed, "decoded it"))
-    rgb, mask = voc.read(scene)
-    rows = []
-    for version in _versions(task, scene, rgb, attempts):
-        if isinstance(version.image, Failed):
-            rows.append(_facts(task, scene, version, rgb.shape) | _nothing(version.image))
-            continue
-        attempts.take(f"models at {_step(version)}", partial(_crashed, f"showed {_step(version)} to the models"))
-        shown = _three_channels(version.image)
-        found = _detector(task.sources.detector).detect(shown)
-        labels = _segmenter(task.sources.segmenter, task.config.fit).segment(shown)
-        facts = _facts(task, scene, version, shown.shape)
-        rows.append(facts | _found(found, segmentation.confusion(mask, labels)))
-        if number < task.config.pictures:
-            name = picture_name(number, version.colour, version.quality, version.method)
-            write_bytes(Path(task.folder, PICTURES, name), overlays.png(shown, found, scene.objects, labels))
-    return pa.Table.from_pylist(rows, schema.VISION)
-
-
-def _crashed(what: str) -> Rejected:
-    return Rejected("crashed", f"{MOST} times the process ended that {what}")
-
-
-def _deadly() -> Failed:
-    return Failed("crashed", f"{MOST} times the process ended in which it restored this image")
-
-
-def _versions(task: Task, scene: voc.Scene, rgb: np.ndarray, attempts: Attempts) -> Iterator[Version]:
-    """The original once, and each other method at each quality factor, in each colour."""
-    for colour in task.config.colours:
-        original = rgb if colour == "rgb" else luminance(rgb)
-        if vision_methods.ORIGINAL in task.config.methods:
-            yield Version(vision_methods.ORIGINAL, 0, colour, original)
-        for quality in task.config.qualities:
-            damaged = Damaged.of(f"{scene.name}.jpg", quality, original)
-            for prepared in task.methods:
-                step = f"{prepared.name} {quality} {colour}"
-                yield Version(prepared.name, quality, colour, _restored(prepared, damaged, step, attempts))
-
-
-def _step(version: Version) -> str:
-    return f"{version.method} {version.quality} {version.colour}"
-
-
-def _restored(prepared: Method, damaged: Damaged, step: str, attempts: Attempts) -> np.ndarray | Failed:
-    try:
-        attempts.take(step, _deadly)
-        prepared.load()
-        return checked(prepared, damaged)
-    except Failed as failed:
-        return failed
-
-
-def _found(found: Detections, confusion: np.ndarray) -> dict[str, object]:
+def _seen(detections: Detections, confusion: np.ndarray) -> dict[str, object]:
     return {
-        "boxes": found.boxes.tolist(),
-        "scores": found.scores.tolist(),
-        "classes": [CLASSES[number] for number in found.classes],
+        "boxes": detections.boxes.tolist(),
+        "scores": detections.scores.tolist(),
+        "classes": [CLASSES[number] for number in detections.classes],
         "confusion": confusion.astype("<i8").tobytes(),
         "reason": "",
         "message": "",
@@ -212,23 +183,6 @@ def _found(found: Detections, confusion: np.ndarray) -> dict[str, object]:
 def _nothing(failed: Failed) -> dict[str, object]:
     nothing: dict[str, object] = {"boxes": [], "scores": [], "classes": [], "confusion": None}
     return {**nothing, "reason": failed.reason, "message": failed.message}
-
-
-def _facts(task: Task, scene: voc.Scene, version: Version, shape: tuple[int, ...]) -> dict[str, object]:
-    """What a row says of the image, whatever was made of it."""
-    truth: Objects = scene.objects
-    return {
-        "dataset": dataset_name(task.sources),
-        "image_id": scene.name,
-        "method": version.method,
-        "quality": version.quality,
-        "colour": version.colour,
-        "height": shape[0],
-        "width": shape[1],
-        "true_boxes": truth.boxes.tolist(),
-        "true_classes": [CLASSES[number] for number in truth.classes],
-        "true_difficult": truth.difficult.tolist(),
-    }
 
 
 def _three_channels(image: np.ndarray) -> np.ndarray:

@@ -1,4 +1,7 @@
-"""Pascal VOC's classes, and what is known of one of its images."""
+"""Pascal VOC's classes, what is known of one of its images, and boxes.
+
+Boxes are (x1, y1, x2, y2) in pixels, 0-based and half open: the width is x2 - x1.
+"""
 
 from typing import NamedTuple, Self
 
@@ -38,19 +41,19 @@ def columns(categories: tuple[str, ...]) -> np.ndarray:
 
     Raises ValueError where a class is missing.
     """
-    places = {name: place for place, name in enumerate(categories)}
-    found = [places.get(name, places.get(_OTHER_NAMES.get(name, ""))) for name in CLASSES]
-    missing = [name for name, place in zip(CLASSES, found, strict=True) if place is None]
+    indices = {name: index for index, name in enumerate(categories)}
+    columns = [indices.get(name, indices.get(_OTHER_NAMES.get(name, ""))) for name in CLASSES]
+    missing = [name for name, index in zip(CLASSES, columns, strict=True) if index is None]
     if missing:
         raise ValueError(f"no category for {', '.join(missing)}")
-    return np.array(found, np.int64)
+    return np.array(columns, np.int64)
 
 
 class Objects(NamedTuple):
     """The labelled objects of an image."""
 
-    boxes: np.ndarray  # (N, 4) float32: x1, y1, x2, y2, 0-based and half open: the width is x2 - x1
-    classes: np.ndarray  # (N,) uint8: places in CLASSES
+    boxes: np.ndarray  # (N, 4) float32: x1, y1, x2, y2
+    classes: np.ndarray  # (N,) uint8: indices in CLASSES
     difficult: np.ndarray  # (N,) bool: neither finding nor missing it counts
 
     @classmethod
@@ -78,3 +81,48 @@ class Detections(NamedTuple):
             np.asarray(scores, np.float32).reshape(-1),
             np.asarray(classes, np.uint8).reshape(-1),
         )
+
+
+def overlaps(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Intersection over union of all pairs; 0 where a box is empty. Shape: (N, 4), (M, 4) -> (N, M) float64."""
+    a, b = some.astype(np.float64)[:, None], others.astype(np.float64)[None]
+    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    shared = np.clip(sides, 0, None).prod(axis=-1)
+    union = _area(a) + _area(b) - shared
+    share: np.ndarray = np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)
+    return share
+
+
+def clip(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The parts of the boxes inside an image. Shape: (N, 4) -> the same."""
+    inside: np.ndarray = np.clip(boxes, 0, np.array([width, height, width, height], boxes.dtype))
+    return inside
+
+
+def suppress(boxes: np.ndarray, scores: np.ndarray, overlap: float) -> np.ndarray:
+    """Non-maximum suppression: the best box, then the best that overlaps no kept one by more than `overlap`, ...
+
+    Shape: (N, 4), (N,) -> (K,) int64, indices in order of falling score.
+    """
+    left = np.argsort(-scores, kind="stable")
+    kept = []
+    while len(left):
+        best, left = left[0], left[1:]
+        kept.append(best)
+        left = left[overlaps(boxes[best : best + 1], boxes[left])[0] <= overlap]
+    return np.array(kept, np.int64)
+
+
+def suppress_by_class(boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, overlap: float) -> np.ndarray:
+    """`suppress` within each class. Shape: (N, 4), (N,), (N,) -> (K,) int64, in order of falling score."""
+    kept = [np.empty(0, np.int64)]
+    for number in np.unique(classes):
+        indices = np.flatnonzero(classes == number)
+        kept.append(indices[suppress(boxes[indices], scores[indices], overlap)])
+    together = np.concatenate(kept)
+    return together[np.lexsort((together, -scores[together]))]
+
+
+def _area(boxes: np.ndarray) -> np.ndarray:
+    area: np.ndarray = np.clip(boxes[..., 2:] - boxes[..., :2], 0, None).prod(axis=-1)
+    return area

@@ -28,7 +28,7 @@ class Scene(NamedTuple):
     image: str  # path
     mask: str  # path
     boxes: list[list[float]]  # x1, y1, x2, y2, 0-based and half open
-    classes: list[int]  # places in ced.vision.objects.CLASSES
+    classes: list[int]  # indices in ced.vision.objects.CLASSES
     difficult: list[bool]
 
     @property
@@ -113,8 +113,8 @@ def _image(root: Path, name: str) -> Path:
 def _from_json(path: Path, split: str) -> dict[str, _Labels]:
     try:
         stored = json.loads(path.read_bytes())
-        kept = {name: one for name, one in stored.items() if not split or one["split"] == split}
-        return {name: _labels(path, name, [_plain(o) for o in one["objects"]]) for name, one in kept.items()}
+        kept = {name: image for name, image in stored.items() if not split or image["split"] == split}
+        return {name: _labels(path, name, [_plain(o) for o in image["objects"]]) for name, image in kept.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FormatError(f"{path}: not boxes as docs/vision.md describes them ({_why(error)})") from error
 
@@ -140,8 +140,8 @@ def _listed(root: Path, split: str) -> set[str]:
 
 def _annotation(path: Path, name: str) -> _Labels:
     try:
-        found = ElementTree.parse(path).getroot().findall("object")
-        return _labels(path, name, [_from_element(element) for element in found])
+        elements = ElementTree.parse(path).getroot().findall("object")
+        return _labels(path, name, [_from_element(element) for element in elements])
     except (ElementTree.ParseError, ValueError) as error:
         raise FormatError(f"{path}: not an annotation of VOC ({_why(error)})") from error
 

@@ -24,8 +24,8 @@ from ced.cli.main import main
 from ced.config import EvaluateConfig
 from ced.core.spectrum import Spectrum
 from ced.errors import InputError
-from ced.evaluation import evaluate, pool
-from ced.report import stage as report
+from ced.evaluation import evaluate, means, pool
+from ced.evaluation.metrics import METRICS, Comparison, Metric
 from ced.store.outputs import Output, Store
 from ced.store.session import Session
 from ced.tracking import client as tracking
@@ -98,10 +98,10 @@ def test_a_failing_method_is_counted_named_and_marked(expected: Output) -> None:
     ]
     assert failed[0]["reason"] == "exit code" and "ended with 1 (too wide for me)" in failed[0]["message"]
     assert expected.manifest.counts == {"images": COUNT, "rows": 4 * COUNT, "failures": 2, "set aside": 0}
-    rows = {(row.method, row.quality): row for row in report.rows_of(expected)}
+    rows = {(row.method, row.quality): row for row in means.rows_of(expected)}
     assert (rows["jpeg", 10].images, rows["jpeg", 10].failures) == (COUNT, 0)
     assert (rows["median", 10].images, rows["median", 10].failures) == (COUNT - 1, 1)
-    assert rows["median", 10].seconds_per_megapixel > 0.15 / 0.01
+    assert rows["median", 10].value("seconds_per_megapixel") > 0.15 / 0.01
 
 
 def test_a_command_is_measured_as_what_it_does(expected: Output) -> None:
@@ -114,6 +114,26 @@ def test_a_command_is_measured_as_what_it_does(expected: Output) -> None:
     pooled = Spectrum.from_bytes(pool.spectrum_file(expected.path, 10, "median").read_bytes())
     blocks = sum(((61 + n) // 8) * ((92 + n) // 8) for n in range(COUNT - 1))
     assert pooled.blocks == blocks, "the image that failed is in no spectrum"
+
+
+def test_a_metric_declared_here_alone_is_measured_by_workers(
+    ray_session: None, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It travels with the task: what it is computed by is this function, which no worker could import."""
+    monkeypatch.setattr(METRICS, "_entries", dict(METRICS._entries))
+
+    def worst(compared: Comparison) -> float:
+        return float(np.abs(compared.original.astype(int) - compared.restored).max())
+
+    about = {"heading": "Worst", "decimals": 1, "legend": "The largest error of a pixel."}
+    METRICS.add("worst", Metric(name="worst", better="lower", per_image=worst, **about))
+    output = run(EvaluateConfig(methods=("jpeg",), pictures=1), images, tmp_path, 2)
+    (row,) = means.rows_of(output)
+    original, damaged = (evaluate.picture(output, 0, 10, version) for version in ("original", "jpeg"))
+    assert original is not None and damaged is not None
+    first = evaluate.per_image(output)[0]
+    assert first["worst"] == np.abs(original.astype(int) - damaged).max()
+    assert means.figures_of([row])["jpeg/q10/worst"] == row.value("worst") > 0
 
 
 def test_without_one_usable_image_the_reasons_are_told(ray_session: None, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from ced.restoration import restorer
 from ced.store.outputs import Output, Store
 from ced.store.session import Session
 from ced.tracking import client as tracking
-from ced.vision import backends, evaluate, report
+from ced.vision import backends, evaluate, results
 from ced.vision.evaluate import Sources
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -78,18 +78,18 @@ def test_every_image_has_a_row_for_each_version(made: Output) -> None:
 
 def test_the_scores_are_those_of_what_is_there_to_see(made: Output) -> None:
     """Three originals are seen rightly, in the fourth a dog is taken for a person, as surely; black shows nothing."""
-    rows = {(row.colour, row.quality, row.method): row for row in report.rows_of(made)}
+    rows = {(row.colour, row.quality, row.method): row for row in results.rows_of(made)}
     original = rows["rgb", 0, "original"]
-    assert original.ap_area["person"] == pytest.approx(2 / 3)
-    assert original.ap_area["dog"] == pytest.approx(2 / 3)
-    assert original.iou["dog"] == pytest.approx((256 + 240) / (256 + 240 + 256))
+    assert original.classes["ap_area"]["person"] == pytest.approx(2 / 3)
+    assert original.classes["ap_area"]["dog"] == pytest.approx(2 / 3)
+    assert original.classes["iou"]["dog"] == pytest.approx((256 + 240) / (256 + 240 + 256))
     for quality in (10, 40):
-        assert rows["y", quality, "dark"].map == 0
-        assert rows["y", quality, "dark"].iou["dog"] == 0
+        assert rows["y", quality, "dark"].value("map") == 0
+        assert rows["y", quality, "dark"].classes["iou"]["dog"] == 0
 
 
 def test_a_program_that_hands_its_input_on_is_the_jpeg_itself(made: Output) -> None:
-    rows = {(row.colour, row.quality, row.method): row for row in report.rows_of(made)}
+    rows = {(row.colour, row.quality, row.method): row for row in results.rows_of(made)}
     for colour in ("rgb", "y"):
         for quality in (10, 40):
             jpeg, copied = rows[colour, quality, "jpeg"], rows[colour, quality, "copied"]
@@ -109,7 +109,7 @@ def test_a_method_that_fails_on_some_images_is_counted_and_named(
     config = VisionConfig(methods=("original", f"mine=folder:{tmp_path / 'restored'}"), pictures=0)
     output = evaluate.run(config, sources, Session(Store(tmp_path / "store")))
     assert output.manifest.counts["failures"] == 2
-    _, mine = report.rows_of(output)
+    _, mine = results.rows_of(output)
     assert (mine.images, mine.failures) == (2, 2)
     (told,) = [record.getMessage() for record in caplog.records if "failed" in record.getMessage()]
     assert told.startswith("evaluate-vision: mine failed 2 of 4 times: 2007_000000 (no file: ")
@@ -231,10 +231,10 @@ def test_the_real_models_see_less_in_real_jpegs(tmp_path: Path) -> None:
     sources = Sources(str(tmp_path / "voc"), "", *models)
     config = VisionConfig(qualities=(5,), pictures=0)
     output = evaluate.run(config, sources, Session(Store(tmp_path / "store")))
-    original, jpeg = report.rows_of(output)
+    original, jpeg = results.rows_of(output)
     assert original.images == 4
-    assert original.map > 0.7 > jpeg.map
-    assert original.miou > 0.6 > jpeg.miou
+    assert original.value("map") > 0.7 > jpeg.value("map")
+    assert original.value("miou") > 0.6 > jpeg.value("miou")
     first = pq.read_table(output.path / "per_image.parquet").to_pylist()[0]
     with Image.open(voc / "JPEGImages" / f"{names[0]}.jpg") as image:
         found = backends.load_detector(models[0]).detect(np.asarray(image.convert("RGB")))

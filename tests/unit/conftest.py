@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageFilter
 from skimage import data
@@ -21,10 +19,10 @@ from ced.core.images import luma_of, luminance
 from ced.core.quantiles import Coarse, Fine
 from ced.data import edges, label, prepare
 from ced.data.sources import Photograph
-from ced.evaluation import evaluate, measure, pool
+from ced.evaluation import measure, metrics, pool, runner
 from ced.methods import find as find_method
 from ced.methods import parse
-from ced.store.outputs import Making, Output, Store, make, write_table, write_text
+from ced.store.outputs import Making, Output, Store, make, write_text
 from ced.tracking import client
 
 SIZE = 32
@@ -126,19 +124,21 @@ def evaluate_small(root: Path) -> Output:
     methods = tuple(find_method(parse(text), config, root) for text in config.methods)
 
     def produce(making: Making) -> None:
-        task = measure.Task("set", str(making.folder), "y", methods, pictures=2)
+        measured = tuple(metric for metric in metrics.metrics() if metric.per_image and not metric.option)
+        schema = metrics.per_image_schema()
+        measurer = measure.Fidelity("set", str(making.folder), "y", methods, 2, measured, schema)
         parts: dict[int, list[str]] = {10: [], 20: []}
         for number, name in enumerate(files):
             photograph = (f"set/{name}", str(root / "images" / name), "")
             for quality, names in parts.items():
-                row = {"number": number, "quality": quality, "name": f"set/{name}", "photograph": photograph}
-                assert measure.evaluate_image(task, row)()["reason"] == ""
-                names.append(measure.part_name(number, quality))
+                task = {"number": number, "quality": quality, "name": f"set/{name}", "photograph": photograph}
+                task["part"] = measure.part_name(number, quality)
+                assert runner.measure_part(measurer, task)()["reason"] == ""
+                names.append(task["part"])
         folder = making.folder / measure.SPECTRA
         pool.pool(making.folder, {q: [folder / name for name in names] for q, names in parts.items()}, config.names)
         names = [name for pair in zip(*parts.values(), strict=True) for name in pair]
-        tables = [pq.read_table(making.folder / measure.PARTS / name) for name in names]
-        write_table(making.folder / evaluate.FILE, pa.concat_tables(tables))
+        runner.collect(making.folder, [making.folder / measure.PARTS / name for name in names], schema)
         making.counts.update(images=2, rows=8)
 
     described = {**as_dict(config), "methods": list(config.names), "dataset": "set"}

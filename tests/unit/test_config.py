@@ -65,7 +65,6 @@ def test_a_setting_takes_its_place(setting: str, section: str, key: str, value: 
         ("figures.crop=0,0,8,0", "left,top,width,height"),
         ("figures.crop=-1,0,8,8", "left,top,width,height"),
         ("publish.method=jpeg", "use one of arcnn, galteri-mse, ed"),
-        ("publish.gate=lpips", "use one of psnr"),
         ("classifier.steps=0", "use 1 or more"),
         ("prepare.max_pixels=0", "prepare.max_pixels = 0: use 1 or more"),
         ("prepare.max_bytes=-5", "prepare.max_bytes = -5: use 1 or more"),

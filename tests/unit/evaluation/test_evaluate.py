@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from ced import schema
-from ced.config import Config, EvaluateConfig, PrepareConfig
+from ced.config import Config, EvaluateConfig, PrepareConfig, PublishConfig
 from ced.errors import ConfigError, InputError
 from ced.evaluation import evaluate
+from ced.evaluation.metrics import per_image_schema
 from ced.store.outputs import Making, Manifest, Output, Store, write_table
 from ced.store.session import Session
 
@@ -45,6 +46,8 @@ def test_mistakes_are_found_before_training(tmp_path: Path) -> None:
     gray = dataclasses.replace(config, prepare=PrepareConfig(colour="rgb"))
     with pytest.raises(ConfigError, match="restore colour images alone; set evaluate.colour=rgb too"):
         evaluate.check(gray)
+    with pytest.raises(ConfigError, match="publish.gate = 'lpips': use one of psnr, psnr_b, ssim"):
+        evaluate.check(dataclasses.replace(config, publish=PublishConfig(gate="lpips")))
     elsewhere = EvaluateConfig(methods=("jpeg", "ced-gt=models/mine"))
     with pytest.raises(ConfigError, match="publish.method ced-gt is not evaluated"):
         evaluate.check(dataclasses.replace(only_ed, evaluate=elsewhere))
@@ -68,7 +71,7 @@ def test_counts_are_those_of_what_was_written(tmp_path: Path) -> None:
         for image in "ab"
         for method in ("jpeg", "slow")
     ]
-    write_table(tmp_path / evaluate.FILE, pa.Table.from_pylist(rows, schema.PER_IMAGE))
+    write_table(tmp_path / evaluate.FILE, pa.Table.from_pylist(rows, per_image_schema()))
     assert evaluate._counts(tmp_path) == {"images": 2, "rows": 4, "failures": 1, "set aside": 0}
     bad = [{"source": "c", "reason": "empty", "message": "no bytes"}]
     write_table(tmp_path / evaluate.QUARANTINE, pa.Table.from_pylist(bad, schema.QUARANTINE))
@@ -85,8 +88,8 @@ def test_failures_are_told_by_method_and_not_without_end(tmp_path: Path, caplog:
         {**facts, "image_id": f"i{number}", "method": "slow", "reason": "timeout", "message": "late" * 99}
         for number in range(8)
     ]
-    write_table(tmp_path / evaluate.FILE, pa.Table.from_pylist(rows, schema.PER_IMAGE))
-    evaluate._tell(output(tmp_path))
+    write_table(tmp_path / evaluate.FILE, pa.Table.from_pylist(rows, per_image_schema()))
+    evaluate._report_failures(output(tmp_path))
     line, cure = caplog.messages
     assert line.startswith("evaluate: slow failed 8 of 8 times: i0 (timeout: latelate")
     assert line.endswith("; and 5 more in per_image.parquet") and len(line) < 600
@@ -106,11 +109,11 @@ def test_an_evaluation_that_was_killed_while_tidying_is_only_tidied(tmp_path: Pa
     """With per_image.parquet there, nothing is measured: the task's folder of images does not even exist."""
     rows = [{"dataset": "d", "colour": "y", "height": 16, "width": 16, "quality": 10, "image_id": "a"}]
     rows = [row | {"method": "jpeg", "reason": "", "message": ""} for row in rows]
-    write_table(tmp_path / evaluate.FILE, pa.Table.from_pylist(rows, schema.PER_IMAGE))
+    write_table(tmp_path / evaluate.FILE, pa.Table.from_pylist(rows, per_image_schema()))
     scratch = tmp_path / ".parts" / "rows" / "part-00000-q010.parquet"
-    write_table(scratch, pa.Table.from_pylist(rows, schema.PER_IMAGE))
+    write_table(scratch, pa.Table.from_pylist(rows, per_image_schema()))
     making = Making(tmp_path)
-    task = evaluate.Task("d", str(tmp_path), "y", (), 0)
-    evaluate._produce(task, (10,), [], 0, making)
+    measurer = evaluate.Fidelity("d", str(tmp_path), "y", (), 0, (), per_image_schema())
+    evaluate._produce(measurer, (10,), [], Session(Store(tmp_path / "store")), making)
     assert making.counts["images"] == 1
     assert not scratch.exists()

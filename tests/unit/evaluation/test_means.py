@@ -1,16 +1,23 @@
 """From rows per image to a row of the table: means, failures, intervals and speed."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from ced.core.metrics import bef_mse_bound
-from ced.evaluation import means
+from ced.evaluation import evaluate, means, pool
+from ced.evaluation.metrics import per_image_schema, pooled_schema
 from ced.evaluation.pool import Figures
+from ced.store.outputs import Manifest, Output, write_table
 
 KEY = ("set", 10, "y", "mine")
+MEASURED = ["psnr", "psnr_b", "ssim", "ssim_gaussian", "bef_mse"]
+POOLED = Figures({"w1": 0.3, "energy": 0.6}, {"w1": (0.2, 0.4), "energy": (0.5, 0.7)})
+NOTHING = Figures({}, {})
 
 
 def one(psnr: float, reason: str = "", seconds: float | None = 0.5) -> dict[str, Any]:
@@ -23,64 +30,108 @@ def one(psnr: float, reason: str = "", seconds: float | None = 0.5) -> dict[str,
 
 
 def test_means_are_over_the_images() -> None:
-    row = means.row(KEY, [one(20.0), one(30.0)], Figures(0.3, 0.6))
+    row = means.row(KEY, [one(20.0), one(30.0)], POOLED)
     assert (row.dataset, row.quality, row.colour, row.method) == KEY
     assert (row.images, row.failures) == (2, 0)
-    assert (row.psnr, row.psnr_b, row.ssim, row.ssim_gaussian, row.bef_mse) == (25.0, 24.0, 0.25, 0.125, 0.3)
-    assert row.bef_mse_bound == bef_mse_bound(25.0, 24.0)
-    assert (row.w1, row.energy) == (0.3, 0.6)
-    assert math.isnan(row.lpips)
-    assert row.seconds_per_megapixel == pytest.approx(1.0)
+    assert [row.value(name) for name in MEASURED] == [25.0, 24.0, 0.25, 0.125, 0.3]
+    assert row.value("bef_mse_bound") == bef_mse_bound(25.0, 24.0)
+    assert (row.value("w1"), row.value("energy")) == (0.3, 0.6)
+    assert math.isnan(row.value("lpips"))
+    assert row.value("seconds_per_megapixel") == pytest.approx(1.0)
 
 
 def test_failures_are_counted_and_not_averaged() -> None:
-    row = means.row(KEY, [one(20.0), one(0, "timeout"), one(30.0)], Figures(0.3, 0.6))
-    assert (row.images, row.failures, row.psnr) == (2, 1, 25.0)
-    assert row.seconds_per_megapixel == pytest.approx(1.0)
+    row = means.row(KEY, [one(20.0), one(0, "timeout"), one(30.0)], POOLED)
+    assert (row.images, row.failures, row.value("psnr")) == (2, 1, 25.0)
+    assert row.value("seconds_per_megapixel") == pytest.approx(1.0)
 
 
 def test_a_method_that_restored_nothing_has_a_row_without_figures() -> None:
-    row = means.row(KEY, [one(0, "timeout")] * 3, Figures(math.nan, math.nan))
-    assert (row.images, row.failures, row.intervals) == (0, 3, ())
-    assert all(math.isnan(value) for value in (row.psnr, row.ssim, row.bef_mse_bound, row.seconds_per_megapixel))
+    row = means.row(KEY, [one(0, "timeout")] * 3, NOTHING)
+    assert (row.images, row.failures, row.intervals) == (0, 3, {})
+    assert all(
+        math.isnan(value) for value in map(row.value, ("psnr", "ssim", "bef_mse_bound", "w1", "seconds_per_megapixel"))
+    )
 
 
 def test_intervals_hold_their_means_and_are_the_same_every_time() -> None:
     ones = [one(float(value)) for value in np.random.default_rng(0).normal(30, 2, 29)]
-    row = means.row(KEY, ones, Figures(0.3, 0.6))
-    assert [name for name, _, _ in row.intervals] == [
-        *("psnr", "psnr_b", "ssim", "ssim_gaussian", "bef_mse"),
+    row = means.row(KEY, ones, POOLED)
+    assert list(row.intervals) == [
+        *MEASURED,
         "bef_mse_bound",
+        *("w1", "energy"),
     ]
-    for name, low, high in row.intervals:
+    for name, (low, high) in row.intervals.items():
         # The bound enters with two decimals: a constant difference of 1 dB is 1.00 or 0.99 or 1.01.
-        assert low - 0.01 <= getattr(row, name) <= high + 0.01, name
-    low, high = row.interval("psnr") or (0, 0)
+        assert low - 0.01 <= row.value(name) <= high + 0.01, name
+    low, high = row.intervals["psnr"]
     assert high - low == pytest.approx(2 * 1.96 * 2 / 29**0.5, rel=0.3)
-    assert means.row(KEY, ones, Figures(0.3, 0.6)) == row or means.row(KEY, ones, (0.3, 0.6)).intervals == row.intervals
+    assert means.row(KEY, ones, POOLED) == row
 
 
 def test_lpips_is_a_mean_where_it_was_measured() -> None:
-    row = means.row(KEY, [one(20.0) | {"lpips": 0.2}, one(30.0) | {"lpips": 0.4}], Figures(0.3, 0.6))
-    assert row.lpips == pytest.approx(0.3)
-    assert row.interval("lpips") == (0.2, 0.4)
+    row = means.row(KEY, [one(20.0) | {"lpips": 0.2}, one(30.0) | {"lpips": 0.4}], POOLED)
+    assert row.value("lpips") == pytest.approx(0.3)
+    assert row.intervals["lpips"] == (0.2, 0.4)
 
 
 def test_the_speed_of_a_folder_is_not_known() -> None:
-    row = means.row(KEY, [one(20.0, seconds=None), one(30.0, seconds=None)], Figures(0.3, 0.6))
-    assert math.isnan(row.seconds_per_megapixel)
+    row = means.row(KEY, [one(20.0, seconds=None), one(30.0, seconds=None)], POOLED)
+    assert math.isnan(row.value("seconds_per_megapixel"))
 
 
 def test_an_infinite_mean_has_an_interval() -> None:
-    row = means.row(KEY, [one(math.inf), one(30.0), one(31.0)], Figures(0.3, 0.6))
-    assert math.isinf(row.psnr)
-    low, high = row.interval("psnr") or (0, 0)
+    row = means.row(KEY, [one(math.inf), one(30.0), one(31.0)], POOLED)
+    assert math.isinf(row.value("psnr"))
+    low, high = row.intervals["psnr"]
     assert 30 <= low <= 31 and math.isinf(high)
 
 
 def test_the_pooled_figures_bring_their_intervals() -> None:
-    pooled = Figures(0.3, 0.6, (("w1", 0.2, 0.4), ("energy", 0.5, 0.7)))
-    row = means.row(KEY, [one(20.0), one(30.0)], pooled)
-    assert (row.interval("w1"), row.interval("energy")) == ((0.2, 0.4), (0.5, 0.7))
-    assert row.interval("psnr") == (20.0, 30.0)
-    assert means.row(KEY, [one(0, "timeout")], Figures(math.nan, math.nan)).intervals == ()
+    row = means.row(KEY, [one(20.0), one(30.0)], POOLED)
+    assert (row.intervals["w1"], row.intervals["energy"]) == ((0.2, 0.4), (0.5, 0.7))
+    assert row.intervals["psnr"] == (20.0, 30.0)
+    assert means.row(KEY, [one(0, "timeout")], NOTHING).intervals == {}
+
+
+def measured(image: str, method: str, quality: int, psnr: float) -> dict[str, object]:
+    facts = {"dataset": "set", "image_id": image, "method": method, "quality": quality, "colour": "y"}
+    size = {"height": 16, "width": 16}
+    figures = {"mse": 1.0, "bef": 1.0, "bef_mse": 1.0, "psnr": psnr, "psnr_b": psnr - 1, "seconds": 0.1}
+    similar = {"ssim": 0.5, "ssim_gaussian": 0.4, "lpips": None}
+    return {**facts, **size, **figures, **similar, "reason": "", "message": ""}
+
+
+def evaluated(folder: Path, rows: list[dict[str, object]]) -> Output:
+    write_table(folder / evaluate.FILE, pa.Table.from_pylist(rows, per_image_schema()))
+    keys = dict.fromkeys((row["quality"], row["method"]) for row in rows)
+    pooled = [{"quality": quality, "method": method, "w1": 0.1, "energy": 0.9} for quality, method in keys]
+    write_table(folder / pool.FILE, pa.Table.from_pylist(pooled, pooled_schema()))
+    return Output(folder, Manifest("evaluate", "f", {}, {}, {"images": 2}, {}), reused=False)
+
+
+def test_rows_are_means_over_images_by_quality_and_method(tmp_path: Path) -> None:
+    images = [
+        measured(image, method, quality, psnr + quality)
+        for image, psnr in (("a", 20.0), ("b", 30.0))
+        for quality in (10, 20)
+        for method in ("jpeg", "ed")
+    ]
+    rows = means.rows_of(evaluated(tmp_path, images))
+    assert [(row.quality, row.method, row.images) for row in rows] == [
+        (10, "jpeg", 2),
+        (10, "ed", 2),
+        (20, "jpeg", 2),
+        (20, "ed", 2),
+    ]
+    assert rows[0].value("psnr") == pytest.approx(35.0)
+    assert rows[2].value("psnr_b") == pytest.approx(44.0)
+    assert rows[0].value("bef_mse_bound") == bef_mse_bound(35.0, 34.0)
+    assert (rows[0].value("w1"), rows[0].value("energy"), rows[0].failures) == (0.1, 0.9, 0)
+    assert rows[0].intervals["psnr"] == (30.0, 40.0)
+
+
+def test_a_perfect_image_makes_the_mean_infinite(tmp_path: Path) -> None:
+    (row,) = means.rows_of(evaluated(tmp_path, [measured("a", "ed", 10, math.inf), measured("b", "ed", 10, 30.0)]))
+    assert math.isinf(row.value("psnr"))

@@ -13,23 +13,27 @@ from ced.config import EvaluateConfig
 from ced.core import jpeg, metrics
 from ced.core.images import luminance
 from ced.core.spectrum import Spectrum
-from ced.evaluation.measure import BEGUN, PARTS, SPECTRA, Task, evaluate_image, part_name, picture_name
+from ced.evaluation.measure import PARTS, SPECTRA, Fidelity, part_name, picture_name
+from ced.evaluation.metrics import metrics as all_metrics
+from ced.evaluation.metrics import per_image_schema
+from ced.evaluation.runner import BEGUN, measure_part
 from ced.methods import find, parse
 from ced.store.attempts import MOST, Attempts
 
 CAT = data.chelsea()[:75, :101]
+MEASURED = tuple(metric for metric in all_metrics() if metric.per_image and not metric.option)
 
 
-def task(folder: Path, *methods: str, pictures: int = 0, colour: str = "y") -> Task:
+def measurer(folder: Path, *methods: str, pictures: int = 0, colour: str = "y") -> Fidelity:
     config = EvaluateConfig(colour=colour, qualities=(10, 20))
     prepared = tuple(find(parse(text), config, folder) for text in methods or ("jpeg",))
-    return Task("set", str(folder), colour, prepared, pictures)
+    return Fidelity("set", str(folder), colour, prepared, pictures, MEASURED, per_image_schema())
 
 
 def measure(
-    task: Task, image: np.ndarray | bytes = CAT, number: int = 3
+    measurer: Fidelity, image: np.ndarray | bytes = CAT, number: int = 3
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    folder = Path(task.folder)
+    folder = Path(measurer.folder)
     path = folder / "cat.png"
     if isinstance(image, bytes):
         path.write_bytes(image)
@@ -38,7 +42,7 @@ def measure(
     rows: list[dict[str, Any]] = []
     for quality in (10, 20):
         row = {"number": number, "name": "set/cat.png", "photograph": ("set/cat.png", str(path), "")}
-        answer = evaluate_image(task, row | {"quality": quality})()
+        answer = measure_part(measurer, row | {"quality": quality, "part": part_name(number, quality)})()
         part = folder / PARTS / part_name(number, quality)
         rows += pq.read_table(part).to_pylist() if part.exists() else []
     return answer, rows
@@ -49,7 +53,7 @@ def columns(folder: Path, quality: int) -> list[str]:
 
 
 def test_one_image_at_one_quality_is_one_part_of_all_methods(tmp_path: Path) -> None:
-    answer, rows = measure(task(tmp_path, "jpeg", "copy=command:cp {input} {output}"))
+    answer, rows = measure(measurer(tmp_path, "jpeg", "copy=command:cp {input} {output}"))
     assert answer["reason"] == ""
     assert [(r["quality"], r["method"], r["height"], r["width"], r["reason"]) for r in rows] == [
         (10, "jpeg", 75, 101, ""),
@@ -65,7 +69,7 @@ def test_one_image_at_one_quality_is_one_part_of_all_methods(tmp_path: Path) -> 
 
 
 def test_spectra_are_one_column_a_version(tmp_path: Path) -> None:
-    measure(task(tmp_path))
+    measure(measurer(tmp_path))
     assert [columns(tmp_path, quality) for quality in (10, 20)] == [
         ["original", "q010-jpeg"],
         ["original", "q020-jpeg"],
@@ -82,7 +86,7 @@ def test_a_failure_is_a_row_with_a_reason_and_stops_nothing(tmp_path: Path) -> N
         (tmp_path / "given" / f"q{quality}").mkdir()
     Image.fromarray(luminance(CAT)).save(tmp_path / "given" / "q20" / "cat.png")
     Image.fromarray(luminance(CAT)).save(tmp_path / "given" / "q10" / "dog.png")
-    answer, rows = measure(task(tmp_path, f"mine=folder:{tmp_path / 'given'}", "jpeg", pictures=9))
+    answer, rows = measure(measurer(tmp_path, f"mine=folder:{tmp_path / 'given'}", "jpeg", pictures=9))
     assert answer["reason"] == "", "the image itself is all right"
     assert [(r["quality"], r["method"], r["reason"]) for r in rows] == [
         (10, "mine", "no file"),
@@ -99,17 +103,17 @@ def test_a_failure_is_a_row_with_a_reason_and_stops_nothing(tmp_path: Path) -> N
     assert (tmp_path / "pictures" / picture_name(3, 20, "mine")).exists()
 
 
-def ended(task: Task, step: str, times: int) -> None:
+def ended(measurer: Fidelity, step: str, times: int) -> None:
     """What processes leave that end at a step, at both quality factors."""
     for quality in (10, 20):
-        path = Path(task.folder, BEGUN, part_name(3, quality))
+        path = Path(measurer.folder, BEGUN, part_name(3, quality))
         path.unlink(missing_ok=True)
         for _ in range(times):
             Attempts(path).take(step, AssertionError)
 
 
 def test_what_ends_the_process_again_and_again_has_failed(tmp_path: Path) -> None:
-    mine = task(tmp_path, "jpeg", "mine=command:cp {input} {output}")
+    mine = measurer(tmp_path, "jpeg", "mine=command:cp {input} {output}")
     ended(mine, "mine", MOST - 1)
     assert [row["reason"] for row in measure(mine)[1]] == [""] * 4
     ended(mine, "mine", MOST)
@@ -121,16 +125,17 @@ def test_what_ends_the_process_again_and_again_has_failed(tmp_path: Path) -> Non
 
 def test_another_image_that_ends_the_process_is_no_fault_of_this_one(tmp_path: Path) -> None:
     """Parts are waited for while the next image is measured: what ends the process there must not count here."""
-    mine = task(tmp_path, "jpeg", "mine=command:cp {input} {output}")
+    mine = measurer(tmp_path, "jpeg", "mine=command:cp {input} {output}")
     measure(mine)
     row = {"number": 3, "quality": 10, "name": "set/cat.png", "photograph": ("set/cat.png", f"{tmp_path}/cat.png", "")}
+    row["part"] = part_name(3, 10)
     for _ in range(MOST):
-        evaluate_image(mine, row)  # and the process ends before it is waited for
+        measure_part(mine, row)  # and the process ends before it is waited for
     assert [row["reason"] for row in measure(mine)[1]] == [""] * 4
 
 
 def test_an_image_whose_decoding_ends_the_process_is_set_aside(tmp_path: Path) -> None:
-    mine = task(tmp_path)
+    mine = measurer(tmp_path)
     ended(mine, "original", MOST)
     answer, rows = measure(mine)
     assert answer["reason"] == "crashed" and answer["message"] == "3 times the process ended that decoded it"
@@ -138,7 +143,7 @@ def test_an_image_whose_decoding_ends_the_process_is_set_aside(tmp_path: Path) -
 
 
 def test_colour_is_coded_and_restored_in_colour_and_measured_on_its_luminance(tmp_path: Path) -> None:
-    _, rows = measure(task(tmp_path, pictures=9, colour="rgb"))
+    _, rows = measure(measurer(tmp_path, pictures=9, colour="rgb"))
     damaged = jpeg.decode(jpeg.encode(CAT, 10))
     expected = metrics.measure(luminance(CAT), luminance(damaged))
     assert rows[0]["colour"] == "rgb"
@@ -148,9 +153,9 @@ def test_colour_is_coded_and_restored_in_colour_and_measured_on_its_luminance(tm
 
 
 def test_pictures_are_kept_of_the_first_images_alone(tmp_path: Path) -> None:
-    measure(task(tmp_path, pictures=1), number=1)
+    measure(measurer(tmp_path, pictures=1), number=1)
     assert not (tmp_path / "pictures").exists()
-    measure(task(tmp_path, pictures=1), number=0)
+    measure(measurer(tmp_path, pictures=1), number=0)
     with Image.open(tmp_path / "pictures" / "00000-original.png") as kept:
         assert np.array_equal(np.asarray(kept), luminance(CAT))
     with Image.open(tmp_path / "pictures" / "00000-q020-jpeg.png") as kept:
@@ -159,12 +164,12 @@ def test_pictures_are_kept_of_the_first_images_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("content", "reason"), [(b"", "empty"), (b"words", "not an image")])
 def test_a_bad_image_says_why(tmp_path: Path, content: bytes, reason: str) -> None:
-    answer, rows = measure(task(tmp_path), content)
+    answer, rows = measure(measurer(tmp_path), content)
     assert (answer["reason"], rows) == (reason, [])
 
 
 def test_an_image_smaller_than_a_measures_window_says_so(tmp_path: Path) -> None:
-    answer, _ = measure(task(tmp_path), np.zeros((30, 10), np.uint8))
+    answer, _ = measure(measurer(tmp_path), np.zeros((30, 10), np.uint8))
     assert (answer["reason"], answer["message"]) == ("too small", "10x30 pixels, the measures take 11x11 and more")
-    answer, rows = measure(task(tmp_path), np.zeros((11, 11), np.uint8))
+    answer, rows = measure(measurer(tmp_path), np.zeros((11, 11), np.uint8))
     assert answer["reason"] == "" and len(rows) == 2

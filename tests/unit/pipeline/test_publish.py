@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from ced import schema
 from ced.config import Config
 from ced.errors import ServiceError
 from ced.evaluation import evaluate, pool
+from ced.evaluation.metrics import METRICS, per_image_schema, pooled_schema
 from ced.pipeline import publish
 from ced.store.outputs import Making, Output, Store, make, write_table
 from ced.store.session import Session
@@ -34,9 +34,9 @@ def measured(root: Path, figures: dict[tuple[str, int], list[float]], images: st
             for (method, quality), values in figures.items()
             for number, value in enumerate(values)
         ]
-        write_table(making.folder / evaluate.FILE, pa.Table.from_pylist(rows, schema.PER_IMAGE))
+        write_table(making.folder / evaluate.FILE, pa.Table.from_pylist(rows, per_image_schema()))
         pooled = [{"quality": quality, "method": method, "w1": 0.1, "energy": 0.9} for method, quality in figures]
-        write_table(making.folder / pool.FILE, pa.Table.from_pylist(pooled, schema.POOLED))
+        write_table(making.folder / pool.FILE, pa.Table.from_pylist(pooled, pooled_schema()))
         making.counts["images"] = 2
 
     return make(Store(root), "evaluate", {**CONFIG, **config}, {"images": images, "ed": "1"}, produce)
@@ -55,9 +55,24 @@ def measured(root: Path, figures: dict[tuple[str, int], list[float]], images: st
     ],
 )
 def test_only_what_is_strictly_better_becomes_champion(ours: float, theirs: float, promoted: bool, reason: str) -> None:
-    decision = publish.decide(ours, theirs, "psnr_b", "3")
+    decision = publish.decide(ours, theirs, METRICS.get("psnr_b"), "3")
     assert decision.promoted is promoted and reason in decision.reason
     assert (decision.champion, decision.champion_metric) == ("3", theirs)
+
+
+@pytest.mark.parametrize(
+    ("better", "ours", "theirs", "promoted", "relation"),
+    [
+        ("lower", 0.1, 0.2, True, "is below the"),
+        ("lower", 0.2, 0.1, False, "is not below the"),
+        ("one", 1.1, 0.8, True, "is nearer to 1 than the"),
+        ("none", 2.0, 1.0, False, "is not above the"),
+    ],
+)
+def test_a_gate_may_look_another_way(better: Any, ours: float, theirs: float, promoted: bool, relation: str) -> None:
+    gate = dataclasses.replace(METRICS.get("ssim"), better=better)
+    decision = publish.decide(ours, theirs, gate, "3")
+    assert decision.promoted is promoted and relation in decision.reason
 
 
 def test_figures_are_means_over_quality_factors_of_means_over_images(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """A run's outcome as JSON values, and as Markdown."""
 
-import dataclasses
 import json
 import math
 from collections.abc import Callable
@@ -11,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ced import schema
+from ced.evaluation.metrics import Row
 from ced.pipeline import summary
-from ced.report.model import Row
+from ced.report.results import plain_row
 from ced.store import finished
 
 ROW = {"dataset": "set", "quality": 10, "colour": "y", "method": "jpeg", "images": 2}
@@ -54,15 +54,15 @@ def test_the_page_of_the_data_names_twenty_in_a_line_each(outputs: Path, edit: C
 
 
 def test_what_json_cannot_hold_comes_back_all_the_same() -> None:
-    perfect = Row(**ROW, **FIGURES | {"psnr": math.inf}, intervals=(("psnr", 27.0, math.inf), ("ssim", 0.7, 0.8)))
-    plain = summary._plain(dataclasses.asdict(perfect))
+    perfect = Row(**ROW, values=FIGURES | {"psnr": math.inf}, intervals={"psnr": (27.0, math.inf), "ssim": (0.7, 0.8)})
+    plain = summary._plain(plain_row(perfect))
     text = json.dumps(plain, allow_nan=False)
     (row,) = summary.rows_from({"rows": [json.loads(text)]})
-    assert math.isinf(row.psnr) and math.isnan(row.w1)
-    assert row.psnr_b == 25.33
-    assert row.intervals == (("psnr", 27.0, math.inf), ("ssim", 0.7, 0.8))
+    assert math.isinf(row.value("psnr")) and math.isnan(row.value("w1"))
+    assert row.value("psnr_b") == 25.33
+    assert row.intervals == {"psnr": (27.0, math.inf), "ssim": (0.7, 0.8)}
 
 
 def test_a_method_called_nan_keeps_its_name() -> None:
     (row,) = summary.rows_from({"rows": [{**ROW, **FIGURES, "method": "mine", "psnr": "nan"}]})
-    assert row.method == "mine" and math.isnan(row.psnr)
+    assert row.method == "mine" and math.isnan(row.value("psnr"))

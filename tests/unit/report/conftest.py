@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from ced.core.spectrum import Spectrum
-from ced.report.model import Curve, Picture, Report, Row, Spectra
+from ced.evaluation.metrics import Row
+from ced.report.model import Curve, Picture, Report, Spectra
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -19,16 +20,21 @@ DESKTOP = (1280, 900)
 KINDS = ("error", "warning", "assert")  # of what is written to the console
 
 
+def values(psnr: float, psnr_b: float, ssim: float, bound: float) -> dict[str, float]:
+    """What Table 2 prints of a method."""
+    return {"psnr": psnr, "psnr_b": psnr_b, "ssim": ssim, "bef_mse_bound": bound}
+
+
 @pytest.fixture
 def rows() -> tuple[Row, ...]:
     """Four methods on LIVE1 as the paper has it, and two on a test set of its own with figures that JSON lacks."""
     return (
-        Row("LIVE1", 10, "y", "ced-gt", 29, 26.77, 26.74, 0.7701, 0.0069),
-        Row("LIVE1", 10, "y", "jpeg", 29, 27.7683, 25.3271, 0.7906, 0.7544),
-        Row("LIVE1", 10, "y", "ed", 29, 29.104, 28.694, 0.8263, 0.099),
-        Row("LIVE1", 10, "y", "ced-est", 29, 29.1, 28.62, 0.8251, 0.103),
-        Row("holiday", 95, "rgb", "jpeg", 2, 41.0, 40.5, 0.99, 0.122),
-        Row("holiday", 95, "rgb", "ed", 2, float("inf"), float("inf"), 1.0, float("nan")),
+        Row("LIVE1", 10, "y", "ced-gt", 29, values(26.77, 26.74, 0.7701, 0.0069)),
+        Row("LIVE1", 10, "y", "jpeg", 29, values(27.7683, 25.3271, 0.7906, 0.7544)),
+        Row("LIVE1", 10, "y", "ed", 29, values(29.104, 28.694, 0.8263, 0.099)),
+        Row("LIVE1", 10, "y", "ced-est", 29, values(29.1, 28.62, 0.8251, 0.103)),
+        Row("holiday", 95, "rgb", "jpeg", 2, values(41.0, 40.5, 0.99, 0.122)),
+        Row("holiday", 95, "rgb", "ed", 2, values(float("inf"), float("inf"), 1.0, float("nan"))),
     )
 
 
@@ -60,7 +66,11 @@ def full_report(report: Report, rows: tuple[Row, ...]) -> Report:
     )
     curves = (Curve("classifier", accuracies), *report.curves)
     more = {"ssim_gaussian": 0.81234, "w1": 0.382, "energy": 0.544, "bef_mse": 0.76, "seconds_per_megapixel": 0.5}
-    fuller = tuple(replace(row, **more, intervals=(("psnr", row.psnr - 1, row.psnr + 1),)) for row in rows)
+
+    def around(row: Row) -> dict[str, tuple[float, float]]:
+        return {"psnr": (row.value("psnr") - 1, row.value("psnr") + 1)}
+
+    fuller = tuple(replace(row, values={**row.values, **more}, intervals=around(row)) for row in rows)
     return replace(report, rows=fuller, curves=curves, pictures=(picture,), spectra=spectra, channels=("1-1", "8-8"))
 
 

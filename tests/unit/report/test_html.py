@@ -143,7 +143,7 @@ def test_every_name_is_text_and_nothing_else(report: Report) -> None:
 
 
 def test_the_assets_travel_with_the_package() -> None:
-    for name in ("style.css", "script.js", "columns.html"):
+    for name in ("style.css", "script.js"):
         assert len(asset(name)) > 500
     with pytest.raises(FileNotFoundError):
         asset("missing.css")

@@ -3,7 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ced.report.model import Curve, Picture, Report, Row
+from ced.evaluation.metrics import Row
+from ced.report.model import Curve, Picture, Report
 
 PLANE = np.zeros((16, 24), np.uint8)
 
@@ -39,8 +40,8 @@ def test_a_picture_refuses_versions_that_do_not_belong_together(versions: tuple,
 
 
 def test_values_cannot_be_changed() -> None:
-    row = Row("LIVE1", 10, "y", "ed", 29, 29.4, 29.09, 0.833, 0.074)
-    for value, field in ((row, "psnr"), (Curve("ed", ()), "points"), (Report("r"), "title")):
+    row = Row("LIVE1", 10, "y", "ed", 29, {"psnr": 29.4})
+    for value, field in ((row, "values"), (Curve("ed", ()), "points"), (Report("r"), "title")):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(value, field, None)
 

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ced.evaluation.metrics import Row
 from ced.report import html
 from ced.report.figures import figures
-from ced.report.model import Drawing, Models, Report, Vision, VisionRow
+from ced.report.model import Report
+from ced.vision.results import Drawing, Models, Vision
 
 STAGE = ".stage"
 PHONE = (390, 844)
@@ -379,7 +381,7 @@ def test_table_3_fits_every_window_and_what_was_seen_is_shown(
     open_page, complaints: list[str], tmp_path: Path, window: tuple, phone: bool
 ) -> None:
     rows = tuple(
-        VisionRow("voc", colour, quality, method, 4, 0.5, 0.51, 0.7, {}, {}, {})
+        Row("voc", quality, colour, method, 4, {"map": 0.5, "map_area": 0.51, "miou": 0.7})
         for colour in ("rgb", "y")
         for quality, method in ((0, "original"), (10, "jpeg"), (10, "a method with a long name"))
     )

@@ -1,10 +1,14 @@
+import base64
 import re
 from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 
-from ced.report.model import Report, Row
-from ced.report.section_table import table_section
+from ced.evaluation.metrics import Row
+from ced.report.html import page
+from ced.report.model import Report
+from ced.report.section_table import table_section, vision_section
+from ced.vision.results import Drawing, Models, Vision
 
 
 class Cells(HTMLParser):
@@ -107,9 +111,9 @@ def test_every_column_is_explained_and_so_is_ced_gt(rows: tuple[Row, ...]) -> No
 
 
 def test_names_are_escaped() -> None:
-    row = Row('<script>"a&b', 10, "<i>", "<b>mine", 1, 30.0, 29.0, 0.8, 0.2)
+    row = Row('<script>"a&b', 10, "<i>", "<b>mine", 1, {"psnr": 30.0, "psnr_b": 29.0, "ssim": 0.8})
     section = table_section([row])
-    assert "&lt;script&gt;&quot;a&amp;b" in section
+    assert "&lt;script&gt;&#34;a&amp;b" in section
     assert "&lt;i&gt;" in section
     assert "&lt;b&gt;mine" in section
     assert "<script" not in section
@@ -126,7 +130,7 @@ def test_what_the_paper_does_not_print_is_a_table_of_its_own(full_report: Report
 
 def test_energy_is_best_nearest_to_one(rows: tuple[Row, ...]) -> None:
     energies = {"jpeg": 0.5, "ed": 0.4, "ced-est": 1.3, "ced-gt": 0.8}
-    section = table_section([replace(row, energy=energies[row.method]) for row in rows[:4]])
+    section = table_section([replace(row, values={**row.values, "energy": energies[row.method]}) for row in rows[:4]])
     second = Cells(section[section.index("<h3>") :]).rows
     assert [line[1] for line in second[2:]] == ["0.500", "0.400", "1.300", "*0.800*"]
 
@@ -138,7 +142,7 @@ def test_intervals_are_folded_away(full_report: Report) -> None:
     lines = Cells(folded).rows
     assert lines[0] == ["Method", "PSNR dB ↑"]
     assert lines[2] == ["JPEG", "26.77 – 28.77"]
-    assert "confidence" not in table_section([replace(row, intervals=()) for row in full_report.rows])
+    assert "confidence" not in table_section([replace(row, intervals={}) for row in full_report.rows])
 
 
 def test_a_method_that_failed_on_some_images_says_so(rows: tuple[Row, ...]) -> None:
@@ -147,3 +151,64 @@ def test_a_method_that_failed_on_some_images_says_so(rows: tuple[Row, ...]) -> N
     assert Cells(section).rows[3][0] == "ED 27 of 29†"
     assert "† The method failed on the other images" in section
     assert "†" not in table_section(rows)
+
+
+MODELS = Models("tiny_detector.onnx", "tiny_segmenter.onnx")
+
+
+def row(method: str, value: float, quality: int = 10) -> Row:
+    return Row("voc", quality, "rgb", method, 213, {"map": value, "map_area": value + 0.01, "miou": value + 0.2})
+
+
+ROWS = (row("original", 0.8, 0), row("jpeg", 0.4), row("mine <1>", 0.5), row("jpeg", 0.7, 20))
+
+
+def cells(section: str) -> dict[str, list[str]]:
+    """The text of the cells of each line of the table by the line's head; the best between stars."""
+    found = {}
+    body = section[section.index("<tbody>") : section.index("</tbody>")].replace("<strong>", "*")
+    for line in re.findall("<tr>(.*?)</tr>", body.replace("</strong>", "*")):
+        head, *others = [re.sub("<[^>]*>", "", cell) for cell in re.findall("<t[hd][^>]*>(.*?)</t[hd]>", line)]
+        found[head] = others
+    return found
+
+
+def test_nothing_seen_makes_no_section() -> None:
+    assert vision_section(None) == ""
+    assert vision_section(Vision((), MODELS)) == ""
+
+
+def test_the_figures_stand_with_the_papers_and_the_best_of_each_quality_is_marked() -> None:
+    found = cells(vision_section(Vision(ROWS, MODELS)))
+    assert found == {
+        "JPEG QF 10": ["0.400, the paper: 0.359", "0.410", "0.600, the paper: 0.414"],
+        "mine &lt;1&gt; QF 10": ["*0.500*", "*0.510*", "*0.700*"],
+        "JPEG QF 20": ["0.700", "0.710", "0.900"],
+        "Original": ["0.800, the paper: 0.705", "0.810", "1.000, the paper: 0.631"],
+    }
+
+
+def test_a_method_that_failed_is_marked_told_of_and_never_the_best() -> None:
+    rows = (*ROWS[:2], replace(ROWS[2], failures=2))
+    section = vision_section(Vision(rows, MODELS))
+    found = cells(section)
+    assert found["mine &lt;1&gt; QF 10"] == ["0.500†", "0.510†", "0.700†"]
+    assert not any("*" in cell for cell in found["JPEG QF 10"]), "nothing left to be better than"
+    assert "† mine &lt;1&gt; (QF 10), RGB: failed on 2 of 215 images" in section
+
+
+def test_what_was_seen_is_embedded_image_by_image() -> None:
+    drawings = [Drawing("2007 & 1", "rgb", 0, "original", b"one"), Drawing("2007 & 1", "rgb", 10, "jpeg", b"two")]
+    drawings.append(Drawing("2007 & 1", "y", 10, "jpeg", b"three"))
+    section = vision_section(Vision(ROWS, MODELS, tuple(drawings)))
+    assert section.count('<figure class="plate">') == 2
+    for data in (b"one", b"two", b"three"):
+        assert section.count(base64.b64encode(data).decode()) == 1
+    assert "2007 &amp; 1 <small>RGB</small>" in section and "2007 &amp; 1 <small>Y</small>" in section
+    assert 'alt="2007 &amp; 1, JPEG, QF 10: boxes and classes"' in section
+
+
+def test_it_has_its_place_on_the_page_below_table_2() -> None:
+    whole = page(Report(title="t", vision=Vision(ROWS, MODELS)))
+    assert '<section id="vision"' in whole and "tiny_detector.onnx" in whole
+    assert '<section id="vision"' not in page(Report(title="t"))

@@ -1,4 +1,4 @@
-"""From per_image.parquet to the rows of Table 3, and to files."""
+"""The files of Table 3: they say the same, and are found again."""
 
 import csv
 import json
@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from ced import schema
-from ced.report import vision_stage as report
+from ced.report import vision_stage
 from ced.store.outputs import Making, Output, Store, make, write_bytes, write_table
 from ced.store.session import Session
 from ced.vision.evaluate import Sources
@@ -41,11 +41,6 @@ def row(image: str, method: str, right: bool, colour: str = "rgb") -> dict:
     }
 
 
-def failed(image: str, method: str) -> dict:
-    nothing: dict = {"boxes": [], "scores": [], "classes": [], "confusion": None}
-    return {**row(image, method, True), **nothing, "reason": "no file", "message": "b.* is not there"}
-
-
 ROWS = [row("a", "original", True), row("a", "jpeg", True), row("b", "original", True), row("b", "jpeg", False)]
 TABLE = pa.Table.from_pylist(ROWS, schema.VISION)
 
@@ -62,41 +57,8 @@ def evaluated(tmp_path: Path) -> Output:
     return make(Store(tmp_path / "made", flat=True), "evaluate-vision", told, {"images": "0123"}, produce)
 
 
-def test_rows_are_over_all_images_of_a_method() -> None:
-    original, jpeg = report.summarise(TABLE)
-    assert (original.method, original.quality, original.images) == ("original", 0, 2)
-    assert (original.map, original.map_area) == (0.5, 0.5)  # dogs found, cats not
-    assert original.miou == 1
-    assert (jpeg.ap["dog"], jpeg.ap_area["dog"]) == (pytest.approx(6 / 11), 0.5)
-    assert (jpeg.iou["background"], jpeg.iou["dog"], jpeg.iou["cat"]) == (1, 0.5, 0)
-    assert jpeg.miou == 0.5
-    assert np.isnan(jpeg.ap["cow"]) and np.isnan(jpeg.iou["cow"])
-
-
-def test_failures_are_counted_and_not_taken_for_blindness() -> None:
-    table = pa.Table.from_pylist([row("a", "mine", True), failed("b", "mine"), failed("a", "none")], schema.VISION)
-    mine, none = report.summarise(table)
-    assert (mine.images, mine.failures, mine.map, mine.miou) == (1, 1, 0.5, 1)
-    assert (none.images, none.failures) == (0, 1)
-    assert np.isnan([none.map, none.map_area, none.miou]).all()
-
-
-def test_the_order_of_the_images_plays_no_part() -> None:
-    backwards = report.summarise(TABLE.take([2, 3, 0, 1]))
-    assert repr(backwards) == repr(report.summarise(TABLE))
-
-
-def test_colours_are_rows_of_their_own() -> None:
-    mixed = pa.Table.from_pylist([*ROWS, row("a", "jpeg", False, "y")], schema.VISION)
-    assert [(one.colour, one.method, one.images) for one in report.summarise(mixed)] == [
-        ("rgb", "original", 2),
-        ("rgb", "jpeg", 2),
-        ("y", "jpeg", 1),
-    ]
-
-
 def test_the_files_say_the_same(evaluated: Output, tmp_path: Path) -> None:
-    reported = report.run(SOURCES, evaluated, Session(Store(tmp_path / "report", flat=True)))
+    reported = vision_stage.run(SOURCES, evaluated, Session(Store(tmp_path / "report", flat=True)))
     results = json.loads((reported.path / "results.json").read_text())
     assert [one["map"] for one in results["rows"]] == [0.5, pytest.approx(3 / 11)]
     assert results["rows"][0]["ap"]["cow"] is None
@@ -119,13 +81,7 @@ def test_the_files_say_the_same(evaluated: Output, tmp_path: Path) -> None:
     assert "4 objects" in page and "d.onnx" in page
 
 
-def test_mlflow_is_told_every_figure() -> None:
-    told = report.figures_of(report.summarise(TABLE))
-    assert told["original/q0/rgb/miou"] == 1 and told["jpeg/q10/rgb/map_area"] == 0.25
-    assert len(told) == 2 * 3
-
-
 def test_a_finished_report_is_found(evaluated: Output, tmp_path: Path) -> None:
-    first = report.run(SOURCES, evaluated, Session(Store(tmp_path / "report", flat=True)))
-    again = report.run(SOURCES, evaluated, Session(Store(tmp_path / "report", flat=True)))
+    first = vision_stage.run(SOURCES, evaluated, Session(Store(tmp_path / "report", flat=True)))
+    again = vision_stage.run(SOURCES, evaluated, Session(Store(tmp_path / "report", flat=True)))
     assert (first.reused, again.reused) == (False, True)

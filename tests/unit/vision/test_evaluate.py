@@ -13,11 +13,12 @@ from ced import schema
 from ced.config import VisionConfig
 from ced.core import jpeg
 from ced.core.images import luminance
+from ced.evaluation.runner import measure_part
 from ced.store.attempts import MOST, Attempts
-from ced.vision import backends, segmentation, voc
+from ced.vision import backends, scoring, voc
 from ced.vision import evaluate as evaluate_vision
 from ced.vision import methods as vision_methods
-from ced.vision.evaluate import Sources, Task
+from ced.vision.evaluate import Recognition, Sources
 
 BOTH = VisionConfig(methods=("original", "jpeg"), qualities=(10, 20), colours=("rgb", "y"), pictures=1)
 
@@ -27,11 +28,16 @@ def sources(tiny_voc: Path, tiny_detector: Path, tiny_segmenter: Path) -> Source
     return Sources(str(tiny_voc), "", str(tiny_detector), str(tiny_segmenter))
 
 
+def task_of(number: int, scene: voc.Scene) -> dict:
+    part = f"part-{number:05d}.parquet"
+    return {"part": part, "name": scene.name, "number": number, "scene": json.dumps(scene)}
+
+
 def evaluate(sources: Sources, folder: Path, number: int = 0, config: VisionConfig = BOTH) -> list[dict]:
     scene = voc.find(sources.voc)[number]
-    task = Task(config, sources, str(folder), vision_methods.prepared(config, folder))
-    answer = evaluate_vision.evaluate_image(task, {"number": number, "scene": json.dumps(scene)})
-    assert answer == {"name": scene.name, "reason": "", "message": ""}
+    measurer = Recognition(config, sources, str(folder), vision_methods.methods(config, folder))
+    answer = measure_part(measurer, task_of(number, scene))()
+    assert (answer["name"], answer["reason"], answer["message"]) == (scene.name, "", "")
     table = pq.read_table(folder / ".parts" / f"part-{number:05d}.parquet")
     assert table.schema.equals(schema.VISION)
     rows: list[dict] = table.to_pylist()
@@ -78,7 +84,7 @@ def test_the_models_are_shown_the_damaged_image_itself(sources: Sources, tmp_pat
         labels = backends.load_segmenter(sources.segmenter).segment(image)
         assert rows[key]["boxes"] == found.boxes.tolist()
         assert rows[key]["scores"] == found.scores.tolist()
-        assert np.array_equal(confusion(rows[key]), segmentation.confusion(mask, labels))
+        assert np.array_equal(confusion(rows[key]), scoring.confusion(mask, labels))
 
 
 def test_without_the_original_only_the_others_are_looked_at(sources: Sources, tmp_path: Path) -> None:
@@ -127,8 +133,8 @@ def test_a_bad_image_says_why(sources: Sources, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(sources.voc, tmp_path / "voc"))
     (folder / "JPEGImages" / "2007_000000.png").write_bytes(b"words")
     scene = voc.find(str(folder))[0]
-    task = Task(BOTH, sources, str(tmp_path), ())
-    answer = evaluate_vision.evaluate_image(task, {"number": 0, "scene": json.dumps(scene)})
+    measurer = Recognition(BOTH, sources, str(tmp_path), ())
+    answer = measure_part(measurer, task_of(0, scene))()
     assert (answer["name"], answer["reason"]) == ("2007_000000", "not an image")
     assert not (tmp_path / ".parts").exists()
 
@@ -164,7 +170,7 @@ def test_an_image_at_which_decoder_or_models_end_the_process_is_told(
 ) -> None:
     ended(tmp_path, step)
     scene = voc.find(sources.voc)[0]
-    task = Task(BOTH, sources, str(tmp_path), vision_methods.prepared(BOTH, tmp_path))
-    answer = evaluate_vision.evaluate_image(task, {"number": 0, "scene": json.dumps(scene)})
-    assert answer == {"name": scene.name, "reason": "crashed", "message": message}
+    measurer = Recognition(BOTH, sources, str(tmp_path), vision_methods.methods(BOTH, tmp_path))
+    answer = measure_part(measurer, task_of(0, scene))()
+    assert (answer["name"], answer["reason"], answer["message"]) == (scene.name, "crashed", message)
     assert not (tmp_path / ".parts").exists() and not list((tmp_path / ".begun").iterdir())

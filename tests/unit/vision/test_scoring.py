@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.metrics import confusion_matrix, jaccard_score
 
-from ced.vision import detection
-from ced.vision.boxes import overlaps
-from ced.vision.objects import Detections, Objects
+from ced.vision import scoring
+from ced.vision.objects import VOID, Detections, Objects, overlaps
+from ced.vision.scoring import mean
 
 KINDS = 3
 
@@ -72,7 +74,7 @@ def slow(truths: list[Objects], found: list[Detections], number: int) -> tuple[f
 @given(st.integers(0, 10**6))
 def test_both_are_those_of_the_slow_reference(seed: int) -> None:
     truths, found = scenes(seed, difficult=0.3)
-    ours = detection.precision(truths, found)
+    ours = scoring.precision(truths, found)
     for number in range(KINDS):
         expected = slow(truths, found, number)
         assert (ours.eleven_point[number], ours.area[number]) == pytest.approx(expected, abs=1e-12, nan_ok=True)
@@ -90,12 +92,12 @@ def test_both_are_those_of_mean_average_precision_on_objects_that_all_count(seed
         inclusive = [boxes.astype(np.float64) - (0, 0, 1, 1) for boxes in (truth.boxes, one.boxes)]
         nothing = np.zeros(len(truth.classes))
         theirs.add(np.c_[inclusive[1], one.classes, one.scores], np.c_[inclusive[0], truth.classes, nothing, nothing])
-    ours = detection.precision(truths, found)
+    ours = scoring.precision(truths, found)
     eleven = theirs.value(0.5, recall_thresholds=np.arange(11) / 10, mpolicy="greedy")
     area = theirs.value(0.5, mpolicy="greedy")
     assert ours.eleven_point[:KINDS] == pytest.approx([eleven[0.5][n]["ap"] for n in range(KINDS)], abs=1e-6)
     assert ours.area[:KINDS] == pytest.approx([area[0.5][n]["ap"] for n in range(KINDS)], abs=1e-6)
-    assert ours.mean_eleven_point == pytest.approx(eleven["mAP"], abs=1e-6)
+    assert mean(ours.eleven_point) == pytest.approx(eleven["mAP"], abs=1e-6)
 
 
 def apart(seed: int) -> tuple[list[Objects], list[Detections]]:
@@ -121,9 +123,9 @@ def test_both_are_those_of_pycocotools_with_difficult_objects(seed: int) -> None
     A difficult object is one whose area lies outside of the range that counts.
     """
     truths, found = apart(seed)
-    ours = detection.precision(truths, found)
+    ours = scoring.precision(truths, found)
     for number in range(KINDS):
-        recalls = np.arange(1, detection.curve(truths, found, number).objects + 1)
+        recalls = np.arange(1, scoring.matches(truths, found, number).objects + 1)
         assert ours.eleven_point[number] == pytest.approx(coco(truths, found, number, np.arange(11) / 10), abs=1e-9)
         assert ours.area[number] == pytest.approx(coco(truths, found, number, recalls / len(recalls)), abs=1e-9)
 
@@ -168,8 +170,8 @@ def test_no_order_plays_a_part_even_among_equal_scores(seed: int, random: object
     within = [random.sample(range(len(one.scores)), len(one.scores)) for one in found]  # type: ignore[attr-defined]
     mixed = [Detections(*(column[p] for column in one)) for one, p in zip(found, within, strict=True)]
     ours, other = (
-        detection.precision(truths, found),
-        detection.precision([truths[n] for n in order], [mixed[n] for n in order]),
+        scoring.precision(truths, found),
+        scoring.precision([truths[n] for n in order], [mixed[n] for n in order]),
     )
     assert np.array_equal(ours.area, other.area, equal_nan=True)
     assert np.array_equal(ours.eleven_point, other.eleven_point, equal_nan=True)
@@ -179,12 +181,12 @@ def test_no_order_plays_a_part_even_among_equal_scores(seed: int, random: object
 def test_perfect_detections_have_a_precision_of_one(seed: int) -> None:
     truths, _ = scenes(seed, difficult=0.0)
     found = [Detections.of(t.boxes, np.linspace(0.9, 0.1, len(t.classes)), t.classes) for t in truths]
-    ours = detection.precision(truths, found)
+    ours = scoring.precision(truths, found)
     there = {int(kind) for truth in truths for kind in truth.classes}
     for values in (ours.eleven_point, ours.area):
         assert [n for n in range(20) if values[n] == 1] == sorted(there)
         assert np.isnan(np.delete(values, sorted(there))).all()
-    assert ours.mean_eleven_point == ours.mean_area == 1 if there else math.isnan(ours.mean_area)
+    assert mean(ours.eleven_point) == mean(ours.area) == 1 if there else math.isnan(mean(ours.area))
 
 
 @given(st.integers(0, 10**6))
@@ -192,7 +194,7 @@ def test_wrong_detections_less_sure_than_all_change_nothing_of_the_area(seed: in
     truths, found = scenes(seed, difficult=0.3)
     stray = [900, 900, 950, 950]
     more = [Detections.of([*one.boxes, stray], [*one.scores, 0], [*one.classes, 1]) for one in found]
-    before, after = (detection.precision(truths, some).area for some in (found, more))
+    before, after = (scoring.precision(truths, some).area for some in (found, more))
     assert after == pytest.approx(before, rel=1e-12, nan_ok=True)  # more zeros in the sum: other last bits
 
 
@@ -201,31 +203,93 @@ def test_a_worked_example() -> None:
     truth = Objects.of([[0, 0, 10, 10], [50, 50, 60, 60], [80, 80, 90, 90]], [4, 4, 4], [False, False, True])
     boxes = [[0, 0, 10, 10], [0, 0, 10, 9], [50, 50, 60, 60], [80, 80, 90, 90]]
     found = Detections.of(boxes, [0.9, 0.8, 0.7, 0.6], [4, 4, 4, 4])
-    curve = detection.curve([truth], [found], 4)
+    curve = scoring.matches([truth], [found], 4)
     assert (curve.right.tolist(), curve.wrong.tolist(), curve.objects) == ([1, 1, 2], [0, 1, 1], 2)
-    assert detection.area(curve) == pytest.approx((1 + 2 / 3) / 2)
-    assert detection.eleven_point(curve) == pytest.approx(
-        (6 * 1 + 5 * 2 / 3) / 11
-    )  # recall 0.5 is reached by the first
+    assert scoring.area(curve) == pytest.approx((1 + 2 / 3) / 2)
+    assert scoring.eleven_point(curve) == pytest.approx((6 * 1 + 5 * 2 / 3) / 11)  # recall 0.5 is reached by the first
 
 
 def test_an_overlap_of_exactly_one_half_counts() -> None:
     truth = Objects.of([[0, 0, 10, 10]], [0], [False])
     half, less = ([[0, 0, 10, 5]], [[0, 0, 10, 4.99]])
-    assert detection.precision([truth], [Detections.of(half, [1], [0])]).mean_area == 1
-    assert detection.precision([truth], [Detections.of(less, [1], [0])]).mean_area == 0
+    assert mean(scoring.precision([truth], [Detections.of(half, [1], [0])]).area) == 1
+    assert mean(scoring.precision([truth], [Detections.of(less, [1], [0])]).area) == 0
 
 
 def test_recall_is_compared_in_whole_numbers() -> None:
     """Three of ten objects found: recall 0.3 is reached, though 0.1 + 0.1 + 0.1 is more than 0.3."""
-    one = detection.Curve(np.array([1, 2, 3]), np.zeros(3, np.int64), 10)
-    assert detection.eleven_point(one) == 4 / 11
+    one = scoring.Matches(np.array([1, 2, 3]), np.zeros(3, np.int64), 10)
+    assert scoring.eleven_point(one) == 4 / 11
 
 
 def test_nothing_found_is_zero_and_nothing_there_is_no_value() -> None:
     truth, nothing = Objects.of([[0, 0, 10, 10]], [3], [False]), Detections.of([], [], [])
-    ours = detection.precision([truth], [nothing])
-    assert (ours.area[3], ours.eleven_point[3], ours.mean_area) == (0, 0, 0)
+    ours = scoring.precision([truth], [nothing])
+    assert (ours.area[3], ours.eleven_point[3], mean(ours.area)) == (0, 0, 0)
     assert np.isnan(ours.area[[0, 1, 2, 4]]).all()
     only_difficult = truth._replace(difficult=np.array([True]))
-    assert math.isnan(detection.precision([only_difficult], [nothing]).mean_area)
+    assert math.isnan(mean(scoring.precision([only_difficult], [nothing]).area))
+
+
+VALUES = st.sampled_from([0, 1, 2, 15, 20, VOID])
+MASKS = arrays(np.uint8, (6, 7), elements=VALUES)
+LABELS = arrays(np.uint8, (6, 7), elements=st.sampled_from([0, 1, 2, 15, 20]))
+
+
+@given(MASKS, LABELS)
+def test_confusion_and_iou_are_scikit_learns(truth: np.ndarray, predicted: np.ndarray) -> None:
+    kept = truth != VOID
+    found = scoring.confusion(truth, predicted)
+    assert found.dtype == np.int64
+    if not kept.any():
+        assert not found.any()
+        return
+    assert np.array_equal(found, confusion_matrix(truth[kept], predicted[kept], labels=range(21)))
+    there = sorted({*truth[kept].tolist(), *predicted[kept].tolist()})
+    expected = jaccard_score(truth[kept], predicted[kept], labels=there, average=None)
+    ours = scoring.intersection_over_union(found)
+    assert ours[there] == pytest.approx(expected, abs=1e-12)
+    assert np.isnan(np.delete(ours, there)).all()
+    assert mean(ours) == pytest.approx(expected.mean(), abs=1e-12)
+
+
+@given(MASKS, LABELS)
+def test_each_pixel_is_counted_once(truth: np.ndarray, predicted: np.ndarray) -> None:
+    expected = np.zeros((21, 21), np.int64)
+    for row, column in zip(truth.ravel(), predicted.ravel(), strict=True):
+        if row != VOID:
+            expected[row, column] += 1
+    assert np.array_equal(scoring.confusion(truth, predicted), expected)
+
+
+@given(st.lists(st.tuples(MASKS, LABELS), min_size=1, max_size=4))
+def test_the_sum_over_images_is_that_of_all_pixels(pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    one_by_one = sum(scoring.confusion(*pair) for pair in pairs)
+    truths, labels = (np.concatenate(some) for some in zip(*pairs, strict=True))
+    assert np.array_equal(one_by_one, scoring.confusion(truths, labels))
+
+
+@given(MASKS)
+def test_a_perfect_segmentation_has_an_iou_of_one_whatever_it_says_of_void(truth: np.ndarray) -> None:
+    predicted = np.where(truth == VOID, 7, truth).astype(np.uint8)
+    ours = scoring.intersection_over_union(scoring.confusion(truth, predicted))
+    assert (mean(ours) == 1) if (truth != VOID).any() else math.isnan(mean(ours))
+
+
+def test_a_worked_example_of_pixels() -> None:
+    truth = np.array([[0, 0, 15, 15], [VOID, 0, 15, VOID]], np.uint8)
+    predicted = np.array([[0, 15, 15, 15], [3, 0, 0, 15]], np.uint8)
+    ours = scoring.intersection_over_union(scoring.confusion(truth, predicted))
+    assert (ours[0], ours[15], mean(ours)) == (2 / 4, 2 / 4, 0.5)
+    assert np.isnan(ours[3])  # said of a void pixel alone
+
+
+@pytest.mark.parametrize(("truth", "predicted"), [(21, 0), (0, 21), (0, VOID)])
+def test_classes_that_are_none_are_refused(truth: int, predicted: int) -> None:
+    with pytest.raises(ValueError, match="masks hold 0 to 20, and 255 for void"):
+        scoring.confusion(np.full((2, 2), truth, np.uint8), np.full((2, 2), predicted, np.uint8))
+
+
+def test_masks_of_different_size_are_refused() -> None:
+    with pytest.raises(ValueError, match="different size"):
+        scoring.confusion(np.zeros((2, 3), np.uint8), np.zeros((3, 2), np.uint8))
