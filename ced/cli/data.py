@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ced import terminal
 from ced.cli.options import option
 from ced.data.inspect import show as showing
 from ced.data.inspect import verify as verifying
 from ced.data.inspect.verify import Checked
 from ced.errors import ConfigError, FormatError, OutputError
-from ced.report import plain
 from ced.store import finished
 from ced.store.outputs import write_bytes
 
@@ -74,7 +74,7 @@ def _check(out: Path, data: showing.Data) -> None:
 def _line(checked: Checked) -> str:
     manifest = checked.output.manifest
     facts = [f"{number:,} {name}" for name, number in list(manifest.counts.items())[:1]]
-    facts += [_number(len(manifest.parts), "part"), plain.size(checked.size)]
+    facts += [_number(len(manifest.parts), "part"), terminal.size(checked.size)]
     count = _number(len(checked.findings), "finding")
     findings = f"{count} in {checked.output.path}" if checked.findings else "verified"
     return f"{manifest.stage} {manifest.fingerprint}: {', '.join([*facts, findings])}"

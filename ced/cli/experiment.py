@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ced import terminal
 from ced.cli.options import option
 from ced.cli.stages import DataOptions, device_of, start_folders, training_data, with_outputs_in
 from ced.config import Config, NetworkConfig, override
@@ -13,7 +14,6 @@ from ced.errors import ConfigError
 from ced.evaluation.paper import TABLE_1
 from ced.pipeline.session import session
 from ced.recipes import configure
-from ced.report import plain
 from ced.store.outputs import Output, write_bytes
 from ced.store.session import Session
 
@@ -83,4 +83,4 @@ def _run(
 
 def _print_table(headings: list[str], rows: dict[str, list[str]]) -> None:
     lines = [[name, *cells] for name, cells in rows.items()]
-    print("\n".join(plain.grid(["", *headings], lines, range(1, 1 + len(headings)), least=9)))
+    print("\n".join(terminal.grid(["", *headings], lines, range(1, 1 + len(headings)), least=9)))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from ced.evaluation import metrics
 from ced.evaluation.metrics import Row
-from ced.report.plain import grid
 from ced.report.tables import FAILED, Block, Cell, Column, Line, Table, beyond_the_paper, intervals, table_2
+from ced.terminal import grid
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 # What a deployed model runs.
-SHIPPED = ("__init__.py", "config.py", "errors.py", "networks.py", "registry.py", "sections.py", "restoration", "core", "models")
+SHIPPED = (
+    "__init__.py",
+    "config.py",
+    "errors.py",
+    "networks.py",
+    "registry.py",
+    "sections.py",
+    "restoration",
+    "core",
+    "models",
+)
 REQUIREMENTS = ("mlflow", "numpy", "pandas", "pillow", "safetensors", "torch")
 # What a server may change with SERVING_MODEL_CONFIG: the most images, bytes and pixels it takes, and where it runs.
 SERVING = {"max_images": 16, "max_bytes": 50_000_000, "max_pixels": 50_000_000, "device": "cpu"}

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ced import terminal
 from ced.core.examples import stack
 from ced.core.frequency import CHANNELS, PATCH
 from ced.data import edges, label
@@ -19,7 +20,6 @@ from ced.data.inspect.contact_sheet import Tile
 from ced.data.prepare import EXAMPLES, NAMED, QUARANTINE
 from ced.errors import FormatError, InputError
 from ced.progress import Progress
-from ced.report import plain
 from ced.store.finished import STAGES, find
 from ced.store.outputs import Output
 
@@ -127,7 +127,7 @@ def _facts(output: Output, data: Data) -> list[str]:
     pairs += [("configuration" if n == 0 else "", line) for n, line in enumerate(lines)]
     pairs += [("counts", ", ".join(f"{number:,} {name}" for name, number in manifest.counts.items()))]
     pairs += [("parts", f"{len(manifest.parts)}, made in {manifest.seconds:.1f} s")]
-    return plain.facts(pairs)
+    return terminal.facts(pairs)
 
 
 def _columns(output: Output) -> Iterator[list[str]]:
@@ -142,8 +142,8 @@ def _columns(output: Output) -> Iterator[list[str]]:
         for field in footers[0].schema.to_arrow_schema():
             own = [chunk for chunk in chunks if chunk.path_in_schema == field.name]
             sizes = [sum(chunk.total_compressed_size for chunk in own), sum(c.total_uncompressed_size for c in own)]
-            rows.append((field.name, str(field.type), MEANING.get(field.name, ""), *map(plain.size, sizes)))
-        lines = plain.grid(("column", "type", "what it is", "compressed", "plain"), rows, (3, 4))
+            rows.append((field.name, str(field.type), MEANING.get(field.name, ""), *map(terminal.size, sizes)))
+        lines = terminal.grid(("column", "type", "what it is", "compressed", "plain"), rows, (3, 4))
         yield [f"{name}: {sum(footer.num_rows for footer in footers):,} rows", *lines]
 
 
@@ -156,7 +156,7 @@ def _set_aside(output: Output) -> Iterator[list[str]]:
     if first:
         count = sum(_footer(part).num_rows for part in parts)
         more = [f"and {count - len(first):,} more in {output.path / QUARANTINE}"] if count > len(first) else []
-        yield [*plain.grid(("set aside", "reason", "message"), first, ()), *more]
+        yield [*terminal.grid(("set aside", "reason", "message"), first, ()), *more]
 
 
 def _shares(counts: np.ndarray) -> list[str]:
@@ -169,7 +169,7 @@ def _shares(counts: np.ndarray) -> list[str]:
         rows.append((f"{channel // PATCH}, {channel % PATCH}", *cells))
     heading = ("u, v", "least", "class", "most", "class")
     even = f"classes: {counts.shape[1]} a channel, {1 / counts.shape[1]:.3%} each if all were equal"
-    return [f"{even}; of {counts[0].sum():,} coefficients a channel", *plain.grid(heading, rows, (1, 2, 3, 4))]
+    return [f"{even}; of {counts[0].sum():,} coefficients a channel", *terminal.grid(heading, rows, (1, 2, 3, 4))]
 
 
 def _parts(output: Output, name: str) -> list[Path]:

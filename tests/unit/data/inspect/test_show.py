@@ -10,12 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from ced import schema
+from ced import schema, terminal
 from ced.core import drawing
 from ced.data.inspect import contact_sheet, show
 from ced.data.inspect.contact_sheet import MARGIN, PANEL_GAP, SCALE
 from ced.errors import FormatError, InputError
-from ced.report import plain
 
 SIDE = 32 * SCALE
 PITCH = SIDE + PANEL_GAP
@@ -83,8 +82,8 @@ def test_columns_with_their_bytes(pristine: Path) -> None:
         compressed = sum(footer.row_group(0).column(number).total_compressed_size for footer in footers)
         raw = sum(footer.row_group(0).column(number).total_uncompressed_size for footer in footers)
         (line,) = [line for line in shown.splitlines() if line.split()[:2] == [field.name, str(field.type)]]
-        assert line.endswith(plain.size(raw))
-        assert line.removesuffix(plain.size(raw)).rstrip().endswith(plain.size(compressed))
+        assert line.endswith(terminal.size(raw))
+        assert line.removesuffix(terminal.size(raw)).rstrip().endswith(terminal.size(compressed))
 
 
 def test_photographs_that_were_set_aside_are_named_with_their_reasons(pristine: Path, tmp_path: Path) -> None:

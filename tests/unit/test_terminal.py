@@ -2,7 +2,7 @@
 
 import pytest
 
-from ced.report import plain
+from ced import terminal
 
 
 @pytest.mark.parametrize(
@@ -19,11 +19,11 @@ from ced.report import plain
     ],
 )
 def test_bytes_as_people_read_them(count: int, text: str) -> None:
-    assert plain.size(count) == text
+    assert terminal.size(count) == text
 
 
 def test_facts_are_aligned() -> None:
-    assert plain.facts([("stage", "label"), ("", "more"), ("counts", "12")]) == [
+    assert terminal.facts([("stage", "label"), ("", "more"), ("counts", "12")]) == [
         "stage   label",
         "        more",
         "counts  12",
@@ -31,7 +31,7 @@ def test_facts_are_aligned() -> None:
 
 
 def test_figures_are_set_to_the_right_and_nothing_trails() -> None:
-    assert plain.grid(("name", "n", "what"), [("a", "1,000", "x"), ("abcdef", "2", "")], [1]) == [
+    assert terminal.grid(("name", "n", "what"), [("a", "1,000", "x"), ("abcdef", "2", "")], [1]) == [
         "name        n  what",
         "a       1,000  x",
         "abcdef      2",
