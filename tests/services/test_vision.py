@@ -22,11 +22,12 @@ from ced.config import NetworkConfig, VisionConfig
 from ced.errors import InputError
 from ced.models import weights
 from ced.models.autoencoder import AutoEncoder
+from ced.report import vision_stage as report
 from ced.restoration import restorer
 from ced.store.outputs import Output, Store
 from ced.store.session import Session
 from ced.tracking import client as mlflow_tracking
-from ced.vision import backends, evaluate, report
+from ced.vision import backends, evaluate
 from ced.vision.evaluate import Sources
 
 pytestmark = pytest.mark.usefixtures("ray_session")
