@@ -110,12 +110,12 @@ def find_restorer(request: Request, conditions: Conditions, store: Path) -> Rest
     """The restorer or family of a folder or, with {quality} in its path, one for each quality factor."""
     if _QUALITY not in request.target:
         return _self_ensemble(restorer(request.name, Path(request.target), conditions=conditions), request)
-    from ced.restoration.family import Family, Member
+    from ced.restoration.family import Family, FamilyMember
 
     members = []
     for quality in conditions.qualities:
         single = Family.load(request.target.replace(_QUALITY, str(quality))).members[0]
-        members.append(Member(single.folder, single.colours, highest=quality, lowest=quality))
+        members.append(FamilyMember(single.folder, single.colours, highest=quality, lowest=quality))
     method = _method(request.name, Family(tuple(members)), conditions=conditions)
     return _self_ensemble(method, request)
 

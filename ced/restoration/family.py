@@ -23,7 +23,7 @@ BEST = 100  # the highest quality factor
 
 
 @dataclass(frozen=True)
-class Member:
+class FamilyMember:
     """A restorer's folder, and the files that it is for: planes of gray ("y") or colour ("rgb"), and their quality."""
 
     folder: Path
@@ -40,7 +40,7 @@ class Family:
     `temperature`, `self_ensemble`: as of `Restorer`; None leaves each restorer its own temperature.
     """
 
-    members: tuple[Member, ...]
+    members: tuple[FamilyMember, ...]
     leave_above: int = BEST
     temperature: float | None = None
     self_ensemble: bool = False
@@ -53,7 +53,7 @@ class Family:
         path = folder / FAMILY
         if not path.is_file():
             restorer = _load(folder, "cpu", None, False)
-            return cls((Member(folder, ("y", "rgb") if restorer.channels == 1 else ("rgb",)),))
+            return cls((FamilyMember(folder, ("y", "rgb") if restorer.channels == 1 else ("rgb",)),))
         try:
             described = json.loads(path.read_text())
             if (described["format"], described["version"]) != (FORMAT, VERSION):
@@ -76,7 +76,7 @@ class Family:
             family.restorer(member)
         return family
 
-    def member(self, quality: int | None, colour: str) -> Member | None:
+    def member(self, quality: int | None, colour: str) -> FamilyMember | None:
         """The member for a JPEG of a quality factor (None: not known), of gray ("y") or in colour ("rgb").
 
         Gray is restored by a member for colour where none is for gray. None where no member is for it.
@@ -86,7 +86,7 @@ class Family:
         wanted = (colour, "rgb") if colour == "y" else (colour,)
         return next((member for each in wanted for member in fitting if each in member.colours), None)
 
-    def restorer(self, member: Member) -> Restorer:
+    def restorer(self, member: FamilyMember) -> Restorer:
         """A member's restorer, loaded once a process. Raises FormatError."""
         return _load(member.folder, self.device, self.temperature, self.self_ensemble)
 
@@ -121,13 +121,13 @@ def files_of(folder: Path) -> dict[str, Path]:
     return {path.resolve().relative_to(folder.resolve()).as_posix(): path for path in sorted(found)}
 
 
-def _member(folder: Path, entry: dict[str, Any]) -> Member:
+def _member(folder: Path, entry: dict[str, Any]) -> FamilyMember:
     name = str(entry["folder"])
     place = (folder / name).resolve()
     if not place.is_relative_to(folder) or not (place / DESCRIPTION).is_file():
         raise ValueError(f"member {name!r}: no restorer inside this folder")
     lowest, highest = entry.get("quality", (1, BEST))
-    return Member(place, tuple(entry["colours"]), int(highest), int(lowest))
+    return FamilyMember(place, tuple(entry["colours"]), int(highest), int(lowest))
 
 
 @functools.lru_cache(maxsize=32)

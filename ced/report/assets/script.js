@@ -21,19 +21,19 @@
         stage.querySelector(layer).replaceChildren(copy(images[select.value]));
         tag.textContent = select.selectedOptions[0].textContent;
       }
-      place();
+      moveDivide();
     };
-    const place = () => {
+    const moveDivide = () => {
       stage.style.setProperty("--at", `${range.value}%`);
       range.setAttribute("aria-valuetext", `${range.value}% ${tags[0].textContent}, ${100 - range.value}% ${tags[1].textContent}`);
     };
     const follow = (event) => {
       const area = stage.getBoundingClientRect();
       range.value = Math.round((100 * (event.clientX - area.left)) / area.width);
-      place();
+      moveDivide();
     };
 
-    range.addEventListener("input", place);
+    range.addEventListener("input", moveDivide);
     drag(stage, (event) => {
       follow(event);
       range.focus({ preventScroll: true });

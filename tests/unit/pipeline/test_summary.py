@@ -14,6 +14,7 @@ from ced.evaluation.metrics import Row
 from ced.pipeline import summary
 from ced.report.results import plain_row
 from ced.store import finished
+from ced.strict_json import finite
 
 ROW = {"dataset": "set", "quality": 10, "colour": "y", "method": "jpeg", "images": 2}
 FIGURES = {"psnr": 27.77, "psnr_b": 25.33, "ssim": 0.791, "bef_mse_bound": 0.754}
@@ -55,7 +56,7 @@ def test_the_page_of_the_data_names_twenty_in_a_line_each(outputs: Path, edit: C
 
 def test_what_json_cannot_hold_comes_back_all_the_same() -> None:
     perfect = Row(**ROW, values=FIGURES | {"psnr": math.inf}, intervals={"psnr": (27.0, math.inf), "ssim": (0.7, 0.8)})
-    plain = summary._plain(plain_row(perfect))
+    plain = finite(plain_row(perfect), str)
     text = json.dumps(plain, allow_nan=False)
     (row,) = summary.rows_from({"rows": [json.loads(text)]})
     assert math.isinf(row.value("psnr")) and math.isnan(row.value("w1"))

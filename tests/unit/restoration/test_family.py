@@ -13,7 +13,7 @@ from skimage import data
 from ced.core import jpeg
 from ced.core.images import Rejected
 from ced.errors import FormatError
-from ced.restoration.family import FAITHFUL, RELEASED, Family, Member, decoded_bytes, files_of
+from ced.restoration.family import FAITHFUL, RELEASED, Family, FamilyMember, decoded_bytes, files_of
 from ced.restoration.restorer import Restorer
 
 PHOTOGRAPH = data.coffee()[:48, :64]
@@ -41,9 +41,9 @@ def test_the_first_member_that_reaches_a_quality_restores_it(quality: int | None
 
 
 def test_gray_goes_to_a_member_for_colour_where_none_is_for_gray_but_not_the_other_way() -> None:
-    of_colour = Family((Member(Path("c"), ("rgb",)),))
+    of_colour = Family((FamilyMember(Path("c"), ("rgb",)),))
     assert of_colour.member(10, "y") == of_colour.members[0]
-    assert Family((Member(Path("g"), ("y",)),)).member(10, "rgb") is None
+    assert Family((FamilyMember(Path("g"), ("y",)),)).member(10, "rgb") is None
 
 
 @pytest.mark.parametrize(("folder", "highest"), [(RELEASED, 70), (FAITHFUL, 90)])
