@@ -4,7 +4,7 @@
 
 From the annotation follow the check of a value, the line that refuses it, how the text of `--set` is read, and how the
 JSON of a job or a manifest is. These are plain dataclasses, not pydantic's: training needs them on machines that have
-torch, numpy, pyarrow and Pillow alone.
+torch, numpy, pyarrow, Pillow and safetensors alone.
 """
 
 import contextlib

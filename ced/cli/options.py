@@ -8,7 +8,8 @@
         lpips: bool = option(help="measure LPIPS too")
         out: str = option("PNG", "the picture", short="-o", default="sheet.png")
 
-It is argparse underneath: `ced train --without-ray` runs where torch, numpy, pyarrow and Pillow alone are installed.
+It is argparse underneath: `ced train --without-ray` runs where torch, numpy, pyarrow, Pillow and safetensors alone are
+installed.
 """
 
 import argparse
