@@ -1,6 +1,6 @@
 """What every network says of itself, and what follows from it: how far it looks, what it costs, how it is built.
 
-A network is a subclass of `Network` in a file of its own and a line in ced/networks.py; docs/networks.md shows one.
+A network is a subclass of `Network` in a file of its own and a line in ced/networks.py; docs/extending.md shows one.
 """
 
 import copy
