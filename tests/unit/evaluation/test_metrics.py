@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from ced.core.colour import luminance
 from PIL import Image
 
 from ced.config import EvaluateConfig
+from ced.core.images import luminance
 from ced.core.jpeg import decode, encode
 from ced.errors import ConfigError
 from ced.evaluation import evaluate, means, metrics
@@ -116,7 +116,7 @@ def measured_here(monkeypatch: pytest.MonkeyPatch) -> None:
             answer = function(row)
             yield answer() if callable(answer) else answer
 
-    monkeypatch.setattr("ced.cluster.ray_data.run_tasks", run_tasks)
+    monkeypatch.setattr("ced.cluster.parts.run_tasks", run_tasks)
 
 
 def test_a_metric_that_is_declared_alone_is_everywhere(added: Metric, measured_here: None, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ced.report import charts, paper
+from ced.evaluation import paper
+from ced.report import charts
 from ced.report.charts import Inks, curve_charts, series_of, table_1
 from ced.report.html import figures_section
 from ced.report.model import Chart, Curve, Figure

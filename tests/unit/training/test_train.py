@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import pytest
-from ced.overrides import override
 
-from ced.config import Config
+from ced.config import Config, override
 from ced.errors import InputError
-from ced.restoration.restorer import RELEASED
+from ced.restoration import family
 from ced.store.outputs import Manifest, Output, Store
 from ced.store.session import Session
 from ced.training import train
@@ -48,7 +47,8 @@ def test_where_weights_to_start_from_are_found(tmp_path: Path) -> None:
     trained.mkdir(parents=True)
     (trained / WEIGHTS).touch()
     assert train.weights_in(tmp_path / "models", "ed") == trained / WEIGHTS
-    assert train.weights_in(RELEASED, "classifier") == RELEASED / "classifier.safetensors"
-    assert train.weights_in(RELEASED, "ced-gt") == RELEASED / "autoencoder.safetensors"
+    released = family.RELEASED / "y"
+    assert train.weights_in(released, "classifier") == released / "classifier.safetensors"
+    assert train.weights_in(released, "ced-gt") == released / "autoencoder.safetensors"
     with pytest.raises(InputError, match="models: no weights of classifier to start from"):
         train.weights_in(tmp_path / "models", "classifier")
