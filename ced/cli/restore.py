@@ -121,16 +121,16 @@ def _check_faithful(arguments: RestoreOptions, temperature: float | None) -> Non
 
 def _plan(inputs: list[str], out: Path) -> list[tuple[sources.Photograph, Path]]:
     """Which image goes to which file. Raises InputError and OutputError before anything is written."""
-    found = sources.find(tuple(inputs))
+    photographs = sources.find(tuple(inputs))
     single = len(inputs) == 1 and Path(inputs[0]).is_file() and bool(out.suffix)
     if single:
         if out.suffix.lower() != ".png":
             raise OutputError(f"{out}: restored images are PNG files; name it {out.with_suffix('.png')}")
-        work = [(found[0], out)]
+        work = [(photographs[0], out)]
     else:
         if out.exists() and not out.is_dir():
-            raise OutputError(f"{out}: is a file; give a folder for {len(found)} images")
-        work = [(photograph, _inside(out, photograph, len(inputs))) for photograph in found]
+            raise OutputError(f"{out}: is a file; give a folder for {len(photographs)} images")
+        work = [(photograph, _inside(out, photograph, len(inputs))) for photograph in photographs]
     _check(work)
     return work
 

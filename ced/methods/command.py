@@ -88,8 +88,8 @@ def words(name: str, line: str) -> tuple[str, ...]:
 
 def program(words: tuple[str, ...]) -> Path | None:
     """The file that a command runs."""
-    found = shutil.which(words[0])
-    return Path(found).resolve() if found else None
+    path = shutil.which(words[0])
+    return Path(path).resolve() if path else None
 
 
 def files(words: tuple[str, ...]) -> list[Path]:

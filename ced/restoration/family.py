@@ -117,8 +117,8 @@ def files_of(folder: Path) -> dict[str, Path]:
     family = Family.load(folder)
     folders = [folder] if not (folder / FAMILY).is_file() else [folder, *(member.folder for member in family.members)]
     names = (*FILES, FAMILY)
-    found = {path for inside in folders for path in Path(inside).iterdir() if path.name in names}
-    return {path.resolve().relative_to(folder.resolve()).as_posix(): path for path in sorted(found)}
+    paths = {path for inside in folders for path in Path(inside).iterdir() if path.name in names}
+    return {path.resolve().relative_to(folder.resolve()).as_posix(): path for path in sorted(paths)}
 
 
 def _member(folder: Path, entry: dict[str, Any]) -> FamilyMember:
