@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from ced.core.drawing import Box, captioned, fitted, grid, image, padded
+from ced.drawing import Box, captioned, fitted, grid, image, padded
 from ced.report import charts, spectra
 from ced.report.groups import display_name
 from ced.report.model import Figure, Photo, Picture, Report

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ced.core.drawing import Box
 from ced.core.spectrum import Spectrum
+from ced.drawing import Box
 from ced.evaluation.metrics import Row
 from ced.vision.results import Vision
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ced.core import drawing
+from ced import drawing
 from ced.report import charts
 from ced.report.charts import Inks
 from ced.report.groups import display_name

@@ -7,7 +7,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from ced.core import drawing
+from ced import drawing
 from ced.core.images import png
 from ced.report.groups import display_name
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from ced import drawing
 from ced.config import TrainConfig
-from ced.core import drawing
 from ced.store import files
 from ced.training.job import PREVIEWS
 from ced.training.objectives import Batch, Objective, Reconstruction

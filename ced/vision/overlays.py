@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ced.core.drawing import font, grid, image
+from ced.drawing import font, grid, image
 from ced.vision.objects import CLASSES, Detections, Objects
 
 MIN_SCORE = 0.3  # detections with a lower score are not drawn

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ced.core.drawing import MUTED, Layout, captioned, grid, image, padded, text
+from ced.drawing import MUTED, Layout, captioned, grid, image, padded, text
 
 SCALE = 2  # a pixel of an example is a square of so many
 MARGIN = 32  # pixels: around the sheet

@@ -1,7 +1,6 @@
 """The gate, and what makes two evaluations comparable."""
 
 import dataclasses
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -97,11 +96,6 @@ def test_nobody_at_the_address_is_told_in_time_and_the_publication_stays_unfinis
         publish.run(Config(), outputs, Session(Store(tmp_path), tracking_uri="http://me:secret@127.0.0.1:9"))
     assert "\n" not in str(caught.value) and "secret" not in str(caught.value)
     assert not list(tmp_path.glob("publish/*/manifest.json"))
-
-
-def test_figures_that_are_not_finite_are_null_in_json() -> None:
-    finite = [publish._finite(value) for value in (1.5, math.inf, math.nan, None)]
-    assert json.dumps(finite) == "[1.5, null, null, null]"
 
 
 def test_the_outputs_of_a_pipeline_are_one_value() -> None:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ced.core import drawing
-from ced.core.drawing import Box
+from ced import drawing
+from ced.drawing import Box
 from ced.report.figures import busiest, busiest_square, comparison, detail_side, figure_1, figure_4, figure_5, figures
 from ced.report.html import figures_section
 from ced.report.model import Figure, Picture, Report

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ced.core import drawing
+from ced import drawing
 from ced.data.inspect import contact_sheet
 from ced.data.inspect.contact_sheet import GAP, LINE, MARGIN, PANEL_GAP, SCALE, Tile
 

@@ -10,8 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from ced import schema, terminal
-from ced.core import drawing
+from ced import drawing, schema, terminal
 from ced.data.inspect import contact_sheet, show
 from ced.data.inspect.contact_sheet import MARGIN, PANEL_GAP, SCALE
 from ced.errors import FormatError, InputError

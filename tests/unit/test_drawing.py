@@ -9,19 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ced.core.drawing import (
-    ACCENT,
-    INK,
-    Layout,
-    captioned,
-    data_url,
-    fitted,
-    grid,
-    image,
-    padded,
-    text,
-    text_width,
-)
+from ced.drawing import ACCENT, INK, Layout, captioned, data_url, fitted, grid, image, padded, text, text_width
 
 SVG = "{http://www.w3.org/2000/svg}"
 
