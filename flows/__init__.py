@@ -1,0 +1,1 @@
+"""Prefect flows: what runs after what. Called by `ced run` and by deployments."""

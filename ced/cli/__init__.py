@@ -1,0 +1,1 @@
+"""Commands: arguments in, exit codes out; nothing else imports this room."""

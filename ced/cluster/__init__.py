@@ -1,0 +1,1 @@
+"""Ray: the connection, and jobs over parts. Called by the data stages and evaluations."""

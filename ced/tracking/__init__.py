@@ -1,0 +1,1 @@
+"""MLflow: runs, registry, and what a served model runs. Called by trainings and the pipeline."""

@@ -1,0 +1,1 @@
+"""Trainings in plain torch, alone or under Ray Train. Called by flows and commands through `train`."""

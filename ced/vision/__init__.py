@@ -1,0 +1,1 @@
+"""Table 3: what detectors and segmenters see in restored images. Called by `ced evaluate-vision`."""

@@ -1,0 +1,1 @@
+"""Is an output whole, and what is in it: `ced data`."""
