@@ -2,13 +2,14 @@
 
 import dataclasses
 import math
+import os
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from ced.config import Config
+from ced.config import Config, PublishConfig, as_dict
 from ced.errors import ServiceError
 from ced.evaluation import evaluate, pool
 from ced.evaluation.metrics import METRICS, per_image_schema, pooled_schema
@@ -101,3 +102,15 @@ def test_nobody_at_the_address_is_told_in_time_and_the_publication_stays_unfinis
 def test_the_outputs_of_a_pipeline_are_one_value() -> None:
     names = [field.name for field in dataclasses.fields(publish.PipelineOutputs)]
     assert names == ["prepared", "classes", "labelled", "trained", "restorers", "evaluated", "reported"]
+
+
+def test_the_newest_publication_of_a_store_names_its_champion(tmp_path: Path) -> None:
+    """`ced restore --store` asks for what was published there last, whatever it was called."""
+    assert publish.newest(tmp_path) == PublishConfig()
+    for seconds, (model, alias) in enumerate((("ced", "champion"), ("mine", "best"), ("older", "first"))):
+        described = {"publish": as_dict(PublishConfig(model=model, alias=alias)), "tracking_uri": "", "form": 1}
+        made = make(Store(tmp_path), "publish", described, {}, lambda making: None)
+        age = 1_000_000 + (seconds if model != "older" else -1)
+        os.utime(made.path / "manifest.json", (age, age))
+    newest = publish.newest(tmp_path)
+    assert (newest.model, newest.alias) == ("mine", "best")
