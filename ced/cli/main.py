@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TextIO
 
 from ced import __version__, environment
 from ced.cli.options import Parser, declare
-from ced.errors import CedError
+from ced.errors import CedError, of_the_machine
 
 
 class Subcommand(NamedTuple):
@@ -22,6 +22,10 @@ class Subcommand(NamedTuple):
     function: str = ""  # as "module:function", of one parameter, its options; "" = a group of commands
     metavar: str = "COMMAND"  # what its commands are called
 
+
+# What `ced restore` does without, by the names that are imported: the extra "pipeline" of the package.
+PIPELINE = ("ray", "prefect", "pydantic", "fastapi", "mlflow", "pandas", "rich", "matplotlib", "jinja2", "skimage")
+PIPELINE += ("sklearn",)
 
 COMMANDS = {
     "run": Subcommand("the whole pipeline: photographs in, tables, report and registered model out", "ced.cli.run:run"),
@@ -65,11 +69,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CedError as error:
         print(f"ced: error: {error}", file=sys.stderr)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in PIPELINE:
+            raise
+        print(f"ced: error: this needs {package}, which is not here; pip install 'ced[pipeline]'", file=sys.stderr)
+        return CedError.exit_code
     except KeyboardInterrupt:
         print("ced: stopped; the same command goes on where this one ended", file=sys.stderr)
         return 130
     except BrokenPipeError:
         return 0
+    except OSError as error:
+        line = of_the_machine(error)
+        if line is None:
+            raise
+        print(f"ced: error: {line}", file=sys.stderr)
+        return line.exit_code
     return 0
 
 

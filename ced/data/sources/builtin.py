@@ -37,7 +37,7 @@ def _photograph(source: str, where: tuple[str, str], name: str) -> Photograph:
     package, folder = where
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        raise InputError(f"{source}: package {package} is not installed; run `make setup`")
+        raise InputError(f"{source}: package {package} is not here; pip install 'ced[pipeline]'")
     return files.photograph(f"{package}/{name}", str(Path(spec.origin).parent / folder / name))
 
 

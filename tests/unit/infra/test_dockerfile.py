@@ -88,7 +88,7 @@ def test_every_package_is_installed_at_its_committed_version() -> None:
 def test_torch_is_installed_before_what_could_bring_another() -> None:
     installs = [rest for rest in arguments("RUN") if "pip install" in rest]
     assert installs[0].endswith(" torch")
-    assert [rest.endswith(" .") for rest in installs] == [False, True, True]
+    assert [rest.rpartition(" ")[2] for rest in installs[1:]] == ["'.[pipeline]'", "."]
 
 
 def test_everything_runs_as_an_ordinary_user_who_owns_the_volumes() -> None:
