@@ -1,6 +1,7 @@
 """The error tree: every mistake a user can make, as one clear line and exit code 2."""
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -32,6 +33,23 @@ class ServiceError(CedError):
 
 class TrainingError(CedError):
     """Training cannot go on (a loss that is not finite); the last checkpoint is intact."""
+
+
+# What is wrong with a machine, not with ced: disks, permissions and limits.
+_OF_THE_MACHINE = frozenset(
+    (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ESTALE)
+    + (errno.ENOLCK, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENODEV, errno.ENXIO)
+)
+
+
+def of_the_machine(error: OSError) -> CedError | None:
+    """A failing disk, a missing permission or a limit, as a mistake outside the program; None for any other error."""
+    if error.errno not in _OF_THE_MACHINE:
+        return None
+    where = f"{error.filename}: " if error.filename else ""
+    return OutputError(
+        f"{where}{error.strerror}; check the disk, permissions and limits, then the same command goes on"
+    )
 
 
 def first_line(error: object, limit: int | None = None, otherwise: str | None = None) -> str:

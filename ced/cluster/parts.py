@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from ced.cluster import connection
-from ced.errors import CedError
+from ced.errors import CedError, of_the_machine
 from ced.progress import Progress
 from ced.store.session import Session
 
@@ -130,6 +130,11 @@ def _task(function: Callable[[Row], Row | Later], block: pa.Table) -> Iterator[p
         yield _table([_answer(result) for result in waiting])
     except CedError as error:  # travels as a row: Ray would add lines of its own to its message
         yield _table([error])
+    except OSError as error:
+        line = of_the_machine(error)
+        if line is None:
+            raise
+        yield _table([line])
 
 
 def _answer(result: Row | Later) -> Row:

@@ -48,12 +48,15 @@ def make_folder(path: Path) -> None:
 
 
 def settle(folder: Path) -> None:
-    """Bring the names in a folder to the disk: a rename is there only once its folder is."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    """Bring the names in a folder to the disk: a rename is there only once its folder is. Raises OutputError."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _unwritable(folder, error) from None
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:

@@ -262,6 +262,8 @@ def _locked(folder: Path) -> Iterator[None]:
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise OutputError(f"{folder} is being written by another run; wait for it or stop it") from error
+        except OSError as error:
+            raise OutputError(f"{folder}: cannot be locked ({error.strerror}); name another folder") from error
         yield

@@ -1,5 +1,7 @@
 """The error tree: all of a user's mistakes end with exit code 2."""
 
+import errno
+import os
 import pickle
 
 import pytest
@@ -26,3 +28,17 @@ def test_an_errors_first_line_is_the_first_with_anything_in_it() -> None:
 def test_an_error_without_text_is_named_by_its_type() -> None:
     assert errors.first_line(MemoryError()) == "MemoryError"
     assert errors.first_line(MemoryError(" \n"), otherwise="") == ""
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO, errno.EDQUOT, errno.EACCES, errno.EMFILE])
+def test_a_failing_machine_is_a_mistake_outside_the_program(number: int) -> None:
+    line = errors.of_the_machine(OSError(number, os.strerror(number), "/store/file"))
+    assert isinstance(line, errors.OutputError)
+    assert str(line).startswith(f"/store/file: {os.strerror(number)}; check the disk")
+
+
+@pytest.mark.parametrize(
+    "error", [FileNotFoundError(errno.ENOENT, "no"), BrokenPipeError(errno.EPIPE, "no"), OSError("no")]
+)
+def test_any_other_error_of_the_system_may_be_one_of_ours(error: OSError) -> None:
+    assert errors.of_the_machine(error) is None

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -220,6 +221,35 @@ def test_two_runs_do_not_write_one_output_and_a_killed_one_lets_go(tmp_path: Pat
     os.kill(holder.pid, signal.SIGKILL)
     holder.join(30)
     assert not make(Store(tmp_path), "stage", {}, {}, writing("part")).reused
+
+
+MAKE = """
+import sys
+from pathlib import Path
+from ced.errors import OutputError
+from ced.store.outputs import Store, make, write_bytes
+try:
+    make(Store(Path(sys.argv[1])), "stage", {}, {}, lambda making: write_bytes(making.folder / "part", b"one"))
+except OutputError as error:
+    print(str(error).replace(sys.argv[1], "STORE"))
+"""
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace makes the calls fail")
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        ("flock:error=ENOLCK", "cannot be locked (No locks available); name another folder"),
+        *((f"fsync:error=EIO:when={n}", "cannot be written (Input/output error); make room") for n in range(1, 8)),
+    ],
+)
+def test_a_disk_that_fails_is_one_line(tmp_path: Path, call: str, line: str) -> None:
+    strace = ["strace", "-f", "-qq", "-o", str(tmp_path / "calls"), "-e", "signal=none", "-e", f"inject={call}"]
+    command = [*strace, "-e", f"trace={call.partition(':')[0]}", sys.executable, "-c", MAKE, str(tmp_path / "store")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert line in done.stdout
+    assert "INJECTED" in (tmp_path / "calls").read_text()
 
 
 def test_manifests_are_readable_json(tmp_path: Path) -> None:
