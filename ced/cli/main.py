@@ -24,8 +24,10 @@ class Subcommand(NamedTuple):
 
 
 # What `ced restore` does without, by the names that are imported: the extra "pipeline" of the package.
-PIPELINE = ("ray", "prefect", "pydantic", "fastapi", "mlflow", "pandas", "rich", "matplotlib", "jinja2", "skimage")
-PIPELINE += ("sklearn",)
+PIPELINE = (
+    *("ray", "prefect", "pydantic", "fastapi", "mlflow", "pandas"),
+    *("rich", "matplotlib", "jinja2", "skimage", "sklearn"),
+)
 
 COMMANDS = {
     "run": Subcommand("the whole pipeline: photographs in, tables, report and registered model out", "ced.cli.run:run"),

@@ -55,9 +55,8 @@ def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     install = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install", "-q", "--no-deps"]
     subprocess.run([*install, str(wheel)], check=True, timeout=300)
     check = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "check"]
-    assert (
-        subprocess.run(check, capture_output=True, text=True, timeout=300).stdout == "No broken requirements found.\n"
-    )
+    checked = subprocess.run(check, capture_output=True, text=True, timeout=300)
+    assert checked.stdout == "No broken requirements found.\n"
     return folder / "bin" / "ced"
 
 
