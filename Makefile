@@ -5,12 +5,13 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STORE  ?= .ced
 PORT   ?= 5000
+SEED   ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check ui lock clean
+.PHONY: help setup run test test-faults check audit ui lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.installed ## make .venv with the exact versions of constraints.txt
 
@@ -21,11 +22,19 @@ test: $(VENV)/.tested ## all checks and tests
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
+test-faults: $(VENV)/.tested ## hostile files, kills, failing disks, altered bytes, open ports, an hour of load: at most an hour
+	@$(BIN)/python -m tests.faults $(SEED)
+
 check: $(VENV)/.tested ## style, types and layers only
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+audit: $(VENV)/.installed ## a bill of materials (bom.json), and known weaknesses of the pinned packages (asks PyPI)
+	@test -x .audit/bin/pip-audit || { $(PYTHON) -m venv .audit && .audit/bin/pip install -q pip-audit cyclonedx-bom; }
+	@.audit/bin/cyclonedx-py environment --output-file bom.json $(BIN)/python
+	@.audit/bin/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip --progress-spinner off
 
 ui: $(VENV)/.installed ## MLflow's page on the store, on this machine alone
 	@cd $(STORE) && DO_NOT_TRACK=1 MLFLOW_DISABLE_TELEMETRY=true \
@@ -36,7 +45,7 @@ lock: $(VENV)/.tested ## write the versions installed now into constraints.txt
 	  | sed 's/+cpu//'; } > constraints.new && mv constraints.new constraints.txt
 
 clean: ## remove .venv and caches; the store stays
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	@rm -rf $(VENV) .audit bom.json .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 
 # torch first and alone: an unpinned torch elsewhere in the graph would bring gigabytes of CUDA.
 $(VENV)/.installed: pyproject.toml constraints.txt
