@@ -80,7 +80,7 @@ def _kernel(scale: int) -> list[float]:
 
 
 def _filtered(observed: Tensor, first: Tensor | None, lengths: Tensor, sigma: float, step: int) -> Tensor:
-    """The weighted mean of the neighbourhoods, filtered by a threshold or, with a first estimate, by Wiener's factors."""
+    """The weighted mean of the neighbourhoods, filtered by a threshold; with a first estimate, by Wiener's factors."""
     height, width = observed.shape
     planes = [observed] if first is None else [observed, first]
     windows = [F.pad(plane[None, None], [_REACH] * 4, mode="replicate")[0, 0] for plane in planes]
