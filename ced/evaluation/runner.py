@@ -27,6 +27,7 @@ from ced.store.session import Session
 logger = logging.getLogger("ced")
 
 FILE, PICTURES = "per_image.parquet", "pictures"
+ORIGINAL = "original"  # what stands where others have a method's name
 BEGUN = ".begun"  # scratch: the attempts at each part
 _SEVERAL = {"quality": "QF {}", "colour": "{}"}  # what tells the rows of an image apart
 _LISTED, _LENGTH = 3, 120  # images that are named in a message, and characters of each reason

@@ -5,10 +5,10 @@ from typing import Any
 
 from ced.config import Config
 from ced.data import edges, prepare
-from ced.evaluation.means import rows_of
+from ced.evaluation.evaluate import rows_of
 from ced.evaluation.metrics import Row
 from ced.pipeline import publish
-from ced.report import stage, text
+from ced.report import stage, tables
 from ced.report.results import parse_row, plain_row
 from ced.store.outputs import Output
 from ced.strict_json import finite
@@ -53,7 +53,7 @@ def data(prepared: Output, classes: Output) -> str:
 def markdown(told: dict[str, Any]) -> str:
     """A run's outcome as a page: the table, the counts, what was set aside."""
     counts = ", ".join(f"{n:,} {name}" for name, n in told["counts"].items())
-    lines = [text.markdown(rows_from(told)), "", f"Photographs: {counts}.", ""]
+    lines = [tables.markdown(rows_from(told)), "", f"Photographs: {counts}.", ""]
     lines += map(_set_aside, told["quarantine"])
     return "\n".join(lines)
 

@@ -2,10 +2,8 @@
 
 import csv
 import io
-import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ced import strict_json
@@ -23,15 +21,6 @@ _TABLE_2 = (
 _NEEDED = _TABLE_2[:9]
 _TABLE_3 = ("dataset", "colour", "quality", "method", "images", "map", "map_area", "miou")
 _SHEET_3 = ("dataset", "colour", "quality", "method", "images", "failures", "map", "map_area", "miou")
-
-
-@dataclass(frozen=True)
-class Results:
-    """A results.json that was read back. A figure that JSON cannot hold (inf, nan) comes back as nan."""
-
-    versions: dict[str, Any]
-    config: dict[str, Any]
-    rows: tuple[Row, ...]
 
 
 def results_json(rows: Iterable[Row], versions: dict[str, Any], config: dict[str, Any]) -> str:
@@ -64,23 +53,6 @@ def sheet(rows: Iterable[Row]) -> str:
 def vision_sheet(rows: Iterable[Row]) -> str:
     """Table 3 as CSV, with the paper's figures."""
     return _sheet(tuple(rows), _SHEET_3, vision.metrics())
-
-
-def parse_results(text: str) -> Results:
-    """What `results_json` wrote. Raises FormatError for anything else, naming what is wrong."""
-    try:
-        whole = json.loads(text, parse_constant=_refuse)
-    except ValueError as error:
-        raise FormatError(f"results.json: not JSON: {error}") from None
-    if not isinstance(whole, dict) or set(whole) != {"versions", "config", "rows"}:
-        raise FormatError(
-            "results.json: expected exactly the keys versions, config and rows; make it with ced evaluate"
-        )
-    for key, kind in (("versions", dict), ("config", dict), ("rows", list)):
-        if not isinstance(whole[key], kind):
-            raise FormatError(f"results.json: {key} is not {'a list' if kind is list else 'an object'}")
-    rows = tuple(parse_row(number, item) for number, item in enumerate(whole["rows"], start=1))
-    return Results(whole["versions"], whole["config"], rows)
 
 
 def parse_row(number: int, item: object) -> Row:
@@ -146,7 +118,3 @@ def _is_missing(cell: object) -> bool:
 def _json(rows: Iterable[dict[str, Any]], versions: dict[str, Any], config: dict[str, Any]) -> str:
     whole = {"versions": versions, "config": config, "rows": list(rows)}
     return strict_json.text(whole)
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is not a JSON number")
