@@ -31,6 +31,7 @@ from ced.data.sources import Photograph
 from ced.errors import ConfigError, InputError
 from ced.evaluation import metrics, perceptual, pool, runner
 from ced.evaluation.metrics import Comparison, Metric, Row, in_tables
+from ced.evaluation.paper import Key
 from ced.evaluation.runner import FILE, ORIGINAL, PICTURES, image_ended, restore
 from ced.methods import Damaged, Failed, Method, find, parse, takes_colours
 from ced.methods.folder import check_apart
@@ -274,11 +275,7 @@ def _picture_file(folder: Path, number: int, version: str) -> Path:
 
 def rows_of(evaluated: Output) -> tuple[Row, ...]:
     """The rows of Table 2: means over the images, by data set, quality factor and method in the order measured."""
-    groups: dict[tuple[str, int, str, str], list[dict[str, Any]]] = {}
-    for measured in per_image(evaluated):
-        key = (measured["dataset"], measured["quality"], measured["colour"], measured["method"])
-        groups.setdefault(key, []).append(measured)
-    pooled = pool.figures(evaluated)
+    pooled, groups = pool.figures(evaluated), runner.by_method(per_image(evaluated))
     return tuple(row_of(key, images, *pooled[key[1], key[3]]) for key, images in groups.items())
 
 
@@ -289,7 +286,7 @@ def figures_of(rows: Iterable[Row]) -> dict[str, float]:
 
 
 def row_of(
-    key: tuple[str, int, str, str],
+    key: Key,
     images: Sequence[dict[str, Any]],
     pooled: Mapping[str, float],
     pooled_intervals: Mapping[str, tuple[float, float]],

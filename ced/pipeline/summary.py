@@ -9,7 +9,7 @@ from ced.evaluation.evaluate import rows_of
 from ced.evaluation.metrics import Row
 from ced.pipeline import publish
 from ced.report import stage, tables
-from ced.report.results import parse_row, plain_row
+from ced.report.results import plain_row, row_from
 from ced.store.outputs import Output
 from ced.strict_json import finite
 
@@ -60,7 +60,7 @@ def markdown(told: dict[str, Any]) -> str:
 
 def rows_from(told: dict[str, Any]) -> tuple[Row, ...]:
     """The rows of the table again."""
-    return tuple(parse_row(number, _figures(row)) for number, row in enumerate(told["rows"], start=1))
+    return tuple(row_from(_figures(row)) for row in told["rows"])
 
 
 def _set_aside(row: dict[str, str]) -> str:

@@ -7,8 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ced.evaluation import runner
 from ced.evaluation.metrics import Metric, Row
-from ced.evaluation.paper import table_3
+from ced.evaluation.paper import Key, table_3
 from ced.evaluation.runner import FILE
 from ced.registry import Registry
 from ced.store.outputs import Output
@@ -28,37 +29,18 @@ def _mean_of(figure: str) -> Any:
 
 
 # In the order of the columns. They are computed from a row's figures of each class, `Row.classes`.
-ENTRIES = {
-    "map": Metric(
-        name="map",
-        heading="mAP",
-        over="Detection",
-        decimals=3,
-        better="higher",
-        legend="Mean over the 20 classes of the average precision at an overlap of 0.5, by VOC 2007's 11 points.",
-        of_means=_mean_of("ap"),
-        paper=table_3(0),
-    ),
-    "map_area": Metric(
-        name="map_area",
-        heading="mAP area",
-        over="Detection",
-        decimals=3,
-        better="higher",
-        legend="The same by the area under the curve, as VOC 2010 and later.",
-        of_means=_mean_of("ap_area"),
-    ),
-    "miou": Metric(
-        name="miou",
-        heading="mIoU",
-        over="Segmentation",
-        decimals=3,
-        better="higher",
-        legend="Mean over the 21 classes of the intersection over union of pixels.",
-        of_means=_mean_of("iou"),
-        paper=table_3(2),
-    ),
-}
+_ALL = (
+    Metric("map", "mAP", 3, "higher",
+           "Mean over the 20 classes of the average precision at an overlap of 0.5, by VOC 2007's 11 points.",
+           over="Detection", of_means=_mean_of("ap"), paper=table_3(0)),
+    Metric("map_area", "mAP area", 3, "higher",
+           "The same by the area under the curve, as VOC 2010 and later.",
+           over="Detection", of_means=_mean_of("ap_area")),
+    Metric("miou", "mIoU", 3, "higher",
+           "Mean over the 21 classes of the intersection over union of pixels.",
+           over="Segmentation", of_means=_mean_of("iou"), paper=table_3(2)),
+)  # fmt: skip
+ENTRIES = {metric.name: metric for metric in _ALL}
 METRICS: Registry[Metric] = Registry("metric of Table 3", dict.fromkeys(ENTRIES, __name__))
 
 
@@ -74,10 +56,7 @@ def rows_of(evaluated: Output) -> tuple[Row, ...]:
 
 def summarise(table: pa.Table) -> tuple[Row, ...]:
     """Those of each data set, quality factor, colour and method, from the rows of per_image.parquet alone."""
-    groups: dict[tuple[str, int, str, str], list[dict[str, Any]]] = {}
-    for seen in table.to_pylist():
-        groups.setdefault((seen["dataset"], seen["quality"], seen["colour"], seen["method"]), []).append(seen)
-    return tuple(_row_of(key, images) for key, images in groups.items())
+    return tuple(_row_of(key, images) for key, images in runner.by_method(table.to_pylist()).items())
 
 
 def figures_of(rows: Iterable[Row]) -> dict[str, float]:
@@ -89,8 +68,8 @@ def figures_of(rows: Iterable[Row]) -> dict[str, float]:
     }
 
 
-def _row_of(key: tuple[str, int, str, str], images: list[dict[str, Any]]) -> Row:
-    """mAP and mIoU over the images that the method restored. Key: data set, quality factor, colour and method."""
+def _row_of(key: Key, images: list[dict[str, Any]]) -> Row:
+    """mAP and mIoU over the images that the method restored."""
     seen = [image for image in images if not image["reason"]]
     truths = [Objects.of(i["true_boxes"], _numbers(i["true_classes"]), i["true_difficult"]) for i in seen]
     detections = [Detections.of(i["boxes"], i["scores"], _numbers(i["classes"])) for i in seen]

@@ -141,7 +141,7 @@ def test_a_metric_that_is_declared_alone_is_everywhere(added: Metric, measured_h
 
     whole = results.results_json(rows, {}, {})
     (stored,) = json.loads(whole)["rows"]
-    assert results.parse_row(1, stored).value("worst") == rows[0].value("worst")
+    assert results.row_from(stored).value("worst") == rows[0].value("worst")
     printed = added.text(rows[0].value("worst"))
     for rendered in (tables.terminal(rows, 250), tables.markdown(rows), tables.latex(rows), table_section(rows)):
         assert "Worst" in rendered and printed in rendered
