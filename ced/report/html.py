@@ -3,7 +3,6 @@
 The markup lies in templates/, where every text is escaped; style and script lie in assets/.
 """
 
-import base64
 import functools
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
@@ -74,8 +73,7 @@ def vision_section(table: Table, drawings: Iterable[Drawing] = ()) -> Markup:
     plates: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for drawn in drawings:
         name = display_name(drawn.method) + (f", QF {drawn.quality}" if drawn.quality else "")
-        data = base64.b64encode(drawn.png).decode("ascii")
-        plates.setdefault((drawn.image, COLOURS[drawn.colour]), []).append((name, data))
+        plates.setdefault((drawn.image, COLOURS[drawn.colour]), []).append((name, drawing.data_url(drawn.png)))
     return render_macro("tables.html", "table_3", table, plates)
 
 

@@ -39,6 +39,10 @@ _PARTS = ".parts"  # one an image, scratch
 _FORM = 2  # of what is found out; another number looks again
 _LABELLED = (255, 255, 255)
 
+# Once a worker.
+_detector = functools.lru_cache(maxsize=1)(backends.load_detector)
+_segmenter = functools.lru_cache(maxsize=1)(backends.load_segmenter)
+
 _Version = tuple[str, int, str]  # of an image: method, quality factor (0 for the original), colour
 
 
@@ -213,16 +217,6 @@ def _nothing(failed: Failed) -> dict[str, object]:
 def _three_channels(image: np.ndarray) -> np.ndarray:
     """Luminance as gray, RGB as it is. Shape: (H, W) or (H, W, 3) -> (H, W, 3) uint8."""
     return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
-
-
-@functools.lru_cache(maxsize=1)
-def _detector(spec: str) -> backends.Detector:
-    return backends.load_detector(spec)
-
-
-@functools.lru_cache(maxsize=1)
-def _segmenter(spec: str, fit: str) -> backends.Segmenter:
-    return backends.load_segmenter(spec, fit)
 
 
 def overlay(rgb: np.ndarray, detections: Detections, truth: Objects, labels: np.ndarray) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 
 from ced.evaluation.metrics import METRICS, Row
 from ced.report import tables
-from ced.report.model import Column
+from ced.report.model import FAILED, Column
 from ced.report.tables import latex, markdown, table_2, terminal, tex
 
 PLAIN = {"psnr": 30.0, "psnr_b": 29.0, "ssim": 0.8, "bef_mse_bound": 0.2}
@@ -169,6 +169,13 @@ def test_what_the_paper_does_not_print_stands_in_a_second_table(rows: tuple[Row,
     assert "SSIM (G)" not in terminal(rows, width)
 
 
+def test_an_interval_keeps_no_room_for_a_star(rows: tuple[Row, ...]) -> None:
+    first, second = full(rows[1:3])
+    better = replace(second, values={**second.values, "w1": 0.1})
+    text = terminal([first, better], 140)
+    assert "0.100*" in text and text.count("  26.91..28.65  24.40..26.20  0.770..0.810\n") == 2
+
+
 def test_failures_are_said_and_marked_everywhere(rows: tuple[Row, ...]) -> None:
     some = [rows[1], replace(rows[2], images=27, failures=2)]
     for text in (terminal(some, 80), markdown(some)):
@@ -294,6 +301,7 @@ def test_a_mean_over_other_images_is_neither_the_best_nor_in_the_way() -> None:
     assert best("psnr", *rows) == ["ED"]
     table = table_2(rows)
     assert table.differs and not table_2(rows[:3]).differs
+    assert not any(FAILED in cell.text for cell in table.cells), "it stands with the images"
     lines = table.blocks[0].lines
     assert [lines[0].images, lines[-1].images, lines[0].about, lines[-1].about] == ["29", "27 of 29†", "", "27 of 29†"]
 
