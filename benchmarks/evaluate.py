@@ -102,7 +102,7 @@ def _row(config: EvaluateConfig, images: str, scratch: Path, count: int, workers
 def _nothing(row: Row) -> Row:
     import torch  # noqa: F401
 
-    import ced.evaluation.measure  # noqa: F401 - what a worker imports once
+    import ced.evaluation.evaluate  # noqa: F401 - what a worker imports once
 
     time.sleep(0.2)
     return row

@@ -45,15 +45,14 @@ def evaluate(options: EvaluateOptions) -> None:
     with session(options.store, options.ray_address, config.cluster.data_workers) as running:
         evaluated = evaluation.run(config.evaluate, options.images, {}, running)
         reported = stage.run(config, evaluated, {}, running)
-        from ced.evaluation import means
-        from ced.report import text
+        from ced.report import tables
 
-        rows = means.rows_of(evaluated)
-        print(text.terminal(rows, text.room(), styled=sys.stdout.isatty()))
+        rows = evaluation.rows_of(evaluated)
+        print(tables.terminal(rows, tables.room(), styled=sys.stdout.isatty()))
         if options.report:
             deliver.deliver(reported, Path(options.report))
         print(f"report: {Path(options.report or reported.path, stage.PAGE).resolve()}", flush=True)
-        figures, experiment = means.figures_of(rows), config.publish.experiment
+        figures, experiment = evaluation.figures_of(rows), config.publish.experiment
         recorded = track.run(evaluated, reported, figures, running, experiment)
         print(f"MLflow: run {track.run_id(recorded)} of {experiment}")
 

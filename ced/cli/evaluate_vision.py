@@ -8,15 +8,15 @@ from ced.cli.options import MODELS, StoreOptions, option, refuse_ignored, writte
 from ced.config import Config, VisionConfig, override
 from ced.errors import ConfigError
 from ced.evaluation.runner import FILE as PER_IMAGE
+from ced.evaluation.runner import ORIGINAL
 from ced.methods import split
+from ced.methods.method import JPEG
 from ced.pipeline import track
 from ced.pipeline.session import session
-from ced.report import deliver, stage, text, vision_stage
-from ced.report.tables import table_3
+from ced.report import deliver, stage, tables
 from ced.vision import evaluate as evaluation
 from ced.vision import results
 from ced.vision.evaluate import Sources
-from ced.vision.methods import JPEG, ORIGINAL
 
 _COUNTING = ("evaluate.timeout", "publish.experiment", "cluster.data_workers")  # the settings that do
 
@@ -56,11 +56,11 @@ def evaluate_vision(options: VisionOptions) -> None:
     deliver.check(options.report)
     with session(options.store, options.ray_address, overridden.cluster.data_workers) as running:
         evaluated = evaluation.run(config, sources, running)
-        reported = vision_stage.run(sources, evaluated, running)
+        reported = stage.run_vision(sources, evaluated, running)
         if options.report:
             deliver.deliver(reported, Path(options.report))
         rows = results.rows_of(evaluated)
-        print(text.terminal_3(table_3(rows, results.Models.of(sources))))
+        print(tables.terminal_3(tables.table_3(rows, sources)))
         print(f"report:    {Path(options.report or reported.path, stage.PAGE).resolve()}")
         print(f"per image: {evaluated.path / PER_IMAGE}", flush=True)
         figures = results.figures_of(rows)

@@ -69,9 +69,9 @@ def _prefect(store: Path) -> Iterator[None]:
 
 def _print_results(results: dict[str, Any], store: Path, options: RunOptions) -> None:
     from ced.pipeline.summary import rows_from
-    from ced.report import text
+    from ced.report import tables
 
-    print(text.terminal(rows_from(results), text.room(), styled=sys.stdout.isatty()))
+    print(tables.terminal(rows_from(results), tables.room(), styled=sys.stdout.isatty()))
     page = Path(options.report, "report.html").resolve() if options.report else Path(results["report"])
     model = results["model"]
     state = f"now @{model['alias']}" if model["promoted"] else f"not @{model['alias']}: {model['reason']}"

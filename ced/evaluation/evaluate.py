@@ -1,7 +1,16 @@
-"""Stage 5: test images x methods x quality factors -> per_image.parquet, pooled.parquet, spectra (section 4.3)."""
+"""Stage 5: test images x methods x quality factors -> per_image.parquet, pooled.parquet, spectra (section 4.3); and the
+rows of Table 2 from these.
 
+From top to bottom the way of a test image: `run` makes a part of it and each quality factor, `Fidelity` measures such a
+part in a worker, and `rows_of` makes a row of what all images have together.
+"""
+
+import functools
 import logging
 import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +22,28 @@ from PIL import Image
 from ced import schema
 from ced.cluster.parts import Part
 from ced.config import Config, EvaluateConfig, as_dict
+from ced.core.images import Rejected, decode_rgb, luminance, png
+from ced.core.metrics import SMALLEST, Reference
+from ced.core.resampling import intervals
+from ced.core.spectrum import Filled
 from ced.data import sources
 from ced.data.sources import Photograph
 from ced.errors import ConfigError, InputError
 from ced.evaluation import metrics, perceptual, pool, runner
-from ced.evaluation.measure import PARTS, SPECTRA, Fidelity, part_name, picture_name
-from ced.evaluation.runner import FILE, PICTURES
-from ced.methods import Method, find, parse, takes_colours
+from ced.evaluation.metrics import Comparison, Metric, Row, in_tables
+from ced.evaluation.paper import Key
+from ced.evaluation.runner import FILE, ORIGINAL, PICTURES, image_ended, restore
+from ced.methods import Damaged, Failed, Method, find, parse, takes_colours
 from ced.methods.folder import check_apart
 from ced.methods.restorer import restorer
-from ced.store.outputs import Making, Output, Store, make, write_table
+from ced.store.attempts import Attempts
+from ced.store.outputs import Making, Output, Store, make, write_bytes, write_table, write_table_later
 from ced.store.session import Session
 
 logger = logging.getLogger("ced")
 
 QUARANTINE = "quarantine.parquet"
+PARTS, SPECTRA = ".parts/rows", ".parts/spectra"  # scratch: of each image and quality factor
 _FORM = 3  # of what is measured; another number measures again
 
 
@@ -43,7 +59,7 @@ def check(config: Config) -> None:
     if config.evaluate.trained and (config.prepare.colour, config.evaluate.colour) == ("rgb", "y"):
         raise ConfigError("networks for prepare.colour=rgb restore colour images alone; set evaluate.colour=rgb too")
     if config.evaluate.lpips:
-        perceptual.check()
+        perceptual.load()
 
 
 def run(config: EvaluateConfig, images: str, restorers: dict[str, Output], session: Session) -> Output:
@@ -52,7 +68,7 @@ def run(config: EvaluateConfig, images: str, restorers: dict[str, Output], sessi
     `restorers` holds an output of `ced.pipeline.restorers` for each method of `config.trained`. Raises CedError.
     """
     if config.lpips:
-        perceptual.check()
+        perceptual.load()
     methods = tuple(_method(text, config, restorers, session.store) for text in config.methods)
     photographs = sources.find((images,), cache=session.store.root / "archives")
     check_apart(methods, [photograph.name for photograph in photographs], config)
@@ -82,24 +98,6 @@ def dataset_name(images: str) -> str:
     return known.get(name.lower(), name)
 
 
-def per_image(output: Output) -> list[dict[str, Any]]:
-    """The rows of per_image.parquet, by image in the order of the source, quality factor and method."""
-    rows: list[dict[str, Any]] = pq.read_table(output.path / FILE).to_pylist()
-    return rows
-
-
-def picture(output: Output, number: int, quality: int, version: str) -> np.ndarray | None:
-    """A kept picture of image `number`: "original", or what `version` made of it, None where that failed.
-
-    Shape: (H, W) or (H, W, 3) uint8.
-    """
-    path = output.path / PICTURES / picture_name(number, quality, version)
-    if not path.exists():
-        return None
-    with Image.open(path) as image:
-        return np.asarray(image)
-
-
 def _method(text: str, config: EvaluateConfig, restorers: dict[str, Output], store: Store) -> Method:
     request = parse(text)
     if request.name in restorers:
@@ -107,6 +105,75 @@ def _method(text: str, config: EvaluateConfig, restorers: dict[str, Output], sto
         method = restorer(request.name, output.path, output.manifest.content)
         return takes_colours(method, config, str(output.path))
     return find(request, config, store.root)
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How near methods come to the original: the measurer of Table 2."""
+
+    dataset: str
+    folder: str
+    colour: str
+    methods: tuple[Method, ...]
+    pictures: int  # images whose restorations are kept as PNG
+    metrics: tuple[Metric, ...]  # of each image; workers do not know of those that were added
+    schema: pa.Schema  # of per_image.parquet
+
+    def measure(self, task: dict[str, Any], attempts: Attempts) -> Sequence[Future[Any]]:
+        """Measure all methods on one image at one quality factor.
+
+        `task` has "part", "name", "number", "quality" and "photograph". Raises Rejected.
+        """
+        attempts.take(ORIGINAL, lambda: image_ended("decoded it"))
+        original, reference, spectrum = _opened(Photograph(*task["photograph"]), self.colour)
+        quality = task["quality"]
+        height, width = original.shape[:2]
+        facts = {"dataset": self.dataset, "image_id": task["name"], "colour": self.colour, "quality": quality}
+        facts |= {"height": height, "width": width, "reason": "", "message": ""}
+        rows, spectra, pictures = [], {ORIGINAL: spectrum}, {ORIGINAL: original}
+        damaged = Damaged.of(task["name"], quality, original)
+        for method in self.methods:
+            row = facts | {"method": method.name}
+            try:
+                seconds, restored = restore(method, damaged, method.name, attempts)
+            except Failed as error:
+                rows.append(row | {"reason": error.reason, "message": error.message})
+                continue
+            plane = restored if self.colour == "y" else luminance(restored)
+            rows.append(row | self._figures(reference, plane) | {"seconds": seconds})
+            key = pool.version(quality, method.name)
+            spectra[key], pictures[key] = Filled.of(plane).to_bytes(packed=False), restored
+        if task["number"] < self.pictures:
+            for key, image in pictures.items():
+                data = png(image, compress_level=1)  # a third of the default's time, for a tenth more bytes
+                write_bytes(_picture_file(Path(self.folder), task["number"], key), data)
+        columns = pa.table({key: [data] for key, data in spectra.items()})
+        measured = pa.Table.from_pylist(rows, self.schema)
+        return (
+            write_table_later(Path(self.folder, SPECTRA, task["part"]), columns, packed=False),
+            write_table_later(Path(self.folder, PARTS, task["part"]), measured),
+        )
+
+    def _figures(self, reference: Reference, plane: np.ndarray) -> dict[str, float]:
+        compared = Comparison(reference.plane, plane, reference.measure(plane))
+        return {metric.name: metric.per_image(compared) for metric in self.metrics if metric.per_image}
+
+
+def part_name(number: int, quality: int) -> str:
+    """The part of image `number` at a quality factor."""
+    return f"part-{number:05d}-q{quality:03d}.parquet"
+
+
+@functools.lru_cache(maxsize=1)  # often the next task is the same image at another quality factor
+def _opened(photograph: Photograph, colour: str) -> tuple[np.ndarray, Reference, bytes]:
+    """An image as it is coded, (H, W) luminance or (H, W, 3) RGB, and what all its versions are compared with: its
+    reference and its spectrum. Raises Rejected."""
+    rgb = decode_rgb(sources.read(photograph))
+    if min(rgb.shape[:2]) < SMALLEST:
+        least = f"the measures take {SMALLEST}x{SMALLEST} and more"
+        raise Rejected("too small", f"{rgb.shape[1]}x{rgb.shape[0]} pixels, {least}")
+    luma = luminance(rgb)
+    return luma if colour == "y" else rgb, Reference.of(luma), Filled.of(luma).to_bytes(packed=False)
 
 
 def _produce(
@@ -182,3 +249,73 @@ def _report_failures(output: Output) -> None:
         listed = runner.first_few(rows, "source", QUARANTINE)
         logger.warning("evaluate: %d test images set aside: %s", len(rows), listed)
     runner.tell_failures("evaluate", output.path / FILE)
+
+
+def per_image(output: Output) -> list[dict[str, Any]]:
+    """The rows of per_image.parquet, by image in the order of the source, quality factor and method."""
+    rows: list[dict[str, Any]] = pq.read_table(output.path / FILE).to_pylist()
+    return rows
+
+
+def picture(output: Output, number: int, quality: int, method: str) -> np.ndarray | None:
+    """A kept picture of image `number`: "original", or what `method` made of it, None where that failed.
+
+    Shape: (H, W) or (H, W, 3) uint8.
+    """
+    path = _picture_file(output.path, number, pool.version(quality, method))
+    if not path.exists():
+        return None
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def _picture_file(folder: Path, number: int, version: str) -> Path:
+    return folder / PICTURES / f"{number:05d}-{version}.png"
+
+
+def rows_of(evaluated: Output) -> tuple[Row, ...]:
+    """The rows of Table 2: means over the images, by data set, quality factor and method in the order measured."""
+    pooled, groups = pool.figures(evaluated), runner.by_method(per_image(evaluated))
+    return tuple(row_of(key, images, *pooled[key[1], key[3]]) for key, images in groups.items())
+
+
+def figures_of(rows: Iterable[Row]) -> dict[str, float]:
+    """The figures by their names in MLflow; times are no figures of a method."""
+    names = [metric.name for metric in in_tables() if metric.better != "none"]
+    return {f"{row.method}/q{row.quality}/{name}": row.value(name) for row in rows for name in names}
+
+
+def row_of(
+    key: Key,
+    images: Sequence[dict[str, Any]],
+    pooled: Mapping[str, float],
+    pooled_intervals: Mapping[str, tuple[float, float]],
+) -> Row:
+    """The row of a data set, quality factor, colour and method.
+
+    `images` are its rows of per_image.parquet, `pooled` its figures that are pooled over them. Figures are over the
+    images that the method restored.
+    """
+    restored = [measured for measured in images if not measured["reason"]]
+    if not restored:
+        return Row(*key, images=0, failures=len(images))
+    names = [m.name for m in in_tables() if m.per_image and restored[0].get(m.name) is not None]
+    measures = np.array([[measured[name] for name in names] for measured in restored], np.float64)
+    derived = {metric.name: metric.of_means for metric in in_tables() if metric.of_means}
+
+    def with_derived(means: np.ndarray) -> dict[str, float]:
+        measured = dict(zip(names, means.tolist(), strict=True))
+        return measured | {name: follows(measured) for name, follows in derived.items()}
+
+    values = with_derived(measures.mean(axis=0))
+    # The same draws for all: what follows from means has an interval too.
+    ends = intervals(measures, lambda draws: np.array([[*with_derived(draw).values()] for draw in draws]))
+    named = zip(values, ends, strict=True)
+    of_images = {metric.name: metric.of_images(restored) for metric in in_tables() if metric.of_images}
+    return Row(
+        *key,
+        images=len(restored),
+        failures=len(images) - len(restored),
+        values=values | of_images | dict(pooled),
+        intervals={name: (low, high) for name, (low, high) in named} | dict(pooled_intervals),
+    )

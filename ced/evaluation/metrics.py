@@ -85,8 +85,11 @@ class Metric:
             return "–"
         if math.isinf(value):
             return "∞" if value > 0 else "−∞"
-        rounded = round(value, self.decimals) + 0.0  # never "-0.000"
-        return f"{rounded:.{self.decimals}f}"
+        return f"{self.rounded(value) + 0.0:.{self.decimals}f}"  # never "-0.000"
+
+    def rounded(self, value: float) -> float:
+        """The value with the decimals that are shown."""
+        return round(value, self.decimals) if math.isfinite(value) else value
 
     def printed(self, row: Row) -> float | None:
         """The paper's figure for the same method and test set; None where it has none."""

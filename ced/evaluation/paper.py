@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 TABLE_1 = (0.3094, 0.3169, 0.3178)  # accuracy of each stage of a classifier of three, 96 x 96 luminance
 
-Key = tuple[str, int, str, str]  # test set, quality factor (0: the original), colour, method
+Key = tuple[str, int, str, str]  # of a row: test set, quality factor (0: the original), colour, method
 _IMAGES = {"LIVE1": 29, "BSDS500": 100}  # the reference images; the images of `val`
 # VOC 2007 labels 209 images of train for both, 213 of val, 210 of test; the paper does not say which it took.
 _VOC, _LEAST = "VOC 2007", 209

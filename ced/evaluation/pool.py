@@ -1,17 +1,17 @@
 """The end of an evaluation: the spectra of its images, pooled by quality factor and method, and compared (figure 6)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ced.core.resampling import PooledDraws
 from ced.core.spectrum import CoarseSpectrum, Filled, Likeness, Spectrum, likeness
-from ced.evaluation.measure import ORIGINAL, version
 from ced.evaluation.metrics import metrics, pooled_schema
+from ced.evaluation.runner import ORIGINAL
 from ced.store.outputs import Output, write_bytes, write_table
 
 FILE, FOLDER = "pooled.parquet", "spectra"
@@ -84,13 +84,9 @@ class Pool:
         return originals.without(self._missing[name]) if name in self._missing else originals
 
 
-def pool(folder: Path, parts: Mapping[int, Sequence[Path]], methods: Sequence[str]) -> None:
-    """Pool the parts of each quality factor, one an image, and write what is found."""
-    pooled = Pool(list(parts), methods)
-    for quality, images in parts.items():
-        for part in images:
-            pooled.add(part, quality)
-    pooled.write(folder)
+def version(quality: int, method: str) -> str:
+    """What files and columns call a version of an image: "original", or a method at a quality factor."""
+    return ORIGINAL if method == ORIGINAL else f"q{quality:03d}-{method}"
 
 
 def spectrum_file(folder: Path, quality: int, method: str) -> Path:
@@ -98,15 +94,12 @@ def spectrum_file(folder: Path, quality: int, method: str) -> Path:
     return folder / FOLDER / f"{version(quality, method)}.npz"
 
 
-class Figures(NamedTuple):
-    """W1, energy and whatever else is pooled, by metric; none where a method restored nothing."""
-
-    values: dict[str, float]
-    intervals: dict[str, tuple[float, float]]  # 95 %
+Figures = tuple[dict[str, float], dict[str, tuple[float, float]]]
 
 
 def figures(output: Output) -> dict[tuple[int, str], Figures]:
-    """The pooled figures by quality factor and method."""
+    """The pooled figures (W1, energy and whatever else is pooled) and their 95 % intervals, by metric, of each quality
+    factor and method; none where a method restored nothing."""
     rows = pq.read_table(output.path / FILE).to_pylist()
     return {(row["quality"], row["method"]): _figures(row) for row in rows}
 
@@ -115,4 +108,4 @@ def _figures(row: dict[str, Any]) -> Figures:
     names = [name for name in row if f"{name}_low" in row]
     values = {name: row[name] for name in names if row[name] is not None}
     ends = {name: (row[f"{name}_low"], row[f"{name}_high"]) for name in names if row[f"{name}_low"] is not None}
-    return Figures(values, ends)
+    return values, ends

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from ced.cluster.parts import Later, Part, Row, run_parts
 from ced.core.images import Rejected
+from ced.evaluation.paper import Key
 from ced.methods import Damaged, Failed, Method, checked
 from ced.progress import Progress
 from ced.store.attempts import MOST, Attempts
@@ -27,6 +28,7 @@ from ced.store.session import Session
 logger = logging.getLogger("ced")
 
 FILE, PICTURES = "per_image.parquet", "pictures"
+ORIGINAL = "original"  # what stands where others have a method's name
 BEGUN = ".begun"  # scratch: the attempts at each part
 _SEVERAL = {"quality": "QF {}", "colour": "{}"}  # what tells the rows of an image apart
 _LISTED, _LENGTH = 3, 120  # images that are named in a message, and characters of each reason
@@ -94,6 +96,14 @@ def collect(folder: Path, parts: Iterable[Path], schema: pa.Schema) -> pa.Table:
     table = pa.concat_tables([pq.read_table(part, columns=schema.names) for part in parts])
     write_table(folder / FILE, table)
     return table
+
+
+def by_method(rows: Iterable[dict[str, Any]]) -> dict[Key, list[dict[str, Any]]]:
+    """Rows of per_image.parquet, those of each row of the table together, in the order measured."""
+    groups: dict[Key, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["dataset"], row["quality"], row["colour"], row["method"]), []).append(row)
+    return groups
 
 
 def tell_failures(stage: str, file: Path) -> None:

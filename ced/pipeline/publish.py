@@ -16,7 +16,7 @@ from typing import Any
 from ced.config import Config, PublishConfig, as_dict, fingerprint
 from ced.data import edges, sources
 from ced.errors import FormatError, ServiceError
-from ced.evaluation import evaluate, means, metrics
+from ced.evaluation import evaluate, metrics
 from ced.evaluation.metrics import Metric
 from ced.pipeline import restorers, track
 from ced.store.outputs import MANIFEST, Making, Output, make, read_manifest, write_text
@@ -145,7 +145,7 @@ def _log_pipeline(publication: Publication, run: Run) -> None:
     run.log_datasets([_training_data(outputs)])
     run.log_files([outputs.classes.path / edges.FILE])
     figures, images = (
-        means.figures_of(means.rows_of(outputs.evaluated)),
+        evaluate.figures_of(evaluate.rows_of(outputs.evaluated)),
         sources.redacted(publication.config.test_images),
     )
     track.log_evaluation(run, outputs.evaluated, outputs.reported, figures, images)
@@ -249,6 +249,6 @@ def _measured_figure(publication: Publication, champion: ModelVersion) -> float:
 
 def _figures(evaluated: Output, method: str) -> dict[str, float]:
     """Means over the quality factors of those of a method's figures that may be gates."""
-    rows = [row for row in means.rows_of(evaluated) if row.method == method]
+    rows = [row for row in evaluate.rows_of(evaluated) if row.method == method]
     gates = [metric.name for metric in metrics.metrics() if metric.gate]
     return {name: math.fsum(row.value(name) for row in rows) / len(rows) for name in gates}

@@ -5,11 +5,11 @@ from typing import Any
 
 from ced.config import Config
 from ced.data import edges, prepare
-from ced.evaluation.means import rows_of
+from ced.evaluation.evaluate import rows_of
 from ced.evaluation.metrics import Row
 from ced.pipeline import publish
-from ced.report import stage, text
-from ced.report.results import parse_row, plain_row
+from ced.report import stage, tables
+from ced.report.results import plain_row, row_from
 from ced.store.outputs import Output
 from ced.strict_json import finite
 
@@ -53,14 +53,14 @@ def data(prepared: Output, classes: Output) -> str:
 def markdown(told: dict[str, Any]) -> str:
     """A run's outcome as a page: the table, the counts, what was set aside."""
     counts = ", ".join(f"{n:,} {name}" for name, n in told["counts"].items())
-    lines = [text.markdown(rows_from(told)), "", f"Photographs: {counts}.", ""]
+    lines = [tables.markdown(rows_from(told)), "", f"Photographs: {counts}.", ""]
     lines += map(_set_aside, told["quarantine"])
     return "\n".join(lines)
 
 
 def rows_from(told: dict[str, Any]) -> tuple[Row, ...]:
     """The rows of the table again."""
-    return tuple(parse_row(number, _figures(row)) for number, row in enumerate(told["rows"], start=1))
+    return tuple(row_from(_figures(row)) for row in told["rows"])
 
 
 def _set_aside(row: dict[str, str]) -> str:

@@ -15,8 +15,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from ced.evaluation import paper
-from ced.report.groups import display_name
-from ced.report.model import Chart, Curve, Figure, LegendEntry
+from ced.report.model import Chart, Curve, Figure, LegendEntry, display_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

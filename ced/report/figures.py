@@ -8,8 +8,7 @@ from PIL import Image
 
 from ced.drawing import Box, captioned, fitted, grid, image, padded
 from ced.report import charts, spectra
-from ced.report.groups import display_name
-from ced.report.model import Figure, Photo, Picture, Report
+from ced.report.model import Figure, Photo, Picture, Report, display_name
 
 BLOCK = 8  # pixels: a JPEG block
 

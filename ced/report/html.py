@@ -3,33 +3,29 @@
 The markup lies in templates/, where every text is escaped; style and script lie in assets/.
 """
 
+import functools
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
-from typing import NamedTuple
+from typing import Any
 
+import jinja2
+import numpy as np
 from markupsafe import Markup
 
+from ced import drawing
+from ced.core.images import png
+from ced.evaluation.metrics import Row
 from ced.report.charts import curve_charts
 from ced.report.figures import busiest_square, detail_side
-from ced.report.model import Curve, Figure, Picture, Report
-from ced.report.section_table import table_section, vision_section
-from ced.report.templating import render, render_macro
+from ced.report.model import Curve, Drawing, Figure, Picture, Report, Table, display_name
+from ced.report.tables import COLOURS, beyond_the_paper, intervals, other_works, table_2
 
 _LENS = 64  # pixels that the enlarged region spans at first, where the picture has room
 _SIDES = (32, 64, 128)  # pixels that it can span
 
 
-class Lens(NamedTuple):
-    """The region of a picture that its versions show enlarged: where it is at first, and what it can be."""
-
-    left: int
-    top: int
-    side: int
-    sides: tuple[int, ...]
-
-
 def page(report: Report, figures: Sequence[Figure] = ()) -> str:
-    """The whole page. Parts without content are left out. The same report gives the same text.
+    """The page of Table 2. Parts without content are left out. The same report gives the same text.
 
     It holds the table (with the paper's figures beside ours on the paper's test sets), the pictures with
     a before/after divide and a lens that all versions share, `figures` as they were drawn of the report, the
@@ -37,19 +33,48 @@ def page(report: Report, figures: Sequence[Figure] = ()) -> str:
     """
     sections = [
         ("results", "Results", table_section(report.rows)),
-        ("vision", "Detection and segmentation", vision_section(report.vision)),
         ("pictures", "Pictures", pictures_section(report.pictures)),
         ("figures", "Figures", figures_section(figures)),
         ("training", "Training", curves_section(report.curves)),
     ]
+    return _page(report.title, report.facts, sections)
+
+
+def vision_page(title: str, facts: Sequence[tuple[str, str]], table: Table, drawings: Iterable[Drawing] = ()) -> str:
+    """The page of Table 3: the table, and what a detector and a segmenter saw."""
+    return _page(title, facts, [("vision", "Detection and segmentation", vision_section(table, drawings))])
+
+
+def _page(title: str, facts: Sequence[tuple[str, str]], sections: Sequence[tuple[str, str, Markup]]) -> str:
     return render(
         "page.html",
-        title=report.title,
-        facts=report.facts,
+        title=title,
+        facts=facts,
         sections=[section for section in sections if section[2]],
         style=Markup(asset("style.css")),
         script=Markup(asset("script.js")),
     )
+
+
+def table_section(rows: Iterable[Row]) -> Markup:
+    """Table 2, what the paper does not print, and the legend; "" where there are no rows."""
+    rows = tuple(rows)
+    if not rows:
+        return Markup()
+    others, ends = beyond_the_paper(rows), intervals(rows, " – ", everything=True)
+    shown = (table_2(rows), table_2(rows, others), table_2(rows, ends), other_works(rows))
+    return render_macro("tables.html", "table_2", *shown)
+
+
+def vision_section(table: Table, drawings: Iterable[Drawing] = ()) -> Markup:
+    """Table 3, its notes and the drawings, each image and colour together; "" where nothing was looked at."""
+    if not table.blocks:
+        return Markup()
+    plates: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for drawn in drawings:
+        name = display_name(drawn.method) + (f", QF {drawn.quality}" if drawn.quality else "")
+        plates.setdefault((drawn.image, COLOURS[drawn.colour]), []).append((name, drawing.data_url(drawn.png)))
+    return render_macro("tables.html", "table_3", table, plates)
 
 
 def pictures_section(pictures: Sequence[Picture]) -> Markup:
@@ -76,8 +101,38 @@ def _section(macro: str, content: Sequence[object]) -> Markup:
     return render_macro("sections.html", macro, content) if content else Markup()
 
 
-def _lens(picture: Picture) -> Lens:
+def _lens(picture: Picture) -> dict[str, object]:
+    """The region of a picture that its versions show enlarged: where it is at first, and what it can be."""
     shorter = min(picture.height, picture.width)
     left, top, right, bottom = busiest_square(picture.original, detail_side(picture, most=_LENS))
     side = min(right - left, bottom - top)
-    return Lens(left, top, side, tuple(sorted({side, *(choice for choice in _SIDES if choice <= shorter)})))
+    sides = sorted({side, *(choice for choice in _SIDES if choice <= shorter)})
+    return {"left": left, "top": top, "side": side, "sides": sides}
+
+
+def render(template: str, **values: object) -> str:
+    """A whole template of templates/. A value that it asks for in vain is an error."""
+    return _environment().get_template(template).render(**values)
+
+
+def render_macro(template: str, macro: str, *values: object) -> Markup:
+    """What one of a template's macros makes of the values: safe to embed."""
+    module: Any = _environment().get_template(template).module
+    return Markup(getattr(module, macro)(*values))
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("ced.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(display_name=display_name, data_url=_data_url)
+    return environment
+
+
+def _data_url(pixels: np.ndarray) -> str:
+    return drawing.data_url(png(pixels))

@@ -1,5 +1,6 @@
-"""What a report shows, as plain values: rows of tables, training curves, pictures, and figures as they are drawn."""
+"""What a report shows, as plain values: tables, training curves, pictures, and figures as they are drawn."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -7,8 +8,103 @@ import numpy as np
 
 from ced.core.spectrum import Spectrum
 from ced.drawing import Box
-from ced.evaluation.metrics import Row
-from ced.vision.results import Vision
+from ced.evaluation.metrics import Metric, Row
+from ced.networks import NETWORKS
+
+FAILED = "†"
+LUMINANCE = "luminance"  # what the paper's Table 2 is measured on
+_NAMES = {
+    "original": "Original",
+    "jpeg": "JPEG",
+    "released": "CED-GT (released)",
+    "faithful": "ED (released)",
+}
+
+
+def display_name(name: str) -> str:
+    """A method, model or version as the paper writes it: JPEG, ED, CED-EST, CED-GT; ED+ with self-ensemble."""
+    model = name.removesuffix("+")
+    if model in NETWORKS.names:
+        return NETWORKS.get(model).display_name + name[len(model) :]
+    return _NAMES[model] + name[len(model) :] if model in _NAMES else name
+
+
+class Column(NamedTuple):
+    """The figures of a metric, or its 95 % intervals with `between` their ends."""
+
+    metric: Metric
+    between: str = ""
+    colour: str = ""  # Table 3: of the images
+
+    @property
+    def heading(self) -> str:
+        """In text."""
+        heading = f"{self.metric.heading} 95 %" if self.between else self.metric.heading
+        return f"{heading} ({self.colour})" if self.colour else heading
+
+
+class Cell(NamedTuple):
+    """A figure as it is printed."""
+
+    text: str
+    best: bool = False
+    paper: str = ""  # the paper's own figure; "" where it has none
+
+
+class Line(NamedTuple):
+    """The figures of a method; `about` says of which images ("27 of 29†"), or of which quality ("QF 10")."""
+
+    method: str
+    cells: tuple[Cell, ...]
+    about: str = ""
+    images: str = ""
+
+    @property
+    def title(self) -> str:
+        """The method, and what the line is about."""
+        return f"{self.method} ({self.about})" if self.about else self.method
+
+
+class Block(NamedTuple):
+    """Lines that can be compared, of one test set at one quality factor."""
+
+    lines: tuple[Line, ...]
+    dataset: str = ""
+    quality: int = 0
+    colour: str = ""  # as people read it: luminance, RGB
+    images: str = ""  # "29 images"
+
+    @property
+    def test_set(self) -> str:
+        """The name, with the colour where it is another than the paper's."""
+        return self.dataset if self.colour == LUMINANCE else f"{self.dataset} ({self.colour})"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Blocks of lines under headings; one block that has no name is a table of methods alone."""
+
+    columns: tuple[Column, ...]
+    blocks: tuple[Block, ...]
+    title: str = ""
+    notes: tuple[str, ...] = ()  # of methods that failed
+    credit: str = ""  # whose figures these are
+    named: bool = True  # whether blocks have names
+
+    @property
+    def cells(self) -> Iterator[Cell]:
+        """Of all blocks."""
+        return (cell for block in self.blocks for line in block.lines for cell in line.cells)
+
+    @property
+    def has_paper(self) -> bool:
+        """Whether a figure of the paper stands in it."""
+        return any(cell.paper for cell in self.cells)
+
+    @property
+    def differs(self) -> bool:
+        """Whether a method failed on some images: its means are then over other images than the others'."""
+        return any(FAILED in line.images for block in self.blocks for line in block.lines)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,9 +167,19 @@ class Spectra:
     versions: tuple[tuple[str, Spectrum], ...]  # "original" first
 
 
+class Drawing(NamedTuple):
+    """What a detector and a segmenter saw in one version of an image: a PNG, boxes left and classes right."""
+
+    image: str
+    colour: str  # "rgb" or "y"
+    quality: int  # 0 for the original
+    method: str
+    png: bytes
+
+
 @dataclass(frozen=True, eq=False)
 class Report:
-    """Everything on the page."""
+    """Everything on the page of Table 2."""
 
     title: str
     rows: tuple[Row, ...] = ()
@@ -83,7 +189,6 @@ class Report:
     spectra: Spectra | None = None
     channels: tuple[str, ...] = ()  # of figure 6: "1-1" to "8-8"
     crop: Box | None = None  # the region of figures 1, 4 and 5
-    vision: Vision | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,36 +2,23 @@
 
 import csv
 import io
-import json
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ced import strict_json
-from ced.errors import FormatError
 from ced.evaluation import metrics
 from ced.evaluation.metrics import Metric, Row
 from ced.vision import results as vision
 
 _NAMES = ("dataset", "quality", "colour", "method", "images", "failures")
-# The order of keys since 0.1.0; what is added later follows. Older versions wrote no more than the first nine.
+# The order of keys since 0.1.0; what is added later follows.
 _TABLE_2 = (
     *("dataset", "quality", "colour", "method", "images", "psnr", "psnr_b", "ssim", "bef_mse_bound"),
     *("failures", "bef_mse", "ssim_gaussian", "w1", "energy", "lpips", "seconds_per_megapixel"),
 )
-_NEEDED = _TABLE_2[:9]
 _TABLE_3 = ("dataset", "colour", "quality", "method", "images", "map", "map_area", "miou")
 _SHEET_3 = ("dataset", "colour", "quality", "method", "images", "failures", "map", "map_area", "miou")
-
-
-@dataclass(frozen=True)
-class Results:
-    """A results.json that was read back. A figure that JSON cannot hold (inf, nan) comes back as nan."""
-
-    versions: dict[str, Any]
-    config: dict[str, Any]
-    rows: tuple[Row, ...]
 
 
 def results_json(rows: Iterable[Row], versions: dict[str, Any], config: dict[str, Any]) -> str:
@@ -51,9 +38,16 @@ def vision_json(rows: Iterable[Row], versions: dict[str, Any], config: dict[str,
 
 def plain_row(row: Row) -> dict[str, Any]:
     """A row of Table 2 as one flat object; nan where a metric was not measured."""
-    return _figures(row, _TABLE_2, metrics.in_tables()) | {
-        "intervals": {k: list(ends) for k, ends in row.intervals.items()}
-    }
+    ends = {name: list(pair) for name, pair in row.intervals.items()}
+    return _figures(row, _TABLE_2, metrics.in_tables()) | {"intervals": ends}
+
+
+def row_from(plain: Mapping[str, Any]) -> Row:
+    """The row that `plain_row` made an object of."""
+    values = dict(plain)
+    ends = values.pop("intervals", {})
+    own = {name: values.pop(name) for name in _NAMES if name in values}
+    return Row(**own, values=values, intervals={name: (low, high) for name, (low, high) in ends.items()})
 
 
 def sheet(rows: Iterable[Row]) -> str:
@@ -64,58 +58,6 @@ def sheet(rows: Iterable[Row]) -> str:
 def vision_sheet(rows: Iterable[Row]) -> str:
     """Table 3 as CSV, with the paper's figures."""
     return _sheet(tuple(rows), _SHEET_3, vision.metrics())
-
-
-def parse_results(text: str) -> Results:
-    """What `results_json` wrote. Raises FormatError for anything else, naming what is wrong."""
-    try:
-        whole = json.loads(text, parse_constant=_refuse)
-    except ValueError as error:
-        raise FormatError(f"results.json: not JSON: {error}") from None
-    if not isinstance(whole, dict) or set(whole) != {"versions", "config", "rows"}:
-        raise FormatError(
-            "results.json: expected exactly the keys versions, config and rows; make it with ced evaluate"
-        )
-    for key, kind in (("versions", dict), ("config", dict), ("rows", list)):
-        if not isinstance(whole[key], kind):
-            raise FormatError(f"results.json: {key} is not {'a list' if kind is list else 'an object'}")
-    rows = tuple(parse_row(number, item) for number, item in enumerate(whole["rows"], start=1))
-    return Results(whole["versions"], whole["config"], rows)
-
-
-def parse_row(number: int, item: object) -> Row:
-    """What `plain_row` made, the `number`-th of its kind. Raises FormatError."""
-    names = {*_TABLE_2, *(metric.name for metric in metrics.in_tables()), "intervals"}
-    if not isinstance(item, dict) or not set(_NEEDED) <= set(item) <= names:
-        raise FormatError(f"results.json: row {number} has not exactly the keys {', '.join(sorted(names))}")
-    values: dict[str, Any] = {}
-    for name in (name for name in item if name != "intervals"):
-        value = math.nan if item[name] is None and name not in _NAMES else item[name]
-        kind, said = _KINDS.get(name, ((int, float), "a number"))
-        if isinstance(value, bool) or not isinstance(value, kind):
-            raise FormatError(f"results.json: row {number}: {name} = {value!r} is not {said}")
-        values[name] = value
-    key = {name: values.pop(name) for name in _NAMES if name in values}
-    return Row(**key, values=values, intervals=_intervals(number, item.get("intervals", {})))
-
-
-_KINDS: dict[str, tuple[type | tuple[type, ...], str]] = {
-    **dict.fromkeys(("dataset", "colour", "method"), (str, "a text")),
-    **dict.fromkeys(("quality", "images", "failures"), (int, "a whole number")),
-}
-
-
-def _intervals(number: int, stored: object) -> dict[str, tuple[float, float]]:
-    if isinstance(stored, dict):
-        pairs = {name: pair for name, pair in stored.items() if isinstance(pair, list) and len(pair) == 2}
-        if len(pairs) == len(stored) and all(_is_number(end) for pair in pairs.values() for end in pair):
-            ends = {name: [math.nan if end is None else end for end in pair] for name, pair in pairs.items()}
-            return {name: (low, high) for name, (low, high) in ends.items()}
-    raise FormatError(f"results.json: row {number}: intervals is not an object of [low, high]")
-
-
-def _is_number(value: object) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def _figures(row: Row, keys: Sequence[str], columns: Sequence[Metric]) -> dict[str, Any]:
@@ -146,7 +88,3 @@ def _is_missing(cell: object) -> bool:
 def _json(rows: Iterable[dict[str, Any]], versions: dict[str, Any], config: dict[str, Any]) -> str:
     whole = {"versions": versions, "config": config, "rows": list(rows)}
     return strict_json.text(whole)
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is not a JSON number")

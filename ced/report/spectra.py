@@ -10,8 +10,7 @@ import numpy as np
 from ced import drawing
 from ced.report import charts
 from ced.report.charts import Inks
-from ced.report.groups import display_name
-from ced.report.model import Chart, Figure, LegendEntry, Spectra
+from ced.report.model import Chart, Figure, LegendEntry, Spectra, display_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,7 +1,7 @@
 """The end of stage 5: an evaluation -> results.json, the table in three forms, report.html and the paper's figures.
 
 What a report is made of is read from the outputs of `ced evaluate` or `ced run`, which `find` looks for in a store.
-With other pictures or channels it is drawn again, without a pixel being measured.
+With other pictures or channels it is drawn again, without a pixel being measured. `run_vision` makes that of Table 3.
 """
 
 import platform
@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from ced import __version__
 from ced.config import Config, FiguresConfig, as_dict
@@ -20,22 +21,26 @@ from ced.core import jpeg
 from ced.core.spectrum import Spectrum
 from ced.errors import ConfigError, FormatError, InputError
 from ced.evaluation import evaluate, pool
-from ced.evaluation.means import rows_of
-from ced.evaluation.measure import ORIGINAL
-from ced.evaluation.runner import PICTURES
-from ced.report import html, results, text
+from ced.evaluation.runner import FILE, ORIGINAL, PICTURES
+from ced.report import html, results, tables
 from ced.report.figures import comparison, figures
-from ced.report.model import Curve, Picture, Report, Spectra
+from ced.report.model import Curve, Drawing, Picture, Report, Spectra
 from ced.store import finished
 from ced.store.outputs import MANIFEST, Making, Output, make, write_bytes, write_text
 from ced.store.session import Session
 from ced.tracking import provenance
 from ced.training import metrics
+from ced.vision import backends
+from ced.vision import evaluate as vision
+from ced.vision import results as vision_results
+from ced.vision.evaluate import Sources
 
 RESULTS, PAGE, TABLE = "results.json", "report.html", "table"
 COMPARISONS, FIGURES = "strips", "figures"  # folders
-_FORM = 3  # of what is made; another number makes it again
+_FORM, _VISION_FORM = 3, 3  # of what is made of Tables 2 and 3; another number makes it again
 _PACKAGES = ("torch", "ray", "prefect", "mlflow", "pyarrow", "numpy", "pillow")
+_VISION_PACKAGES = ("onnxruntime", "ai-edge-litert", "torchvision")
+_FITS = {"native": "at their own size", "scaled": "scaled to its input"}
 _JPEG = "jpeg"
 
 
@@ -61,6 +66,15 @@ def redraw(evaluation: Evaluation, chosen: FiguresConfig, session: Session) -> O
     inputs = {name: output.manifest.content for name, output in {"evaluate": evaluated, **trained}.items()}
     produce = partial(_produce, Evaluation(evaluated, trained, described), chosen)
     return make(session.store, "report", {"config": described, "version": __version__, "form": _FORM}, inputs, produce)
+
+
+def run_vision(sources: Sources, evaluated: Output, session: Session) -> Output:
+    """Make report.html, results.json, table.md, .tex and .csv and pictures/*.png of Table 3, or find them."""
+    models = {"detector": backends.title(sources.detector), "segmenter": backends.title(sources.segmenter)}
+    config = evaluated.manifest.config
+    described = {"version": __version__, "form": _VISION_FORM, "config": config, **models}
+    inputs = {"evaluate-vision": evaluated.manifest.content}
+    return make(session.store, "report-vision", described, inputs, partial(_produce_vision, sources, models, evaluated))
 
 
 def find(folder: Path) -> Evaluation:
@@ -96,21 +110,6 @@ def versions(*others: str) -> dict[str, str]:
     return installed
 
 
-def machine_facts(installed: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """What the head of a page says of the machine and its packages."""
-    machine = f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}"
-    return ("machine", machine), ("versions", ", ".join(f"{name} {number}" for name, number in installed.items()))
-
-
-def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
-    """Write what a report is made of, by name."""
-    for name, content in files.items():
-        if isinstance(content, str):
-            write_text(folder / name, content)
-        else:
-            write_bytes(folder / name, content)
-
-
 def pictures(evaluated: Output, chosen: Sequence[str] = ()) -> tuple[Picture, ...]:
     """The pictures that an evaluation kept, at each of its quality factors; `chosen` ones in that order, else all.
 
@@ -128,6 +127,21 @@ def pictures(evaluated: Output, chosen: Sequence[str] = ()) -> tuple[Picture, ..
             there = tuple((label, plane) for label, plane in planes if plane is not None)
             kept.append(Picture(names[number], quality, there))
     return tuple(kept)
+
+
+def drawings(evaluated: Output) -> dict[str, Drawing]:
+    """The kept drawings of Table 3 by file name: the images in their order, in each its versions in the order of the
+    table."""
+    columns = ["image_id", "colour", "quality", "method"]
+    rows = pq.read_table(evaluated.path / FILE, columns=columns).to_pylist()
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(row["image_id"] for row in rows))}
+    kept = {}
+    for row in sorted(rows, key=lambda row: (numbers[row["image_id"]], row["colour"], row["quality"])):
+        version = (row["colour"], row["quality"], row["method"])
+        path = evaluated.path / PICTURES / vision.picture_name(numbers[row["image_id"]], *version)
+        if path.exists():
+            kept[path.name] = Drawing(row["image_id"], *version, path.read_bytes())
+    return kept
 
 
 def spectra(evaluated: Output) -> Spectra | None:
@@ -160,11 +174,11 @@ def facts(evaluation: Evaluation, installed: Mapping[str, str]) -> tuple[tuple[s
     for model, output in evaluation.trained.items():
         steps = output.manifest.counts["steps"]
         pairs.append((f"training of {model}", f"{steps} steps, {output.manifest.seconds:.0f} s"))
-    return (*pairs, *machine_facts(installed))
+    return (*pairs, *_machine_facts(installed))
 
 
 def _produce(evaluation: Evaluation, chosen: FiguresConfig, making: Making) -> None:
-    evaluated, rows, installed = evaluation.evaluated, rows_of(evaluation.evaluated), versions()
+    evaluated, rows, installed = evaluation.evaluated, evaluate.rows_of(evaluation.evaluated), versions()
     report = Report(
         title=f"ced: {' and '.join(dict.fromkeys(row.dataset for row in rows))}",
         rows=rows,
@@ -178,8 +192,8 @@ def _produce(evaluation: Evaluation, chosen: FiguresConfig, making: Making) -> N
     drawn = figures(report)
     files: dict[str, str | bytes] = {
         RESULTS: results.results_json(rows, installed, evaluation.described),
-        f"{TABLE}.md": text.markdown(rows),
-        f"{TABLE}.tex": text.latex(rows),
+        f"{TABLE}.md": tables.markdown(rows),
+        f"{TABLE}.tex": tables.latex(rows),
         f"{TABLE}.csv": results.sheet(rows),
         PAGE: html.page(report, drawn),
     }
@@ -187,8 +201,45 @@ def _produce(evaluation: Evaluation, chosen: FiguresConfig, making: Making) -> N
     files |= {f"{FIGURES}/{figure.name}.svg": figure.svg for figure in drawn}
     for number, picture in enumerate(report.pictures):
         files[f"{COMPARISONS}/{number:02d}.png"] = comparison(picture, report.crop)
-    write_files(making.folder, files)
+    _write_files(making.folder, files)
     making.counts.update(rows=len(rows), pictures=len(report.pictures), figures=len(drawn))
+
+
+def _produce_vision(sources: Sources, models: dict[str, str], evaluated: Output, making: Making) -> None:
+    rows, kept, installed = vision_results.rows_of(evaluated), drawings(evaluated), versions(*_VISION_PACKAGES)
+    manifest, table = evaluated.manifest, tables.table_3(rows, sources)
+    facts = (
+        ("images", f"{manifest.counts['images']}, with {manifest.counts['objects']} objects"),
+        ("detector", models["detector"]),
+        ("segmenter", f"{models['segmenter']}, images {_FITS[manifest.config['fit']]}"),
+        ("RGB is restored", manifest.config["through"] or "as the model was trained: rgb, or each channel of YCbCr"),
+        *_machine_facts(installed),
+    )
+    title = f"ced: {manifest.config['dataset']}, detection and segmentation"
+    files: dict[str, str | bytes] = {
+        RESULTS: results.vision_json(rows, installed, {**manifest.config, **models, "inputs": manifest.inputs}),
+        f"{TABLE}.md": tables.markdown_3(table),
+        f"{TABLE}.tex": tables.latex_3(table),
+        f"{TABLE}.csv": results.vision_sheet(rows),
+        PAGE: html.vision_page(title, facts, tables.table_3(rows, sources, "In grey"), kept.values()),
+    }
+    _write_files(making.folder, files | {f"{PICTURES}/{name}": drawing.png for name, drawing in kept.items()})
+    making.counts.update(rows=len(rows), pictures=len(kept))
+
+
+def _machine_facts(installed: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """What the head of a page says of the machine and its packages."""
+    machine = f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}"
+    return ("machine", machine), ("versions", ", ".join(f"{name} {number}" for name, number in installed.items()))
+
+
+def _write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
+    """Write what a report is made of, by name."""
+    for name, content in files.items():
+        if isinstance(content, str):
+            write_text(folder / name, content)
+        else:
+            write_bytes(folder / name, content)
 
 
 def _check_crop(pictures: Sequence[Picture], chosen: FiguresConfig) -> None:

@@ -1,23 +1,21 @@
-"""Table 3's figures: its metrics, the rows of an evaluation, and what else its page tells."""
+"""Table 3's figures: its metrics, and the rows of an evaluation."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ced.evaluation import runner
 from ced.evaluation.metrics import Metric, Row
-from ced.evaluation.paper import table_3
-from ced.evaluation.runner import FILE, PICTURES
+from ced.evaluation.paper import Key, table_3
+from ced.evaluation.runner import FILE
 from ced.registry import Registry
 from ced.store.outputs import Output
-from ced.vision import backends, evaluate, scoring
-from ced.vision.evaluate import Sources
+from ced.vision import scoring
 from ced.vision.objects import CLASSES, SEGMENTS, Detections, Objects
 
-PACKAGES = ("onnxruntime", "ai-edge-litert", "torchvision")
-_FITS = {"native": "at their own size", "scaled": "scaled to its input"}
 _NUMBERS = {name: number for number, name in enumerate(CLASSES)}
 
 
@@ -31,76 +29,19 @@ def _mean_of(figure: str) -> Any:
 
 
 # In the order of the columns. They are computed from a row's figures of each class, `Row.classes`.
-ENTRIES = {
-    "map": Metric(
-        name="map",
-        heading="mAP",
-        over="Detection",
-        decimals=3,
-        better="higher",
-        legend="Mean over the 20 classes of the average precision at an overlap of 0.5, by VOC 2007's 11 points.",
-        of_means=_mean_of("ap"),
-        paper=table_3(0),
-    ),
-    "map_area": Metric(
-        name="map_area",
-        heading="mAP area",
-        over="Detection",
-        decimals=3,
-        better="higher",
-        legend="The same by the area under the curve, as VOC 2010 and later.",
-        of_means=_mean_of("ap_area"),
-    ),
-    "miou": Metric(
-        name="miou",
-        heading="mIoU",
-        over="Segmentation",
-        decimals=3,
-        better="higher",
-        legend="Mean over the 21 classes of the intersection over union of pixels.",
-        of_means=_mean_of("iou"),
-        paper=table_3(2),
-    ),
-}
+_ALL = (
+    Metric("map", "mAP", 3, "higher",
+           "Mean over the 20 classes of the average precision at an overlap of 0.5, by VOC 2007's 11 points.",
+           over="Detection", of_means=_mean_of("ap"), paper=table_3(0)),
+    Metric("map_area", "mAP area", 3, "higher",
+           "The same by the area under the curve, as VOC 2010 and later.",
+           over="Detection", of_means=_mean_of("ap_area")),
+    Metric("miou", "mIoU", 3, "higher",
+           "Mean over the 21 classes of the intersection over union of pixels.",
+           over="Segmentation", of_means=_mean_of("iou"), paper=table_3(2)),
+)  # fmt: skip
+ENTRIES = {metric.name: metric for metric in _ALL}
 METRICS: Registry[Metric] = Registry("metric of Table 3", dict.fromkeys(ENTRIES, __name__))
-
-
-class Models(NamedTuple):
-    """What looked at the images."""
-
-    detector: str
-    segmenter: str
-
-    @classmethod
-    def of(cls, sources: Sources) -> "Models":
-        """As tables name them."""
-        return cls(backends.title(sources.detector), backends.title(sources.segmenter))
-
-    def note(self, where: str) -> str:
-        """Who looked, and whose figures stand `where`; "" is nowhere."""
-        paper = (
-            f" {where}: the paper's Table 3, whose models are Faster R-CNN and FCN-8s: compare the differences between "
-            "methods, not the figures."
-        )
-        return f"Detector {self.detector}, segmenter {self.segmenter}.{paper if where else ''}"
-
-
-class Drawing(NamedTuple):
-    """What a detector and a segmenter saw in one version of an image: a PNG, boxes left and classes right."""
-
-    image: str
-    colour: str  # "rgb" or "y"
-    quality: int  # 0 for the original
-    method: str
-    png: bytes
-
-
-class Vision(NamedTuple):
-    """Table 3 of one set of images, and drawings of some of them."""
-
-    rows: tuple[Row, ...]
-    models: Models
-    drawings: tuple[Drawing, ...] = ()
 
 
 def metrics() -> tuple[Metric, ...]:
@@ -115,10 +56,7 @@ def rows_of(evaluated: Output) -> tuple[Row, ...]:
 
 def summarise(table: pa.Table) -> tuple[Row, ...]:
     """Those of each data set, quality factor, colour and method, from the rows of per_image.parquet alone."""
-    groups: dict[tuple[str, int, str, str], list[dict[str, Any]]] = {}
-    for seen in table.to_pylist():
-        groups.setdefault((seen["dataset"], seen["quality"], seen["colour"], seen["method"]), []).append(seen)
-    return tuple(row(key, images) for key, images in groups.items())
+    return tuple(_row_of(key, images) for key, images in runner.by_method(table.to_pylist()).items())
 
 
 def figures_of(rows: Iterable[Row]) -> dict[str, float]:
@@ -130,8 +68,8 @@ def figures_of(rows: Iterable[Row]) -> dict[str, float]:
     }
 
 
-def row(key: tuple[str, int, str, str], images: list[dict[str, Any]]) -> Row:
-    """mAP and mIoU over the images that the method restored. Key: data set, quality factor, colour and method."""
+def _row_of(key: Key, images: list[dict[str, Any]]) -> Row:
+    """mAP and mIoU over the images that the method restored."""
     seen = [image for image in images if not image["reason"]]
     truths = [Objects.of(i["true_boxes"], _numbers(i["true_classes"]), i["true_difficult"]) for i in seen]
     detections = [Detections.of(i["boxes"], i["scores"], _numbers(i["classes"])) for i in seen]
@@ -149,29 +87,3 @@ def row(key: tuple[str, int, str, str], images: list[dict[str, Any]]) -> Row:
 
 def _numbers(names: list[str]) -> list[int]:
     return [_NUMBERS[name] for name in names]
-
-
-def facts(evaluated: Output, models: Models) -> tuple[tuple[str, str], ...]:
-    """Name and value of what stands in the head of the page."""
-    counts, config = evaluated.manifest.counts, evaluated.manifest.config
-    through = config["through"] or "as the model was trained: rgb, or each channel of YCbCr"
-    return (
-        ("images", f"{counts['images']}, with {counts['objects']} objects"),
-        ("detector", models.detector),
-        ("segmenter", f"{models.segmenter}, images {_FITS[config['fit']]}"),
-        ("RGB is restored", through),
-    )
-
-
-def drawings(evaluated: Output) -> dict[str, Drawing]:
-    """The kept drawings by file name: the images in their order, in each its versions in the order of the table."""
-    columns = ["image_id", "colour", "quality", "method"]
-    rows = pq.read_table(evaluated.path / FILE, columns=columns).to_pylist()
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(row["image_id"] for row in rows))}
-    kept = {}
-    for row in sorted(rows, key=lambda row: (numbers[row["image_id"]], row["colour"], row["quality"])):
-        version = (row["colour"], row["quality"], row["method"])
-        path = evaluated.path / PICTURES / evaluate.picture_name(numbers[row["image_id"]], *version)
-        if path.exists():
-            kept[path.name] = Drawing(row["image_id"], *version, path.read_bytes())
-    return kept

@@ -24,7 +24,7 @@ from ced.cli.main import main
 from ced.config import EvaluateConfig
 from ced.core.spectrum import Spectrum
 from ced.errors import InputError
-from ced.evaluation import evaluate, means, pool
+from ced.evaluation import evaluate, pool
 from ced.evaluation.metrics import METRICS, Comparison, Metric
 from ced.store.outputs import Output, Store
 from ced.store.session import Session
@@ -98,7 +98,7 @@ def test_a_failing_method_is_counted_named_and_marked(expected: Output) -> None:
     ]
     assert failed[0]["reason"] == "exit code" and "ended with 1 (too wide for me)" in failed[0]["message"]
     assert expected.manifest.counts == {"images": COUNT, "rows": 4 * COUNT, "failures": 2, "set aside": 0}
-    rows = {(row.method, row.quality): row for row in means.rows_of(expected)}
+    rows = {(row.method, row.quality): row for row in evaluate.rows_of(expected)}
     assert (rows["jpeg", 10].images, rows["jpeg", 10].failures) == (COUNT, 0)
     assert (rows["median", 10].images, rows["median", 10].failures) == (COUNT - 1, 1)
     assert rows["median", 10].value("seconds_per_megapixel") > 0.15 / 0.01
@@ -128,12 +128,12 @@ def test_a_metric_declared_here_alone_is_measured_by_workers(
     about = {"heading": "Worst", "decimals": 1, "legend": "The largest error of a pixel."}
     METRICS.add("worst", Metric(name="worst", better="lower", per_image=worst, **about))
     output = run(EvaluateConfig(methods=("jpeg",), pictures=1), images, tmp_path, 2)
-    (row,) = means.rows_of(output)
+    (row,) = evaluate.rows_of(output)
     original, damaged = (evaluate.picture(output, 0, 10, version) for version in ("original", "jpeg"))
     assert original is not None and damaged is not None
     first = evaluate.per_image(output)[0]
     assert first["worst"] == np.abs(original.astype(int) - damaged).max()
-    assert means.figures_of([row])["jpeg/q10/worst"] == row.value("worst") > 0
+    assert evaluate.figures_of([row])["jpeg/q10/worst"] == row.value("worst") > 0
 
 
 def test_without_one_usable_image_the_reasons_are_told(ray_session: None, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 from ced.config import Config
 from ced.data import edges
 from ced.errors import InputError, ServiceError
-from ced.evaluation import evaluate, means
+from ced.evaluation import evaluate
 from ced.pipeline import publish
 from ced.pipeline.publish import PipelineOutputs
 from ced.restoration.restorer import FILES
@@ -74,7 +74,7 @@ def published(
 def test_the_outcome_says_where_everything_is(
     published: dict[str, Any], made: dict[str, PipelineOutputs], mlflow_server: str
 ) -> None:
-    row = next(row for row in means.rows_of(made["trained"].evaluated) if row.method == "ced-gt")
+    row = next(row for row in evaluate.rows_of(made["trained"].evaluated) if row.method == "ced-gt")
     assert published["metric"] == pytest.approx(row.value("psnr_b"), abs=1e-12)
     del published["metric"], published["run_id"], published["experiment_id"]
     assert published == {
@@ -116,7 +116,7 @@ def test_one_run_holds_config_lineage_table_and_artifacts(
     assert run.data.tags["ced.label.content"] == one.labelled.manifest.content
     sets = {each.dataset.name: each.dataset.digest for each in run.inputs.dataset_inputs}
     assert sets == {"labelled": one.labelled.manifest.content, "detailed": one.evaluated.manifest.inputs["images"]}
-    for row in means.rows_of(one.evaluated):
+    for row in evaluate.rows_of(one.evaluated):
         for figure in ("psnr", "psnr_b", "ssim", "bef_mse_bound"):
             assert run.data.metrics[f"{row.method}/q10/{figure}"] == row.value(figure)
     files = {item.path for item in client.list_artifacts(run.info.run_id)}

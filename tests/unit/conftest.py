@@ -19,7 +19,7 @@ from ced.core.images import luma_of, luminance
 from ced.core.quantiles import Coarse, Fine
 from ced.data import edges, label, prepare
 from ced.data.sources import Photograph
-from ced.evaluation import measure, metrics, pool, runner
+from ced.evaluation import evaluate, metrics, pool, runner
 from ced.methods import find as find_method
 from ced.methods import parse
 from ced.store.outputs import Making, Output, Store, make, write_text
@@ -126,19 +126,18 @@ def evaluate_small(root: Path) -> Output:
     def produce(making: Making) -> None:
         measured = tuple(metric for metric in metrics.metrics() if metric.per_image and not metric.option)
         schema = metrics.per_image_schema()
-        measurer = measure.Fidelity("set", str(making.folder), "y", methods, 2, measured, schema)
-        parts: dict[int, list[str]] = {10: [], 20: []}
+        measurer = evaluate.Fidelity("set", str(making.folder), "y", methods, 2, measured, schema)
+        pooled, parts = pool.Pool(config.qualities, config.names), []
         for number, name in enumerate(files):
             photograph = (f"set/{name}", str(root / "images" / name), "")
-            for quality, names in parts.items():
+            for quality in config.qualities:
                 task = {"number": number, "quality": quality, "name": f"set/{name}", "photograph": photograph}
-                task["part"] = measure.part_name(number, quality)
+                task["part"] = evaluate.part_name(number, quality)
                 assert runner.measure_part(measurer, task)()["reason"] == ""
-                names.append(task["part"])
-        folder = making.folder / measure.SPECTRA
-        pool.pool(making.folder, {q: [folder / name for name in names] for q, names in parts.items()}, config.names)
-        names = [name for pair in zip(*parts.values(), strict=True) for name in pair]
-        runner.collect(making.folder, [making.folder / measure.PARTS / name for name in names], schema)
+                pooled.add(making.folder / evaluate.SPECTRA / str(task["part"]), quality)
+                parts.append(making.folder / evaluate.PARTS / str(task["part"]))
+        pooled.write(making.folder)
+        runner.collect(making.folder, parts, schema)
         making.counts.update(images=2, rows=8)
 
     described = {**as_dict(config), "methods": list(config.names), "dataset": "set"}

@@ -25,7 +25,7 @@ from ced.core.jpeg import decode, encode
 from ced.data import edges, prepare, sources
 from ced.data.sources import Photograph
 from ced.errors import ConfigError, FormatError, InputError
-from ced.evaluation import evaluate, means, metrics
+from ced.evaluation import evaluate, metrics
 from ced.evaluation.metrics import METRICS
 from ced.methods import KINDS, find, parse
 from ced.models import weights
@@ -33,8 +33,8 @@ from ced.models.autoencoder import AutoEncoder
 from ced.models.blocks import Reach
 from ced.networks import NETWORKS
 from ced.pipeline import publish, restorers
-from ced.report import results, text
-from ced.report.section_table import table_section
+from ced.report import results, tables
+from ced.report.html import table_section
 from ced.restoration import restorer
 from ced.restoration.family import FAMILY, FORMAT, Family
 from ced.restoration.restorer import Restorer
@@ -170,10 +170,10 @@ def test_a_network_goes_the_whole_way(
     assert [line["step"] for line in training_metrics.read(trained.path)] == [2, 4]
     config = EvaluateConfig(methods=("toy", "jpeg"), pictures=0)
     assert config.trained == ("toy",) and PublishConfig(method="toy").method == "toy"
-    rows = means.rows_of(evaluate.run(config, str(images), {"toy": restoring}, session))
+    rows = evaluate.rows_of(evaluate.run(config, str(images), {"toy": restoring}, session))
     assert {row.method: row.images for row in rows} == {"jpeg": 1, "toy": 1}
     assert len({row.value("psnr") for row in rows}) == 2, "it changes something"
-    lines = text.terminal(rows).splitlines()
+    lines = tables.terminal(rows).splitlines()
     assert next(i for i, line in enumerate(lines) if "JPEG" in line) < next(
         i for i, line in enumerate(lines) if "Toy" in line
     )
@@ -234,15 +234,15 @@ def test_a_metric_is_in_everything_that_shows_figures(
     luma = luminance(data.chelsea()[60:132, 100:204])
     expected = float(differences(luma, decode(encode(luma, 10))).max())
     assert [row["worst"] for row in evaluate.per_image(output)] == [expected]
-    rows = means.rows_of(output)
+    rows = evaluate.rows_of(output)
     assert rows[0].value("worst") == expected and rows[0].intervals["worst"] == (expected, expected)
-    assert means.figures_of(rows)["jpeg/q10/worst"] == expected, "MLflow's name"
+    assert evaluate.figures_of(rows)["jpeg/q10/worst"] == expected, "MLflow's name"
     assert metrics.gate("worst").beats(expected - 1, expected)
 
     stored = json.loads(results.results_json(rows, {}, {}))["rows"][0]
     assert stored["worst"] == expected and stored["intervals"]["worst"] == [expected, expected]
     assert "worst_low" in results.sheet(rows)
-    for table in (text.terminal(rows, 250), text.markdown(rows), text.latex(rows), table_section(rows)):
+    for table in (tables.terminal(rows, 250), tables.markdown(rows), tables.latex(rows), table_section(rows)):
         assert "Worst" in table and f"{expected:.1f}" in table
     assert "The largest error of a single pixel" in table_section(rows)
 
@@ -269,7 +269,7 @@ def test_a_source_is_prepared_and_evaluated(photographs: Path, session: Session)
     examples = pq.read_table(output.path / prepare.EXAMPLES).to_pylist()
     assert [row["source"] for row in examples] == [f"photographs.npy/{number}.png" for number in range(3)]
     assert [row["target"][0] for row in examples] == [16, 102, 188], "luminance"
-    (row,) = means.rows_of(evaluate.run(JPEG_ALONE, str(photographs), {}, session))
+    (row,) = evaluate.rows_of(evaluate.run(JPEG_ALONE, str(photographs), {}, session))
     assert (row.dataset, row.images) == ("photographs.npy", 3)
 
 
@@ -311,14 +311,14 @@ def test_a_method_is_a_row(
     config = EvaluateConfig(methods=("jpeg", "soft=median:3"), pictures=1)
     for colour in ("y", "rgb"):
         output = evaluate.run(EvaluateConfig(config.methods, colour=colour, pictures=1), str(images), {}, session)
-        rows = {row.method: row for row in means.rows_of(output)}
+        rows = {row.method: row for row in evaluate.rows_of(output)}
         assert rows["soft"].images == 1 and rows["soft"].failures == 0
         assert rows["soft"].value("psnr") != rows["jpeg"].value("psnr")
         assert rows["soft"].value("seconds_per_megapixel") > 0, "it is timed"
         damaged, soft = (evaluate.picture(output, 0, 10, method) for method in ("jpeg", "soft"))
         assert damaged is not None
         assert np.array_equal(soft, np.asarray(Image.fromarray(damaged).filter(ImageFilter.MedianFilter(3))))
-        assert "soft" in text.terminal(list(rows.values()))
+        assert "soft" in tables.terminal(list(rows.values()))
     other = evaluate.run(EvaluateConfig(("jpeg", "soft=median:5"), pictures=1), str(images), {}, session)
     assert not other.reused, "another median is measured again"
     with pytest.raises(ConfigError, match="method soft: a median of '4'; use median:3"):

@@ -1,6 +1,7 @@
 """Entries of metrics: how they read, and what follows from one that a test declares."""
 
 import dataclasses
+import json
 import math
 from operator import attrgetter
 from pathlib import Path
@@ -15,10 +16,10 @@ from ced.config import EvaluateConfig
 from ced.core.images import luminance
 from ced.core.jpeg import decode, encode
 from ced.errors import ConfigError
-from ced.evaluation import evaluate, means, metrics
+from ced.evaluation import evaluate, metrics
 from ced.evaluation.metrics import METRICS, Comparison, Metric, Row
-from ced.report import results, text
-from ced.report.section_table import table_section
+from ced.report import results, tables
+from ced.report.html import table_section
 from ced.store.outputs import Store
 from ced.store.session import Session
 
@@ -132,16 +133,17 @@ def test_a_metric_that_is_declared_alone_is_everywhere(added: Metric, measured_h
     expected = [float(np.abs(luma.astype(int) - decode(encode(luma, 10))).max()) for luma in lumas]
     assert pq.read_table(output.path / "per_image.parquet")["worst"].to_pylist() == expected
     assert output.manifest.config["metrics"] == ["worst"], "measured again where another one is asked for"
-    rows = means.rows_of(output)
+    rows = evaluate.rows_of(output)
     assert rows[0].value("worst") == np.mean(expected)
     low, high = rows[0].intervals["worst"]
     assert (low, high) == (min(expected), max(expected))
-    assert means.figures_of(rows)["jpeg/q10/worst"] == np.mean(expected)
+    assert evaluate.figures_of(rows)["jpeg/q10/worst"] == np.mean(expected)
 
     whole = results.results_json(rows, {}, {})
-    assert results.parse_results(whole).rows[0].value("worst") == rows[0].value("worst")
+    (stored,) = json.loads(whole)["rows"]
+    assert results.row_from(stored).value("worst") == rows[0].value("worst")
     printed = added.text(rows[0].value("worst"))
-    for rendered in (text.terminal(rows, 250), text.markdown(rows), text.latex(rows), table_section(rows)):
+    for rendered in (tables.terminal(rows, 250), tables.markdown(rows), tables.latex(rows), table_section(rows)):
         assert "Worst" in rendered and printed in rendered
     assert "worst,worst_low" not in results.sheet(rows) and "worst_low" in results.sheet(rows)
     assert "The largest error of a pixel." in table_section(rows)

@@ -43,21 +43,27 @@ def parts(folder: Path, failed: tuple[int, ...] = ()) -> list[Path]:
     return paths
 
 
+def pooled(folder: Path, parts: list[Path], methods: list[str]) -> None:
+    together = pool.Pool([10], methods)
+    for part in parts:
+        together.add(part, 10)
+    together.write(folder)
+
+
 def everything(folder: Path) -> dict[tuple[int, str], pool.Figures]:
     return pool.figures(Output(folder, Manifest("evaluate", "f", {}, {}, {}, {}), reused=False))
 
 
 def figures(folder: Path) -> dict[tuple[int, str], tuple[float, float]]:
     return {
-        key: (found.values.get("w1", np.nan), found.values.get("energy", np.nan))
-        for key, found in everything(folder).items()
+        key: (values.get("w1", np.nan), values.get("energy", np.nan)) for key, (values, _) in everything(folder).items()
     }
 
 
 def test_it_is_the_spectrum_of_all_images_in_any_order(tmp_path: Path) -> None:
     paths = parts(tmp_path / "parts")
     for name, order in (("one", paths), ("two", paths[::-1])):
-        pool.pool(tmp_path / name, {10: order}, ["jpeg", "copy"])
+        pooled(tmp_path / name, order, ["jpeg", "copy"])
     files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.*"))
     assert [path.as_posix() for path in files] == [
         "pooled.parquet",
@@ -74,7 +80,7 @@ def test_it_is_the_spectrum_of_all_images_in_any_order(tmp_path: Path) -> None:
 
 
 def test_a_method_that_failed_is_compared_with_the_same_images(tmp_path: Path) -> None:
-    pool.pool(tmp_path, {10: parts(tmp_path / "parts", failed=(1,))}, ["jpeg", "copy"])
+    pooled(tmp_path, parts(tmp_path / "parts", failed=(1,)), ["jpeg", "copy"])
     kept = [PLANES[0], PLANES[2]]
     found = figures(tmp_path)
     assert found[10, "copy"] == likeness(spectrum(*kept), spectrum(*map(damaged, kept)))
@@ -82,7 +88,7 @@ def test_a_method_that_failed_is_compared_with_the_same_images(tmp_path: Path) -
 
 
 def test_intervals_are_over_the_images_that_the_method_restored(tmp_path: Path) -> None:
-    pool.pool(tmp_path, {10: parts(tmp_path / "parts", failed=(1,))}, ["jpeg", "copy"])
+    pooled(tmp_path, parts(tmp_path / "parts", failed=(1,)), ["jpeg", "copy"])
     found = everything(tmp_path)
     for key, planes in ((10, "jpeg"), PLANES), ((10, "copy"), [PLANES[0], PLANES[2]]):
         draws = PooledDraws()
@@ -90,12 +96,13 @@ def test_intervals_are_over_the_images_that_the_method_restored(tmp_path: Path) 
             draws.add(number, *(CoarseSpectrum.of(Filled.of(version)) for version in (plane, damaged(plane))))
         expected = draws.intervals(likeness(spectrum(*planes), spectrum(*map(damaged, planes))))
         assert expected is not None
-        assert found[key].intervals == {"w1": expected[0], "energy": expected[1]}
-        for name, (low, high) in found[key].intervals.items():
-            assert low <= found[key].values[name] <= high
+        values, intervals = found[key]
+        assert intervals == {"w1": expected[0], "energy": expected[1]}
+        for name, (low, high) in intervals.items():
+            assert low <= values[name] <= high
 
 
 def test_a_method_that_restored_nothing_has_no_figures(tmp_path: Path) -> None:
-    pool.pool(tmp_path, {10: parts(tmp_path / "parts", failed=(0, 1, 2))}, ["copy"])
+    pooled(tmp_path, parts(tmp_path / "parts", failed=(0, 1, 2)), ["copy"])
     assert figures(tmp_path)[10, "copy"] == pytest.approx((np.nan, np.nan), nan_ok=True)
     assert not pool.spectrum_file(tmp_path, 10, "copy").exists()

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 
 from ced.core.spectrum import Spectrum
 from ced.evaluation.metrics import Row
+from ced.report import html
+from ced.report.figures import figures
 from ced.report.model import Curve, Picture, Report, Spectra
 
 if TYPE_CHECKING:
@@ -72,6 +75,22 @@ def full_report(report: Report, rows: tuple[Row, ...]) -> Report:
 
     fuller = tuple(replace(row, values={**row.values, **more}, intervals=around(row)) for row in rows)
     return replace(report, rows=fuller, curves=curves, pictures=(picture,), spectra=spectra, channels=("1-1", "8-8"))
+
+
+@pytest.fixture
+def address(report: Report, tmp_path: Path) -> str:
+    """Of its page."""
+    path = tmp_path / "report é.html"
+    path.write_text(html.page(report), encoding="utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture
+def full_address(full_report: Report, tmp_path: Path) -> str:
+    """Of the page with all figures."""
+    path = tmp_path / "full.html"
+    path.write_text(html.page(full_report, figures(full_report)), encoding="utf-8")
+    return path.as_uri()
 
 
 def make_picture(name: str, planes: int = 1, width: int = 96, height: int = 64) -> Picture:

@@ -6,13 +6,22 @@ import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import jinja2
 import numpy as np
 import pytest
 from PIL import Image
 
 from ced.report.charts import curve_charts
 from ced.report.figures import busiest_square, figures
-from ced.report.html import asset, curves_section, figures_section, page, pictures_section
+from ced.report.html import (
+    asset,
+    curves_section,
+    figures_section,
+    page,
+    pictures_section,
+    render,
+    render_macro,
+)
 from ced.report.model import Chart, Curve, Figure, LegendEntry, Photo, Picture, Report
 
 VOID = {"meta", "link", "img", "input", "br"}
@@ -284,3 +293,29 @@ def test_a_figure_has_its_title_its_parts_and_its_caption() -> None:
     assert section.index('<li class="series-0">ours</li>') < section.index("<h4>2-1 &amp; 3</h4>")
     assert '<li class="series-1">&lt;line&gt; <b>0.5</b></li>' in section and "<svg></svg>" in section
     assert "PNG and SVG" in section
+
+
+NASTY = "<script>&\"'"
+
+
+def test_text_is_escaped_and_markup_is_not_escaped_again() -> None:
+    legend = render_macro("sections.html", "legend", [LegendEntry("series-1", NASTY)])
+    assert "&lt;script&gt;&amp;&#34;&#39;" in legend and NASTY not in legend
+    whole = render("page.html", title=NASTY, facts=(), sections=[("a", "A", legend)], style="", script="")
+    assert legend in whole and whole.count("&lt;script&gt;") == 3
+
+
+def test_a_value_that_a_template_asks_for_in_vain_is_an_error() -> None:
+    with pytest.raises(jinja2.UndefinedError):
+        render_macro("sections.html", "figures", [object()])
+    with pytest.raises(jinja2.UndefinedError):
+        render("page.html", title="t")
+
+
+def test_photographs_are_embedded_with_their_very_pixels() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+    figure = Figure("f", "F", "c", b"", "", ((Photo("a", "b", pixels),),), charts=(Chart("", "<svg/>"),))
+    section = str(render_macro("sections.html", "figures", [figure]))
+    data = section.partition("data:image/png;base64,")[2].partition('"')[0]
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))), pixels)
+    assert "<svg/>" in section

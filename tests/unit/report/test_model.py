@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ced.evaluation.metrics import Row
-from ced.report.model import Curve, Picture, Report
+from ced.report.model import Curve, Picture, Report, display_name
 
 PLANE = np.zeros((16, 24), np.uint8)
 
@@ -49,3 +49,10 @@ def test_values_cannot_be_changed() -> None:
 def test_a_report_may_be_empty() -> None:
     report = Report("Nothing yet")
     assert (report.rows, report.curves, report.pictures, report.facts) == ((), (), (), ())
+
+
+def test_names_are_the_papers() -> None:
+    names = ["original", "jpeg", "ed", "ced-est", "ced-gt", "classifier", "mine", "ed+", "mine+"]
+    assert [*map(display_name, names)] == [
+        *("Original", "JPEG", "ED", "CED-EST", "CED-GT", "Classifier", "mine", "ED+", "mine+"),
+    ]

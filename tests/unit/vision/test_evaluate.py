@@ -1,5 +1,6 @@
-"""One image of Table 3: which versions are looked at, and what is kept of each."""
+"""One image of Table 3: which methods restore it, which versions are looked at, and what is kept and drawn of each."""
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -7,18 +8,27 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
+from skimage import data
 
 from ced import schema
-from ced.config import VisionConfig
+from ced.config import NetworkConfig, VisionConfig
 from ced.core import jpeg
 from ced.core.images import luminance
+from ced.errors import CedError, FormatError, InputError
 from ced.evaluation.runner import measure_part
+from ced.methods import Damaged, checked
+from ced.methods.command import CommandMethod
+from ced.methods.restorer import JpegMethod, RestorerMethod
+from ced.models import weights
+from ced.models.autoencoder import AutoEncoder
+from ced.restoration import restorer
 from ced.store.attempts import MOST, Attempts
 from ced.vision import backends, scoring, voc
 from ced.vision import evaluate as evaluate_vision
-from ced.vision import methods as vision_methods
 from ced.vision.evaluate import Recognition, Sources
+from ced.vision.objects import CLASSES, SEGMENTS, Detections, Objects
 
 BOTH = VisionConfig(methods=("original", "jpeg"), qualities=(10, 20), colours=("rgb", "y"), pictures=1)
 
@@ -35,7 +45,7 @@ def task_of(number: int, scene: voc.Scene) -> dict:
 
 def evaluate(sources: Sources, folder: Path, number: int = 0, config: VisionConfig = BOTH) -> list[dict]:
     scene = voc.find(sources.voc)[number]
-    measurer = Recognition(config, sources, str(folder), vision_methods.methods(config, folder))
+    measurer = Recognition(config, sources, str(folder), evaluate_vision.find_methods(config, folder))
     answer = measure_part(measurer, task_of(number, scene))()
     assert (answer["name"], answer["reason"], answer["message"]) == (scene.name, "", "")
     table = pq.read_table(folder / ".parts" / f"part-{number:05d}.parquet")
@@ -170,7 +180,169 @@ def test_an_image_at_which_decoder_or_models_end_the_process_is_told(
 ) -> None:
     ended(tmp_path, step)
     scene = voc.find(sources.voc)[0]
-    measurer = Recognition(BOTH, sources, str(tmp_path), vision_methods.methods(BOTH, tmp_path))
+    measurer = Recognition(BOTH, sources, str(tmp_path), evaluate_vision.find_methods(BOTH, tmp_path))
     answer = measure_part(measurer, task_of(0, scene))()
     assert (answer["name"], answer["reason"], answer["message"]) == (scene.name, "crashed", message)
     assert not (tmp_path / ".parts").exists() and not list((tmp_path / ".begun").iterdir())
+
+
+RGB = np.ascontiguousarray(data.chelsea()[40:91, 60:130])
+OFFSET = 20
+
+
+def brightener(folder: Path, channels: int) -> str:
+    """A restorer that adds OFFSET to every value."""
+    network = AutoEncoder(NetworkConfig(width=4, width_half=4, width_full=4, blocks=1), channels, conditioned=False)
+    torch.nn.init.zeros_(network.decoder.last.weight)
+    torch.nn.init.constant_(network.decoder.last.bias, OFFSET / 255)
+    folder.mkdir()
+    for name, content in restorer.files("ed", weights.encode(network)).items():
+        (folder / name).write_bytes(content)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def luminance_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return brightener(tmp_path_factory.mktemp("y") / "restorer", 1)
+
+
+@pytest.fixture(scope="module")
+def rgb_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return brightener(tmp_path_factory.mktemp("rgb") / "restorer", 3)
+
+
+def brighter(plane: np.ndarray) -> np.ndarray:
+    return np.clip(plane.astype(int) + OFFSET, 0, 255).astype(np.uint8)
+
+
+def damaged(image: np.ndarray) -> Damaged:
+    return Damaged("cat.jpg", 10, b"", image)
+
+
+def restored(folder: str, through: str, image: np.ndarray, tmp_path: Path) -> np.ndarray:
+    """What the method makes of an image, as a worker opens it."""
+    colour = "rgb" if image.ndim == 3 else "y"
+    config = VisionConfig(methods=("original", f"mine={folder}"), colours=(colour,), through=through)
+    (prepared,) = evaluate_vision.find_methods(config, tmp_path)
+    return checked(prepared, damaged(image))
+
+
+def ycbcr(rgb: np.ndarray) -> list[np.ndarray]:
+    return [np.asarray(plane) for plane in Image.fromarray(rgb).convert("YCbCr").split()]
+
+
+def merged(*planes: np.ndarray) -> np.ndarray:
+    return np.asarray(Image.merge("YCbCr", [Image.fromarray(plane) for plane in planes]).convert("RGB"))
+
+
+def test_luminance_goes_through_the_model(luminance_model: str, tmp_path: Path) -> None:
+    plane = np.ascontiguousarray(RGB[..., 1])
+    for through in ("", "luma", "rgb"):  # "rgb" says nothing about luminance
+        assert np.array_equal(restored(luminance_model, through, plane, tmp_path), brighter(plane))
+
+
+@pytest.mark.parametrize("through", ["", "ycbcr"])
+def test_every_channel_of_ycbcr_goes_through_a_model_of_luminance(
+    luminance_model: str, through: str, tmp_path: Path
+) -> None:
+    expected = merged(*map(brighter, ycbcr(RGB)))
+    assert np.array_equal(restored(luminance_model, through, RGB, tmp_path), expected)
+
+
+def test_luma_alone_leaves_the_colours(luminance_model: str, tmp_path: Path) -> None:
+    luma, blue, red = ycbcr(RGB)
+    assert np.array_equal(restored(luminance_model, "luma", RGB, tmp_path), merged(brighter(luma), blue, red))
+
+
+@pytest.mark.parametrize("through", ["", "rgb"])
+def test_a_model_of_rgb_takes_all_three_at_once(rgb_model: str, through: str, tmp_path: Path) -> None:
+    assert np.array_equal(restored(rgb_model, through, RGB, tmp_path), brighter(RGB))
+
+
+def test_the_original_is_no_method_and_the_others_keep_their_order(luminance_model: str, tmp_path: Path) -> None:
+    texts = ("cp=command:cp {input} {output}", "original", "jpeg", f"mine={luminance_model}")
+    found = evaluate_vision.find_methods(VisionConfig(methods=texts), tmp_path)
+    assert [(method.name, type(method)) for method in found] == [
+        ("cp", CommandMethod),
+        ("jpeg", JpegMethod),
+        ("mine", RestorerMethod),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("model", "colours", "through", "message"),
+    [
+        ("rgb", ("rgb", "y"), "", "method mine: .* restores colour images alone; use --colour rgb"),
+        ("rgb", ("rgb",), "luma", "--methods mine: .* restores RGB; use --through rgb, or leave it out"),
+        ("y", ("rgb",), "rgb", "--methods mine: .* restores luminance; use --through ycbcr or luma, or leave it out"),
+    ],
+)
+def test_what_a_model_cannot_take_is_found_out_early(
+    model: str,
+    colours: tuple[str, ...],
+    through: str,
+    message: str,
+    rgb_model: str,
+    luminance_model: str,
+    tmp_path: Path,
+) -> None:
+    folder = {"rgb": rgb_model, "y": luminance_model}[model]
+    with pytest.raises(CedError, match=message):
+        evaluate_vision.find_methods(
+            VisionConfig(methods=(f"mine={folder}",), colours=colours, through=through), tmp_path
+        )
+
+
+def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
+    for text, kind in ((f"mine={tmp_path}", FormatError), (f"mine=folder:{tmp_path / 'gone'}", InputError)):
+        with pytest.raises(kind):
+            evaluate_vision.find_methods(VisionConfig(methods=(text,)), tmp_path)
+
+
+GRAY = np.full((60, 80, 3), 100, np.uint8)
+NOTHING = Objects.of([], [], [])
+DOG = CLASSES.index("dog")
+
+
+def test_the_colours_are_vocs() -> None:
+    colours = evaluate_vision.palette()
+    known = {"background": (0, 0, 0), "aeroplane": (128, 0, 0), "dog": (64, 0, 128), "tvmonitor": (0, 64, 128)}
+    assert {name: tuple(colours[SEGMENTS.index(name)].tolist()) for name in known} == known
+    assert tuple(colours[255].tolist()) == (224, 224, 192)
+
+
+def test_a_box_is_drawn_on_its_own_pixels() -> None:
+    found = Detections.of([[10, 20, 50, 55]], [0.9], [DOG])
+    drawn = evaluate_vision.draw_boxes(GRAY, found, NOTHING)
+    changed = (drawn != GRAY).any(axis=2)
+    assert (np.flatnonzero(changed.any(axis=1))[[0, -1]] == (20, 54)).all()
+    columns = np.flatnonzero(changed[50])
+    assert (columns == [10, 11, 48, 49]).all()
+    assert tuple(drawn[50, 10].tolist()) == (64, 0, 128)
+
+
+def test_the_unsure_are_left_out_and_the_labelled_are_white() -> None:
+    unsure = Detections.of([[10, 20, 50, 55]], [0.29], [DOG])
+    assert np.array_equal(evaluate_vision.draw_boxes(GRAY, unsure, NOTHING), GRAY)
+    drawn = evaluate_vision.draw_boxes(GRAY, unsure, Objects.of([[2, 3, 9, 8]], [DOG], [False]))
+    assert (drawn[3, 2:9] == 255).all() and (drawn[7, 2:9] == 255).all() and (drawn[8] == 100).all()
+
+
+def test_a_box_of_less_than_a_pixel_is_drawn_too() -> None:
+    drawn = evaluate_vision.draw_boxes(GRAY, Detections.of([[5.2, 5.2, 5.4, 5.4]], [0.9], [DOG]), NOTHING)
+    assert (drawn != GRAY).any()
+
+
+def test_classes_tint_the_image_and_the_background_does_not() -> None:
+    labels = np.zeros((60, 80), np.uint8)
+    labels[10:20, 30:40] = SEGMENTS.index("dog")
+    drawn = evaluate_vision.tint_classes(GRAY, labels)
+    assert (drawn[10:20, 30:40] == ((64 + 100) // 2, 50, (128 + 100) // 2)).all()
+    assert (drawn[labels == 0] == 100).all()
+
+
+def test_both_stand_side_by_side_in_the_png() -> None:
+    data = evaluate_vision.overlay(GRAY, Detections.of([], [], []), NOTHING, np.zeros((60, 80), np.uint8))
+    with Image.open(io.BytesIO(data)) as image:
+        assert (image.size, image.mode) == ((160, 60), "RGB")
+        assert (np.asarray(image) == 100).all()

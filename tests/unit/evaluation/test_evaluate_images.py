@@ -13,7 +13,7 @@ from ced.config import EvaluateConfig
 from ced.core import jpeg, metrics
 from ced.core.images import luminance
 from ced.core.spectrum import Spectrum
-from ced.evaluation.measure import PARTS, SPECTRA, Fidelity, part_name, picture_name
+from ced.evaluation.evaluate import PARTS, SPECTRA, Fidelity, part_name
 from ced.evaluation.metrics import metrics as all_metrics
 from ced.evaluation.metrics import per_image_schema
 from ced.evaluation.runner import BEGUN, measure_part
@@ -99,8 +99,8 @@ def test_a_failure_is_a_row_with_a_reason_and_stops_nothing(tmp_path: Path) -> N
     assert rows[2]["psnr"] == float("inf") and rows[2]["seconds"] is None, "the time of a folder is not known"
     assert columns(tmp_path, 10) == ["original", "q010-jpeg"]
     assert columns(tmp_path, 20) == ["original", "q020-mine", "q020-jpeg"]
-    assert not (tmp_path / "pictures" / picture_name(3, 10, "mine")).exists()
-    assert (tmp_path / "pictures" / picture_name(3, 20, "mine")).exists()
+    assert not (tmp_path / "pictures" / "00003-q010-mine.png").exists()
+    assert (tmp_path / "pictures" / "00003-q020-mine.png").exists()
 
 
 def ended(measurer: Fidelity, step: str, times: int) -> None:
@@ -148,7 +148,7 @@ def test_colour_is_coded_and_restored_in_colour_and_measured_on_its_luminance(tm
     expected = metrics.measure(luminance(CAT), luminance(damaged))
     assert rows[0]["colour"] == "rgb"
     assert {name: rows[0][name] for name in expected._fields} == expected._asdict()
-    with Image.open(tmp_path / "pictures" / picture_name(3, 10, "jpeg")) as kept:
+    with Image.open(tmp_path / "pictures" / "00003-q010-jpeg.png") as kept:
         assert np.array_equal(np.asarray(kept), damaged)
 
 

@@ -1,7 +1,5 @@
-"""Tables as text, for people and for LaTeX."""
+"""Table 2: what stands beside what, which figure is the best, and how it is printed for people and for LaTeX."""
 
-import csv
-import io
 import math
 import os
 import re
@@ -11,12 +9,10 @@ from dataclasses import replace
 
 import pytest
 
-from ced.evaluation.metrics import Row
-from ced.report import text as rendering
-from ced.report.results import vision_sheet
-from ced.report.tables import table_3
-from ced.report.text import latex, latex_3, markdown, markdown_3, terminal, terminal_3, tex
-from ced.vision.results import Models
+from ced.evaluation.metrics import METRICS, Row
+from ced.report import tables
+from ced.report.model import FAILED, Column
+from ced.report.tables import latex, markdown, table_2, terminal, tex
 
 PLAIN = {"psnr": 30.0, "psnr_b": 29.0, "ssim": 0.8, "bef_mse_bound": 0.2}
 
@@ -42,7 +38,7 @@ def test_columns_stand_in_the_papers_order(rows: tuple[Row, ...]) -> None:
 
 
 def test_what_is_no_terminal_has_room_for_everything(rows: tuple[Row, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    program = "from ced.report import text; print(text.room())"
+    program = "from ced.report import tables; print(tables.room())"
     bare = {name: value for name, value in os.environ.items() if name != "COLUMNS"}  # readline sets it behind our back
     piped = int(subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, env=bare, check=True).stdout)
     ends = {"psnr": (27.1, 28.2), "psnr_b": (26.1, 27.2), "ssim": (0.7, 0.8), "w1": (0.1, 0.2), "energy": (0.9, 1.1)}
@@ -50,7 +46,7 @@ def test_what_is_no_terminal_has_room_for_everything(rows: tuple[Row, ...], monk
     text = terminal([with_figures(row, ends, **more) for row in rows[:4]], piped)
     assert "(0.754)" in text and text.count("95 %") == len(ends) + 1
     monkeypatch.setenv("COLUMNS", "90")
-    assert rendering.room() == 90
+    assert tables.room() == 90
 
 
 def test_both_tables_say_the_colour(rows: tuple[Row, ...]) -> None:
@@ -149,7 +145,7 @@ def test_markdown_cells_hold_any_name() -> None:
 
 
 def test_importing_the_table_does_not_import_rich() -> None:
-    script = "import sys, ced.report.text; sys.exit('rich' in sys.modules)"
+    script = "import sys, ced.report.tables; sys.exit('rich' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
@@ -171,6 +167,13 @@ def test_what_the_paper_does_not_print_stands_in_a_second_table(rows: tuple[Row,
     assert ("26.91..28.65" in second) == (width >= 100)
     assert ("0.770..0.810" in second) == (width >= 140)
     assert "SSIM (G)" not in terminal(rows, width)
+
+
+def test_an_interval_keeps_no_room_for_a_star(rows: tuple[Row, ...]) -> None:
+    first, second = full(rows[1:3])
+    better = replace(second, values={**second.values, "w1": 0.1})
+    text = terminal([first, better], 140)
+    assert "0.100*" in text and text.count("  26.91..28.65  24.40..26.20  0.770..0.810\n") == 2
 
 
 def test_failures_are_said_and_marked_everywhere(rows: tuple[Row, ...]) -> None:
@@ -230,98 +233,80 @@ def test_latex_names_are_escaped() -> None:
     assert r"my\_set" in text and r"a\&b" in text
 
 
-MODELS = Models("tiny_detector.onnx", "tiny_segmenter.onnx")
+def row(method: str, psnr: float = 30.0, bound: float = 0.5, images: int = 29, **figures: float) -> Row:
+    values = {"psnr": psnr, "psnr_b": psnr - 1, "ssim": 0.8, "bef_mse_bound": bound, **figures}
+    return Row("LIVE1", 10, "y", method, images, values)
 
 
-def seen(method: str, colour: str = "rgb", quality: int = 10, value: float = 0.5) -> Row:
-    """A row of Table 3."""
-    figures = {"map": value, "map_area": value + 0.01, "miou": value + 0.2}
-    return Row("voc", quality, colour, method, 213, figures)
-
-
-SEEN = (
-    seen("original", "rgb", 0, 0.8),
-    seen("jpeg", "rgb", 10, 0.4),
-    seen("jpeg", "rgb", 20, 0.6),
-    seen("my_method", "rgb", 10, math.nan),
-    seen("original", "y", 0, 0.7),
-    seen("jpeg", "y", 10, 0.35),
-)
-FAILING = replace(seen("mine", "rgb", 10, 0.5), images=211, failures=2)
-
-
-def test_failures_are_marked_and_told_below() -> None:
-    told = "† mine (QF 10), RGB: failed on 2 of 213 images, so its figures are of other images"
-    rows = (seen("jpeg"), FAILING)
-    shown = terminal_3(table_3(rows, MODELS))
-    assert shown.splitlines()[0] == "voc, 213 images"
-    assert next(line.split() for line in shown.splitlines() if line.startswith("mine"))[-3:] == [
-        *("0.500†", "0.510†", "0.700†"),
+def best(metric: str, *rows: Row) -> list[str]:
+    return [
+        line.method
+        for block in table_2(rows, [Column(METRICS.get(metric))]).blocks
+        for line in block.lines
+        if line.cells[0].best
     ]
-    assert told in shown.splitlines()
-    assert "| mine (QF 10) | 0.500† | 0.510† | 0.700† |" in markdown_3(table_3(rows, MODELS))
-    assert f"{told}." in markdown_3(table_3(rows, MODELS))
-    in_latex = latex_3(table_3(rows, MODELS))
-    assert r"0.500\textdagger & 0.510\textdagger & 0.700\textdagger" in in_latex and f"% {told}." in in_latex
-    lines = list(csv.DictReader(io.StringIO(vision_sheet(rows))))
-    assert [(line["images"], line["failures"]) for line in lines] == [("213", "0"), ("211", "2")]
-    assert "†" not in terminal_3(table_3(SEEN, MODELS))
 
 
-def test_a_few_images_are_not_the_papers() -> None:
-    few = [replace(one, images=208) for one in SEEN]
-    for text in (terminal_3(table_3(few, MODELS)), markdown_3(table_3(few, MODELS)), latex_3(table_3(few, MODELS))):
-        assert "0.359" not in text and "paper" not in text and "tiny_segmenter.onnx." in text
-    assert [line["paper_map"] for line in csv.DictReader(io.StringIO(vision_sheet(few)))] == [""] * len(few)
+def test_methods_stand_in_the_papers_order_and_others_after_them() -> None:
+    (block,) = table_2([row(name) for name in ("mine", "ced-gt", "ced-est", "jpeg", "also", "ed")]).blocks
+    assert [line.method for line in block.lines] == ["JPEG", "ED", "CED-EST", "CED-GT", "mine", "also"]
 
 
-def test_a_method_that_restored_nothing_has_no_figures() -> None:
-    nothing = Row("voc", 10, "rgb", "mine", 0, failures=213)
-    rows = (seen("jpeg"), nothing)
-    assert "† mine (QF 10), RGB: failed on all of the 213 images" in terminal_3(table_3(rows, MODELS)).splitlines()
-    assert (
-        r"mine (QF 10) & --\textdagger & --\textdagger & --\textdagger \\"
-        in latex_3(table_3(rows, MODELS)).splitlines()
-    )
-    (_, line) = csv.DictReader(io.StringIO(vision_sheet(rows)))
-    assert (line["images"], line["failures"], line["map"], line["miou"]) == ("0", "213", "", "")
-
-
-def test_the_terminal_has_the_papers_order_and_figures_in_brackets() -> None:
-    lines = terminal_3(table_3(SEEN, MODELS)).splitlines()
-    assert lines[0] == "voc, 213 images"
-    assert lines[2].split("  ")[0] == "Method" and "mAP (RGB)" in lines[2] and "mIoU (Y)" in lines[2]
-    assert [line.split("  ")[0] for line in lines[3:7]] == [
-        "JPEG (QF 10)",
-        "my_method (QF 10)",
-        "JPEG (QF 20)",
-        "Original",
+def test_only_rows_of_one_test_set_quality_and_colour_are_compared() -> None:
+    first = row("jpeg")
+    others = [replace(first, dataset="BSDS500"), replace(first, quality=20), replace(first, colour="rgb")]
+    blocks = table_2([others[0], first, *others[1:], replace(first, method="ed", colour="lab")]).blocks
+    assert [(block.dataset, block.quality, block.colour) for block in blocks] == [
+        ("BSDS500", 10, "luminance"),
+        ("LIVE1", 10, "luminance"),
+        ("LIVE1", 20, "luminance"),
+        ("LIVE1", 10, "RGB"),
+        ("LIVE1", 10, "lab"),
     ]
-    assert "0.400 (0.359)" in lines[3] and "0.350 (0.292)" in lines[3] and "0.600 (0.414)" in lines[3]
-    assert "–" in lines[4] and "nan" not in lines[4]
-    assert "(0." not in lines[5]
-    assert "tiny_detector.onnx" in lines[-1] and "Faster R-CNN and FCN-8s" in lines[-1]
+    assert table_2([]).blocks == ()
 
 
-def test_markdown_is_a_table() -> None:
-    lines = markdown_3(table_3(SEEN, MODELS)).splitlines()
-    assert lines[2] == "| Method | mAP (RGB) | mAP (Y) | mAP area (RGB) | mAP area (Y) | mIoU (RGB) | mIoU (Y) |"
-    assert {line.count("|") for line in lines[2:8]} == {8}
-    assert lines[4].startswith("| JPEG (QF 10) | 0.400 (0.359) | 0.350 (0.292) | 0.410 | 0.360 |")
-    assert markdown_3(table_3([seen("a|b")], MODELS)).splitlines()[4].startswith("| a\\|b (QF 10) |")
+def test_the_best_is_the_highest_psnr_and_the_lowest_block_effect() -> None:
+    rows = row("jpeg", 27.0, 0.75), row("ed", 29.0, 0.07), row("ced-gt", 26.0, 0.007)
+    assert best("psnr", *rows) == ["ED"]
+    assert best("bef_mse_bound", *rows) == ["CED-GT"]
 
 
-def test_latex_has_a_cell_for_each_column_and_escapes_names() -> None:
-    lines = latex_3(table_3(SEEN, MODELS)).splitlines()
-    body = [line for line in lines if line.endswith(r"\\") and "multicolumn" not in line]
-    assert {line.count("&") for line in body} == {6}
-    assert any(line.startswith(r"my\_method (QF 10) & ") for line in body)
-    assert r"0.400 {\scriptsize (0.359)}" in body[1]
-    assert lines[1] == r"\begin{tabular}{lrrrrrr}" and lines[-1] == r"\end{tabular}"
+def test_figures_that_print_alike_are_equally_good() -> None:
+    assert best("psnr", row("jpeg", 27.0), row("ed", 29.404), row("ced-est", 29.396)) == ["ED", "CED-EST"]
 
 
-@pytest.mark.parametrize("colour", ["rgb", "y"])
-def test_one_colour_is_half_the_table(colour: str) -> None:
-    heading = markdown_3(table_3([seen("jpeg", colour)], MODELS)).splitlines()[2]
-    assert heading.count("mAP") == 2 and heading.count("mIoU") == 1
-    assert ("RGB" in heading) == (colour == "rgb")
+def test_infinite_psnr_is_best_and_a_missing_figure_never_is() -> None:
+    assert best("psnr", row("jpeg", 27.0), row("ed", math.inf)) == ["ED"]
+    bounds = row("jpeg", bound=0.5), row("ed", bound=math.nan), row("ced-gt", bound=0.1)
+    assert best("bef_mse_bound", *bounds) == ["CED-GT"]
+    assert best("psnr", row("jpeg", math.nan), row("ed", math.nan)) == []
+
+
+def test_nothing_is_best_without_a_rival() -> None:
+    assert best("psnr", row("jpeg")) == []
+    assert best("psnr", row("jpeg", 27.0), row("ed", math.nan)) == []
+    assert best("psnr", row("jpeg", 27.0), row("ed", 27.001)) == []
+
+
+@pytest.mark.parametrize(("counts", "text"), [((1, 1), "1 image"), ((29, 29), "29 images"), ((28, 29), "28–29 images")])
+def test_the_number_of_images_is_said(counts: tuple[int, int], text: str) -> None:
+    (block,) = table_2([row(name, images=n) for name, n in zip(("jpeg", "ed"), counts, strict=True)]).blocks
+    assert block.images == text
+
+
+def test_a_mean_over_other_images_is_neither_the_best_nor_in_the_way() -> None:
+    good, lucky = row("jpeg", psnr=27.0), replace(row("mine", psnr=35.0, images=27), failures=2)
+    rows = good, row("ed", psnr=30.0), row("ced-est", psnr=29.0), lucky
+    assert best("psnr", *rows) == ["ED"]
+    table = table_2(rows)
+    assert table.differs and not table_2(rows[:3]).differs
+    assert not any(FAILED in cell.text for cell in table.cells), "it stands with the images"
+    lines = table.blocks[0].lines
+    assert [lines[0].images, lines[-1].images, lines[0].about, lines[-1].about] == ["29", "27 of 29†", "", "27 of 29†"]
+
+
+def test_the_best_energy_is_the_one_nearest_to_one_and_speed_is_no_contest() -> None:
+    assert best("energy", row("jpeg", energy=0.5), row("ed", energy=0.9), row("ced-gt", energy=1.2)) == ["ED"]
+    speeds = [row(name, seconds_per_megapixel=value) for name, value in (("jpeg", 0.0), ("ed", 0.9))]
+    assert best("seconds_per_megapixel", *speeds) == []

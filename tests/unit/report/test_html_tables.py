@@ -1,3 +1,5 @@
+"""Tables 2 and 3 on the page: every figure in its cell, with notes, legend and what the models saw."""
+
 import base64
 import re
 from dataclasses import replace
@@ -5,10 +7,10 @@ from html import unescape
 from html.parser import HTMLParser
 
 from ced.evaluation.metrics import Row
-from ced.report.html import page
-from ced.report.model import Report
-from ced.report.section_table import table_section, vision_section
-from ced.vision.results import Drawing, Models, Vision
+from ced.report.html import page, table_section, vision_page, vision_section
+from ced.report.model import Drawing, Report
+from ced.report.tables import table_3
+from ced.vision.evaluate import Sources
 
 
 class Cells(HTMLParser):
@@ -153,7 +155,7 @@ def test_a_method_that_failed_on_some_images_says_so(rows: tuple[Row, ...]) -> N
     assert "†" not in table_section(rows)
 
 
-MODELS = Models("tiny_detector.onnx", "tiny_segmenter.onnx")
+SOURCES = Sources("voc", "", "tiny_detector.onnx", "tiny_segmenter.onnx")
 
 
 def row(method: str, value: float, quality: int = 10) -> Row:
@@ -174,12 +176,11 @@ def cells(section: str) -> dict[str, list[str]]:
 
 
 def test_nothing_seen_makes_no_section() -> None:
-    assert vision_section(None) == ""
-    assert vision_section(Vision((), MODELS)) == ""
+    assert vision_section(table_3((), SOURCES)) == ""
 
 
 def test_the_figures_stand_with_the_papers_and_the_best_of_each_quality_is_marked() -> None:
-    found = cells(vision_section(Vision(ROWS, MODELS)))
+    found = cells(vision_section(table_3(ROWS, SOURCES)))
     assert found == {
         "JPEG QF 10": ["0.400, the paper: 0.359", "0.410", "0.600, the paper: 0.414"],
         "mine &lt;1&gt; QF 10": ["*0.500*", "*0.510*", "*0.700*"],
@@ -190,7 +191,7 @@ def test_the_figures_stand_with_the_papers_and_the_best_of_each_quality_is_marke
 
 def test_a_method_that_failed_is_marked_told_of_and_never_the_best() -> None:
     rows = (*ROWS[:2], replace(ROWS[2], failures=2))
-    section = vision_section(Vision(rows, MODELS))
+    section = vision_section(table_3(rows, SOURCES))
     found = cells(section)
     assert found["mine &lt;1&gt; QF 10"] == ["0.500†", "0.510†", "0.700†"]
     assert not any("*" in cell for cell in found["JPEG QF 10"]), "nothing left to be better than"
@@ -200,7 +201,7 @@ def test_a_method_that_failed_is_marked_told_of_and_never_the_best() -> None:
 def test_what_was_seen_is_embedded_image_by_image() -> None:
     drawings = [Drawing("2007 & 1", "rgb", 0, "original", b"one"), Drawing("2007 & 1", "rgb", 10, "jpeg", b"two")]
     drawings.append(Drawing("2007 & 1", "y", 10, "jpeg", b"three"))
-    section = vision_section(Vision(ROWS, MODELS, tuple(drawings)))
+    section = vision_section(table_3(ROWS, SOURCES), drawings)
     assert section.count('<figure class="plate">') == 2
     for data in (b"one", b"two", b"three"):
         assert section.count(base64.b64encode(data).decode()) == 1
@@ -208,7 +209,7 @@ def test_what_was_seen_is_embedded_image_by_image() -> None:
     assert 'alt="2007 &amp; 1, JPEG, QF 10: boxes and classes"' in section
 
 
-def test_it_has_its_place_on_the_page_below_table_2() -> None:
-    whole = page(Report(title="t", vision=Vision(ROWS, MODELS)))
+def test_it_has_a_page_of_its_own() -> None:
+    whole = vision_page("t", (), table_3(ROWS, SOURCES))
     assert '<section id="vision"' in whole and "tiny_detector.onnx" in whole
     assert '<section id="vision"' not in page(Report(title="t"))

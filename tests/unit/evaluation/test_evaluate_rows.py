@@ -9,15 +9,13 @@ import pyarrow as pa
 import pytest
 
 from ced.core.metrics import bef_mse_bound
-from ced.evaluation import evaluate, means, pool
+from ced.evaluation import evaluate, pool
 from ced.evaluation.metrics import per_image_schema, pooled_schema
-from ced.evaluation.pool import Figures
 from ced.store.outputs import Manifest, Output, write_table
 
 KEY = ("set", 10, "y", "mine")
 MEASURED = ["psnr", "psnr_b", "ssim", "ssim_gaussian", "bef_mse"]
-POOLED = Figures({"w1": 0.3, "energy": 0.6}, {"w1": (0.2, 0.4), "energy": (0.5, 0.7)})
-NOTHING = Figures({}, {})
+POOLED = {"w1": 0.3, "energy": 0.6}, {"w1": (0.2, 0.4), "energy": (0.5, 0.7)}
 
 
 def one(psnr: float, reason: str = "", seconds: float | None = 0.5) -> dict[str, Any]:
@@ -30,7 +28,7 @@ def one(psnr: float, reason: str = "", seconds: float | None = 0.5) -> dict[str,
 
 
 def test_means_are_over_the_images() -> None:
-    row = means.row(KEY, [one(20.0), one(30.0)], POOLED)
+    row = evaluate.row_of(KEY, [one(20.0), one(30.0)], *POOLED)
     assert (row.dataset, row.quality, row.colour, row.method) == KEY
     assert (row.images, row.failures) == (2, 0)
     assert [row.value(name) for name in MEASURED] == [25.0, 24.0, 0.25, 0.125, 0.3]
@@ -41,13 +39,13 @@ def test_means_are_over_the_images() -> None:
 
 
 def test_failures_are_counted_and_not_averaged() -> None:
-    row = means.row(KEY, [one(20.0), one(0, "timeout"), one(30.0)], POOLED)
+    row = evaluate.row_of(KEY, [one(20.0), one(0, "timeout"), one(30.0)], *POOLED)
     assert (row.images, row.failures, row.value("psnr")) == (2, 1, 25.0)
     assert row.value("seconds_per_megapixel") == pytest.approx(1.0)
 
 
 def test_a_method_that_restored_nothing_has_a_row_without_figures() -> None:
-    row = means.row(KEY, [one(0, "timeout")] * 3, NOTHING)
+    row = evaluate.row_of(KEY, [one(0, "timeout")] * 3, {}, {})
     assert (row.images, row.failures, row.intervals) == (0, 3, {})
     assert all(
         math.isnan(value) for value in map(row.value, ("psnr", "ssim", "bef_mse_bound", "w1", "seconds_per_megapixel"))
@@ -56,7 +54,7 @@ def test_a_method_that_restored_nothing_has_a_row_without_figures() -> None:
 
 def test_intervals_hold_their_means_and_are_the_same_every_time() -> None:
     ones = [one(float(value)) for value in np.random.default_rng(0).normal(30, 2, 29)]
-    row = means.row(KEY, ones, POOLED)
+    row = evaluate.row_of(KEY, ones, *POOLED)
     assert list(row.intervals) == [
         *MEASURED,
         "bef_mse_bound",
@@ -67,32 +65,32 @@ def test_intervals_hold_their_means_and_are_the_same_every_time() -> None:
         assert low - 0.01 <= row.value(name) <= high + 0.01, name
     low, high = row.intervals["psnr"]
     assert high - low == pytest.approx(2 * 1.96 * 2 / 29**0.5, rel=0.3)
-    assert means.row(KEY, ones, POOLED) == row
+    assert evaluate.row_of(KEY, ones, *POOLED) == row
 
 
 def test_lpips_is_a_mean_where_it_was_measured() -> None:
-    row = means.row(KEY, [one(20.0) | {"lpips": 0.2}, one(30.0) | {"lpips": 0.4}], POOLED)
+    row = evaluate.row_of(KEY, [one(20.0) | {"lpips": 0.2}, one(30.0) | {"lpips": 0.4}], *POOLED)
     assert row.value("lpips") == pytest.approx(0.3)
     assert row.intervals["lpips"] == (0.2, 0.4)
 
 
 def test_the_speed_of_a_folder_is_not_known() -> None:
-    row = means.row(KEY, [one(20.0, seconds=None), one(30.0, seconds=None)], POOLED)
+    row = evaluate.row_of(KEY, [one(20.0, seconds=None), one(30.0, seconds=None)], *POOLED)
     assert math.isnan(row.value("seconds_per_megapixel"))
 
 
 def test_an_infinite_mean_has_an_interval() -> None:
-    row = means.row(KEY, [one(math.inf), one(30.0), one(31.0)], POOLED)
+    row = evaluate.row_of(KEY, [one(math.inf), one(30.0), one(31.0)], *POOLED)
     assert math.isinf(row.value("psnr"))
     low, high = row.intervals["psnr"]
     assert 30 <= low <= 31 and math.isinf(high)
 
 
 def test_the_pooled_figures_bring_their_intervals() -> None:
-    row = means.row(KEY, [one(20.0), one(30.0)], POOLED)
+    row = evaluate.row_of(KEY, [one(20.0), one(30.0)], *POOLED)
     assert (row.intervals["w1"], row.intervals["energy"]) == ((0.2, 0.4), (0.5, 0.7))
     assert row.intervals["psnr"] == (20.0, 30.0)
-    assert means.row(KEY, [one(0, "timeout")], NOTHING).intervals == {}
+    assert evaluate.row_of(KEY, [one(0, "timeout")], {}, {}).intervals == {}
 
 
 def measured(image: str, method: str, quality: int, psnr: float) -> dict[str, object]:
@@ -118,7 +116,7 @@ def test_rows_are_means_over_images_by_quality_and_method(tmp_path: Path) -> Non
         for quality in (10, 20)
         for method in ("jpeg", "ed")
     ]
-    rows = means.rows_of(evaluated(tmp_path, images))
+    rows = evaluate.rows_of(evaluated(tmp_path, images))
     assert [(row.quality, row.method, row.images) for row in rows] == [
         (10, "jpeg", 2),
         (10, "ed", 2),
@@ -133,5 +131,5 @@ def test_rows_are_means_over_images_by_quality_and_method(tmp_path: Path) -> Non
 
 
 def test_a_perfect_image_makes_the_mean_infinite(tmp_path: Path) -> None:
-    (row,) = means.rows_of(evaluated(tmp_path, [measured("a", "ed", 10, math.inf), measured("b", "ed", 10, 30.0)]))
+    (row,) = evaluate.rows_of(evaluated(tmp_path, [measured("a", "ed", 10, math.inf), measured("b", "ed", 10, 30.0)]))
     assert math.isinf(row.value("psnr"))
