@@ -74,15 +74,14 @@ def _load(folder: Path, name: str) -> tuple[LoadedModel, Form]:
 
 def _find(request: Request, conditions: Conditions, store: Path) -> Method:
     """A model of MLflow, copied into the store, where all machines of a job see it: a restorer, or any pyfunc."""
-    from ced.restoration.restorer import FILES
+    from ced.restoration.family import files_of
 
     tracking = environment.load().mlflow_uri or client.local_uri(store)
     client.check(tracking)
     model = client.resolve_model(tracking, request.target)
     own = model / client.RESTORER
     if own.is_dir():
-        files = {path.name: path for path in own.iterdir() if path.name in FILES}
-        folder = _copy(files, store / "models" / restorer.digest(own))
+        folder = _copy(files_of(own), store / "models" / fingerprint(restorer.contents(own)))
         return restorer.find_restorer(request._replace(target=str(folder)), conditions, store)
     if request.self_ensemble:
         raise ConfigError(f"method {request.name}: {request.target} is no restorer of ced; leave {SELF_ENSEMBLE}: out")

@@ -75,12 +75,11 @@ def restorer(name: str, folder: Path, content: str = "", conditions: Conditions 
     return _method(name, family, content, conditions if len(family.members) > 1 else None)
 
 
-def digest(folder: Path) -> str:
-    """A digest of a restorer's files. Raises FormatError where it is none."""
-    from ced.restoration.restorer import FILES, Restorer
+def contents(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each file of a restorer or a family. Raises FormatError where it is neither."""
+    from ced.restoration.family import files_of
 
-    Restorer.load(folder)
-    return fingerprint({path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name in FILES})
+    return {name: sha256(path) for name, path in files_of(folder).items()}
 
 
 def _method(name: str, family: "Family", content: str = "", conditions: Conditions | None = None) -> RestorerMethod:
@@ -88,10 +87,12 @@ def _method(name: str, family: "Family", content: str = "", conditions: Conditio
         asked = itertools.product(conditions.colours, conditions.qualities)
         used = {f"{colour} {quality}": family.member(quality, colour) for colour, quality in asked}
         family = replace(family, members=tuple(dict.fromkeys(member for member in used.values() if member)))
-        contents = {member: digest(member.folder) for member in family.members}
-        content = fingerprint({key: contents[member] for key, member in used.items() if member})
+        digests = {member: fingerprint(contents(member.folder)) for member in family.members}
+        content = fingerprint({key: digests[member] for key, member in used.items() if member})
     colours = tuple(dict.fromkeys(colour for member in family.members for colour in member.colours))
-    return RestorerMethod(name, family.everything(), content or digest(family.members[0].folder), colours)
+    return RestorerMethod(
+        name, family.everything(), content or fingerprint(contents(family.members[0].folder)), colours
+    )
 
 
 def _self_ensemble(method: RestorerMethod, request: Request) -> RestorerMethod:

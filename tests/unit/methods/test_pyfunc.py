@@ -1,6 +1,7 @@
 """Models of MLflow that somebody else logged: what they may take and give, with real models from a real registry."""
 
 import io
+import json
 import os
 import shutil
 from pathlib import Path
@@ -13,11 +14,11 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from PIL import Image, ImageOps
 
-from ced.config import EvaluateConfig
+from ced.config import EvaluateConfig, fingerprint
 from ced.errors import CedError, ConfigError
 from ced.methods import Damaged, Failed, checked, find, parse
 from ced.methods.pyfunc import Form, answer, form_of
-from ced.methods.restorer import RestorerMethod, digest
+from ced.methods.restorer import RestorerMethod, contents
 from ced.restoration.restorer import Restorer, planewise
 from ced.tracking import client
 from ced.tracking.pyfunc import LoadedModel
@@ -67,12 +68,24 @@ def store(tmp_path_factory: pytest.TempPathFactory, gray_model: Path) -> Path:
         folder = shutil.copytree(gray_model, root / "restorer")
         options["registered_model_name"] = "ours"
         mlflow.pyfunc.log_model(name="ours", python_model=Doubler(), artifacts={"restorer": str(folder)}, **options)
+        family = make_family(root / "family" / "restorer", gray_model)
+        options["registered_model_name"] = "family"
+        mlflow.pyfunc.log_model(name="family", python_model=Doubler(), artifacts={"restorer": str(family)}, **options)
     finally:
         mlflow.set_tracking_uri(None)  # what is set goes before the environment of later tests
         mlflow.set_registry_uri(None)
         os.environ.clear()  # MLflow tells later processes of what it was set to
         os.environ.update(environment)
     return root
+
+
+def make_family(folder: Path, restorer: Path) -> Path:
+    """A restorer twice, for quality factors up to 15, and above."""
+    for name in ("low", "high"):
+        shutil.copytree(restorer, folder / name)
+    members = [{"folder": "low", "colours": ["y"], "quality": [1, 15]}, {"folder": "high", "colours": ["y"]}]
+    (folder / "family.json").write_text(json.dumps({"format": "ced-family", "version": 1, "members": members}))
+    return folder
 
 
 def method(store: Path, model: str, colour: str = "y") -> Any:
@@ -99,8 +112,23 @@ def test_a_model_with_a_restorer_in_it_is_the_restorer(
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     prepared = find(parse("ours=models:/ours/1"), EvaluateConfig(), store)
-    assert isinstance(prepared, RestorerMethod) and prepared.content == digest(gray_model)
-    assert prepared.family.members[0].folder == store / "models" / digest(gray_model)
+    assert isinstance(prepared, RestorerMethod) and prepared.content == fingerprint(contents(gray_model))
+    assert prepared.family.members[0].folder == store / "models" / prepared.content
+    expected = Restorer.load(gray_model).restore_planes(gray.image[None])[0]
+    assert np.array_equal(checked(prepared, gray), expected)
+
+
+def test_a_model_with_a_family_in_it_is_the_family(
+    store: Path, gray: Damaged, gray_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    conditions = EvaluateConfig(qualities=(10, 30))
+    prepared = find(parse("ours=models:/family/1"), conditions, store)
+    here = find(parse(f"ours={store / 'family' / 'restorer'}"), conditions, store)
+    assert isinstance(prepared, RestorerMethod) and isinstance(here, RestorerMethod)
+    assert [member.folder.name for member in prepared.family.members] == ["low", "high"]
+    assert all(member.folder.is_relative_to(store / "models") for member in prepared.family.members)
+    assert prepared.content == here.content
     expected = Restorer.load(gray_model).restore_planes(gray.image[None])[0]
     assert np.array_equal(checked(prepared, gray), expected)
 
