@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -40,11 +41,10 @@ from ced.restoration.family import FAMILY, FORMAT, Family
 from ced.restoration.restorer import Restorer
 from ced.store.outputs import MANIFEST, Making, Output, Store, make, parts_in, write_bytes, write_text
 from ced.store.session import Session
-from ced.tracking import client, pyfunc, registry
+from ced.tracking import client, registry
 from ced.tracking.runs import PUBLISH, ROLE, Experiment
-from ced.training import metrics as training_metrics
 from ced.training import train
-from ced.training.job import WEIGHTS
+from ced.training.job import WEIGHTS, read_reports
 from ced.training.train import TrainingInputs
 
 ROOT = Path(__file__).parents[2]
@@ -167,7 +167,7 @@ def restoring(trained: Output, outputs: Path, session: Session) -> Output:
 def test_a_network_goes_the_whole_way(
     trained: Output, restoring: Output, images: Path, session: Session, tmp_path: Path
 ) -> None:
-    assert [line["step"] for line in training_metrics.read(trained.path)] == [2, 4]
+    assert [line["step"] for line in read_reports(trained.path)] == [2, 4]
     config = EvaluateConfig(methods=("toy", "jpeg"), pictures=0)
     assert config.trained == ("toy",) and PublishConfig(method="toy").method == "toy"
     rows = means.rows_of(evaluate.run(config, str(images), {"toy": restoring}, session))
@@ -453,7 +453,7 @@ def test_a_second_model_is_served_beside_the_first(
     answers = {}
     for name, output in served.items():
         champion = f"models:/{name}@champion"
-        model = pyfunc.load(client.resolve_model(tracking_uri, champion), name)
+        model = mlflow.pyfunc.load_model(str(client.resolve_model(tracking_uri, champion)))
         for quality in (10, 40):
             stream = encode(plane, quality)
             (png,) = model.predict(pd.DataFrame({"image": [stream]}))["image"]

@@ -17,11 +17,10 @@ from PIL import Image, ImageOps
 from ced.config import EvaluateConfig, fingerprint
 from ced.errors import CedError, ConfigError
 from ced.methods import Damaged, Failed, checked, find, parse
-from ced.methods.pyfunc import Form, answer, form_of
+from ced.methods.pyfunc import Form, answer, form_of, load
 from ced.methods.restorer import RestorerMethod, contents
 from ced.restoration.restorer import Restorer, planewise
 from ced.tracking import client
-from ced.tracking.pyfunc import LoadedModel
 
 
 class Inverter(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
@@ -147,34 +146,51 @@ def test_a_model_without_a_signature_is_one_line(store: Path, monkeypatch: pytes
         method(store, "bare")
 
 
-@pytest.mark.parametrize(
-    ("loaded", "form"),
-    [
-        (LoadedModel(print, (("image", "binary"),), ()), Form("image")),
-        (LoadedModel(print, (), (("", "uint8", (-1, -1)),)), Form("", "HW", 1)),
-        (LoadedModel(print, (), (("", "uint8", (-1, -1, -1)),)), Form("", "NHW", 1)),
-        (LoadedModel(print, (), (("x", "uint8", (-1, -1, 3)),)), Form("x", "HWC", 3)),
-        (LoadedModel(print, (), (("", "float32", (-1, -1, -1, 3)),)), Form("", "NHWC", 3, "float32")),
-        (LoadedModel(print, (), (("", "float64", (1, 3, -1, -1)),)), Form("", "NCHW", 3, "float64")),
-    ],
-)
-def test_forms_of_signatures(loaded: LoadedModel, form: Form) -> None:
-    assert form_of(loaded, "theirs") == form
+def columns(*of: tuple[DataType, str]) -> Schema:
+    return Schema([ColSpec(kind, name) for kind, name in of])
+
+
+def array(kind: str, *shape: int, name: str | None = None) -> Schema:
+    return Schema([TensorSpec(np.dtype(kind), shape, name)])
 
 
 @pytest.mark.parametrize(
-    ("loaded", "told"),
+    ("schema", "form"),
     [
-        (LoadedModel(print, (("a", "double"), ("b", "string")), ()), "the columns a (double), b (string)"),
-        (LoadedModel(print, (), (("", "float32", (-1, 1, 64, 64)),)), "float32 [-1, 1, 64, 64]"),
-        (LoadedModel(print, (), (("", "int64", (-1, -1)),)), "int64 [-1, -1]"),
-        (LoadedModel(print, (), (("", "uint8", (-1, -1, -1, 4)),)), "uint8 [-1, -1, -1, 4]"),
+        (columns((DataType.binary, "image")), Form("image")),
+        (array("uint8", -1, -1), Form("", "HW", 1)),
+        (array("uint8", -1, -1, -1), Form("", "NHW", 1)),
+        (array("uint8", -1, -1, 3, name="x"), Form("x", "HWC", 3)),
+        (array("float32", -1, -1, -1, 3), Form("", "NHWC", 3, "float32")),
+        (array("float64", 1, 3, -1, -1), Form("", "NCHW", 3, "float64")),
     ],
 )
-def test_what_takes_no_image_is_one_line(loaded: LoadedModel, told: str) -> None:
+def test_forms_of_signatures(schema: Schema, form: Form) -> None:
+    assert form_of(schema, "theirs") == form
+
+
+@pytest.mark.parametrize(
+    ("schema", "told"),
+    [
+        (columns((DataType.double, "a"), (DataType.string, "b")), "the columns a (double), b (string)"),
+        (array("float32", -1, 1, 64, 64), "float32 [-1, 1, 64, 64]"),
+        (array("int64", -1, -1), "int64 [-1, -1]"),
+        (array("uint8", -1, -1, -1, 4), "uint8 [-1, -1, -1, 4]"),
+        (Schema([TensorSpec(np.dtype("uint8"), (-1, -1), name) for name in "ab"]), "uint8 [-1, -1], uint8 [-1, -1]"),
+    ],
+)
+def test_what_takes_no_image_is_one_line(schema: Schema, told: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        form_of(loaded, "theirs")
+        form_of(schema, "theirs")
     assert f"method theirs: the model takes {told}; it has to take one column of bytes" in str(caught.value)
+
+
+def test_what_cannot_be_loaded_is_one_line(tmp_path: Path) -> None:
+    mlflow.pyfunc.save_model(str(tmp_path / "model"), python_model=Doubler(), pip_requirements=["mlflow"])
+    (tmp_path / "model" / "python_model.pkl").write_bytes(b"words")
+    with pytest.raises(ConfigError, match=r"method theirs: the model cannot be loaded here \(\w+: .*\)") as caught:
+        load(tmp_path / "model", "theirs")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("axes", ["HWC", "NHWC", "NCHW"])
