@@ -93,14 +93,7 @@ def files(words: tuple[str, ...]) -> list[Path]:
     """The files that a command line names, alone or behind an equals sign: a script, its weights. Where one of them
     changes, the method is another one."""
     named = [Path(text).resolve() for word in words for text in dict.fromkeys((word, word.partition("=")[2])) if text]
-    return [path for path in named if _is_file(path)]
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # too long for a name, say
-        return False
+    return [path for path in named if os.path.isfile(path)]  # False for what is too long for a name, say
 
 
 def _fill(word: str, values: dict[str, str]) -> str:
