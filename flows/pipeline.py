@@ -27,7 +27,7 @@ from ced.report import deliver
 from ced.report import stage as reporting
 from ced.store.outputs import Output
 from ced.store.session import Session
-from ced.tracking import provenance
+from ced.tracking.runs import pipeline_identity
 from ced.training import train
 from ced.training.train import TrainingInputs
 from flows.form import Form
@@ -85,7 +85,7 @@ def run_stages(config: Config, running: Session) -> publish.PipelineOutputs:
     create_markdown_artifact(summary.data(prepared, classes), key="data", description="Photographs and classes")
 
     # Followed in MLflow while they train, as parts of the run that publishing completes.
-    followed = dataclasses.replace(running, pipeline=provenance.pipeline_identity(config, running.store))
+    followed = dataclasses.replace(running, pipeline=pipeline_identity(config, running.store))
     classifier = train_task("classifier", config, TrainingInputs(labelled, classes), followed)
     inputs = TrainingInputs(labelled, classes, classifier)
     trained = {method: train_task(method, config, inputs, followed) for method in config.evaluate.trained}

@@ -1,24 +1,30 @@
-"""`ced evaluate`: test images and methods -> Table 2, in the terminal and as files."""
+"""`ced evaluate`, `ced evaluate-vision`, `ced report`: test images and methods -> Tables 2 and 3, and their pages."""
 
 import dataclasses
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ced import networks
-from ced.cli.options import MODELS, StoreOptions, option, refuse_ignored, written_as
-from ced.config import WITH_CED, Config, EvaluateConfig, override
+from ced import environment, networks
+from ced.cli.options import MODELS, STORE, StoreOptions, option, refuse_ignored, written_as
+from ced.config import WITH_CED, Config, EvaluateConfig, FiguresConfig, VisionConfig, override
 from ced.errors import ConfigError, unknown
 from ced.evaluation import evaluate as evaluation
+from ced.evaluation.runner import FILE as PER_IMAGE
+from ced.evaluation.runner import ORIGINAL
 from ced.methods.method import JPEG, SELF_ENSEMBLE, TRAINED, parse, split
 from ced.pipeline import track
-from ced.pipeline.session import session
-from ced.report import deliver, stage
+from ced.pipeline.session import open_store, session
+from ced.report import deliver, stage, tables
+from ced.store.session import Session
+from ced.vision import evaluate as vision
+from ced.vision import results
 
 _DEFAULT = EvaluateConfig(methods=("jpeg",))  # what is measured where nothing is named: nothing is trained for it
-_COUNTING = ("evaluate.*", "figures.*", "publish.experiment", "cluster.data_workers")  # the settings that do
+# The settings that count.
+_COUNTING = ("evaluate.*", "figures.*", "publish.experiment", "cluster.data_workers")
+_COUNTING_IN_VISION = ("evaluate.timeout", "publish.experiment", "cluster.data_workers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +44,36 @@ class EvaluateOptions(StoreOptions):
     report: str | None = option("DIR", "copy the report, results.json and the tables here")
 
 
+@dataclass(frozen=True, kw_only=True)
+class VisionOptions(StoreOptions):
+    voc: str = option("DIR", "a VOC folder with boxes and masks")
+    split: str | None = option("NAME", "one of its image sets, such as val; default: all images")
+    detector: str = option("SPEC", "an ONNX file of the YOLOX layout, or torchvision:NAME")
+    segmenter: str = option("SPEC", "a TFLite or ONNX file with VOC's classes, or torchvision:NAME")
+    methods: list[str] = option(
+        "A,B,...", "original, and all that `ced evaluate` takes: jpeg, NAME=WHERE (original,jpeg); repeatable"
+    )
+    models: str | None = written_as(MODELS)
+    quality: list[int] = option("QF", "JPEG quality factor (10); repeatable")
+    colour: list[str] = option("COLOUR", "rgb, or y for luminance (rgb); repeatable")
+    through: str | None = option("HOW", "RGB by an rgb model, or by one of luminance: ycbcr (every channel) or luma")
+    fit: str = option("HOW", "segment images at native size (default), or scaled to the input", default="native")
+    pictures: int = option("N", "images drawn with boxes and masks (4)", default=4)
+    report: str | None = option("DIR", "copy the table and results.json here")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    folder: str | None = option(
+        "DIR", "an evaluation's folder, or one with evaluations; default: the store", positional=True
+    )
+    out: str | None = option("DIR", "copy report.html, results.json, figures and strips here", short="-o")
+    images: str | None = option("A,B,...", "pictures to show, by number or name; default: all kept")
+    crop: str | None = option("L,T,W,H", "region of figures 1, 4 and 5; default: where most detail is")
+    channels: str | None = option("1-1,...", "of figure 6: row and column (1-1,1-2,2-2,4-4,8-8)")
+    store: str | None = written_as(STORE)
+
+
 def evaluate(options: EvaluateOptions) -> None:
     """Test images to the table and the report."""
     config = configuration(options)
@@ -45,8 +81,6 @@ def evaluate(options: EvaluateOptions) -> None:
     with session(options.store, options.ray_address, config.cluster.data_workers) as running:
         evaluated = evaluation.run(config.evaluate, options.images, {}, running)
         reported = stage.run(config, evaluated, {}, running)
-        from ced.report import tables
-
         rows = evaluation.rows_of(evaluated)
         print(tables.terminal(rows, tables.room(), styled=sys.stdout.isatty()))
         if options.report:
@@ -55,6 +89,55 @@ def evaluate(options: EvaluateOptions) -> None:
         figures, experiment = evaluation.figures_of(rows), config.publish.experiment
         recorded = track.run(evaluated, reported, figures, running, experiment)
         print(f"MLflow: run {track.run_id(recorded)} of {experiment}")
+
+
+def evaluate_vision(options: VisionOptions) -> None:
+    """Labelled images to mAP, mIoU and the table."""
+    overridden = override(Config(), options.settings)
+    refuse_ignored(options.settings, _COUNTING_IN_VISION, {})
+    config = VisionConfig(
+        methods=vision_methods(options.methods or [f"{ORIGINAL},{JPEG}"], options.models),
+        qualities=tuple(options.quality or (10,)),
+        colours=tuple(options.colour or ("rgb",)),
+        through=options.through or "",
+        fit=options.fit,
+        pictures=options.pictures,
+        timeout=overridden.evaluate.timeout,
+    )
+    sources = vision.Sources(options.voc, options.split or "", options.detector, options.segmenter)
+    deliver.check(options.report)
+    with session(options.store, options.ray_address, overridden.cluster.data_workers) as running:
+        evaluated = vision.run(config, sources, running)
+        reported = stage.run_vision(sources, evaluated, running)
+        if options.report:
+            deliver.deliver(reported, Path(options.report))
+        rows = results.rows_of(evaluated)
+        print(tables.terminal_3(tables.table_3(rows, sources)))
+        print(f"report:    {Path(options.report or reported.path, stage.PAGE).resolve()}")
+        print(f"per image: {evaluated.path / PER_IMAGE}", flush=True)
+        figures = results.figures_of(rows)
+        experiment = overridden.publish.experiment
+        recorded = track.run(evaluated, reported, figures, running, experiment)
+        print(f"MLflow:    run {track.run_id(recorded)} of {experiment}")
+
+
+def report(options: ReportOptions) -> None:
+    """Draw, or find drawn, and say where it is."""
+    chosen = FiguresConfig(
+        images=_items(options.images),
+        crop=(options.crop or "").replace(" ", ""),
+        channels=_items(options.channels) or FiguresConfig.channels,
+    )
+    deliver.check(options.out)
+    folder = Path(options.folder or options.store or environment.load().store)
+    evaluation = stage.find(folder)
+    reported = stage.redraw(evaluation, chosen, Session(open_store(options.store)))
+    if options.out:
+        deliver.deliver(reported, Path(options.out))
+    drawn = Path(options.out or reported.path).resolve()
+    print(f"of:      {evaluation.evaluated.path}")
+    print(f"report:  {drawn / stage.PAGE}")
+    print(f"figures: {drawn / stage.FIGURES}")
 
 
 def configuration(options: EvaluateOptions) -> Config:
@@ -74,14 +157,28 @@ def configuration(options: EvaluateOptions) -> Config:
     return dataclasses.replace(config, evaluate=dataclasses.replace(config.evaluate, **instead))
 
 
-def methods(texts: list[str], models: str | None) -> tuple[str, ...]:
-    """The methods of all `--methods`; bare names are looked up in the folder `models`. Raises ConfigError."""
+def methods(texts: list[str], models: str | None, others: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The methods of all `--methods`; bare names, but for `others`, are looked up in the folder `models`.
+
+    Raises ConfigError.
+    """
     items = [item for text in texts for item in split(text)]
-    refuse_models(models, items)
-    return tuple(placed(item, models) for item in items)
+    if models is not None and all(item in others or parse(item).kind != TRAINED for item in items):
+        raise ConfigError(f"--models {models}: no trained method is asked for; name some with --methods, as ed,ced-gt")
+    return tuple(item if item in others else _placed(item, models) for item in items)
 
 
-def placed(text: str, models: str | None) -> str:
+def vision_methods(texts: list[str], models: str | None) -> tuple[str, ...]:
+    """As `methods`, and the original. Raises ConfigError."""
+    placed = methods(texts, models, others=(ORIGINAL,))
+    names = [item.partition("=")[0].strip().lower() for item in placed]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"--methods: {name} is named twice")
+    return placed
+
+
+def _placed(text: str, models: str | None) -> str:
     """A method with its place: a bare name is looked up in the folder `models`, `ed+` is `ed` with self-ensemble.
 
     Raises ConfigError.
@@ -98,7 +195,5 @@ def placed(text: str, models: str | None) -> str:
     return f"{asked.name}={ensemble}{Path(models, f'restorer-{model}')}"
 
 
-def refuse_models(folder: str | None, texts: Sequence[str]) -> None:
-    """Raises ConfigError for a folder --models where all of the methods, as they are written, say where they are."""
-    if folder is not None and all(parse(text).kind != TRAINED for text in texts):
-        raise ConfigError(f"--models {folder}: no trained method is asked for; name some with --methods, as ed,ced-gt")
+def _items(text: str | None) -> tuple[str, ...]:
+    return tuple(item.strip() for item in (text or "").split(",") if item.strip())

@@ -35,25 +35,25 @@ COMMANDS = {
     "train": Subcommand("labelled examples -> weights of one model", "ced.cli.stages:train"),
     "evaluate": Subcommand("test images and methods -> table, report and figures", "ced.cli.evaluate:evaluate"),
     "evaluate-vision": Subcommand(
-        "labelled test images -> detection and segmentation scores", "ced.cli.evaluate_vision:evaluate_vision"
+        "labelled test images -> detection and segmentation scores", "ced.cli.evaluate:evaluate_vision"
     ),
-    "report": Subcommand("the page and the figures of a finished evaluation, drawn again", "ced.cli.report:report"),
+    "report": Subcommand("the page and the figures of a finished evaluation, drawn again", "ced.cli.evaluate:report"),
     "experiment": Subcommand("the paper's other experiments: its figures beside ours", metavar="EXPERIMENT"),
     "experiment stages": Subcommand(
         "Table 1: the accuracy of each stage of a three-stage classifier on held-out photographs",
-        "ced.cli.experiment:stages",
+        "ced.cli.stages:accuracy",
     ),
     "experiment decoder-weights": Subcommand(
         "section 3.4: how much the decoder looks at q, trained with q-hat and trained with q",
-        "ced.cli.experiment:decoder_weights",
+        "ced.cli.stages:decoder_weights",
     ),
     "restore": Subcommand("bad JPEGs -> restored PNGs", "ced.cli.restore:restore"),
     "data": Subcommand("check outputs part by part, or show what is in them"),
-    "data verify": Subcommand("is every part there, unaltered, and do the counts add up", "ced.cli.data:verify"),
+    "data verify": Subcommand("is every part there, unaltered, and do the counts add up", "ced.cli.inspect:verify"),
     "data show": Subcommand(
-        "configuration, columns and class balance in words, and examples as a picture", "ced.cli.data:show"
+        "configuration, columns and class balance in words, and examples as a picture", "ced.cli.inspect:show"
     ),
-    "recipes": Subcommand("list the recipes, or show one", "ced.cli.recipes:recipes"),
+    "recipes": Subcommand("list the recipes, or show one", "ced.cli.inspect:recipes"),
 }
 
 

@@ -1,21 +1,24 @@
-"""`ced prepare` and `ced train`: single stages, from and to the files that `ced run` uses."""
+"""`ced prepare`, `ced train` and `ced experiment`: single stages, from and to the files that `ced run` uses."""
 
+import contextlib
 import dataclasses
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ced import terminal
 from ced.cli.options import PhotographOptions, option
-from ced.config import RELEASED, Config, as_dict
+from ced.config import RELEASED, Config, NetworkConfig, as_dict, override
 from ced.data import edges, label
 from ced.data import prepare as preparation
 from ced.errors import ConfigError, InputError
+from ced.evaluation.paper import TABLE_1
 from ced.networks import NETWORKS
 from ced.pipeline.session import session
 from ced.recipes import configure
-from ced.store.outputs import Output, Store
+from ced.store.outputs import Output, Store, write_bytes
 from ced.store.session import Session
 from ced.training.job import WEIGHTS
 
@@ -52,6 +55,14 @@ class TrainOptions(DataOptions):
     out: str | None = option("DIR", "write models into this folder instead of the store", short="-o")
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExperimentOptions(DataOptions):
+    """`ced experiment stages` and `ced experiment decoder-weights`."""
+
+    out: str | None = option("FILE", "write the figures into this JSON file as well", short="-o")
+    models: str | None = option("DIR", "take models from here, where `ced train -o` wrote; the missing are trained")
+
+
 def prepare(options: PrepareOptions) -> None:
     """Photographs to labelled examples."""
     config = configure(options.recipe, options.images, None, options.settings)
@@ -67,12 +78,9 @@ def train(options: TrainOptions) -> None:
     from ced.training import train as training
 
     config = configure(options.recipe, options.images, None, options.settings)
-    device = device_of(options, config)
     architecture = NETWORKS.get(options.model)
     models = ("classifier", options.model) if architecture.conditioned else (options.model,)
-    start = start_folders(options.start_from, models)
-    with session(options.store, options.ray_address, config.cluster.data_workers) as running:
-        data = dataclasses.replace(training_data(options, config, running), start=start)
+    with _training(options, config, models) as (data, device, running):
         training.check_start(config, data)
         outputs = with_outputs_in(options.out, running)
         for model in models:
@@ -80,8 +88,63 @@ def train(options: TrainOptions) -> None:
             data = dataclasses.replace(data, classifier=output) if model == "classifier" else data
         if architecture.objective == "classes":
             print(f"weights: {output.path / WEIGHTS}")
-        else:
-            _print_model(options.model, output, data, outputs, config.restore.temperature)
+            return
+        from ced.pipeline import restorers
+
+        classifier = data.classifier or output  # without classes there is none, and the restorer takes none
+        temperature = config.restore.temperature
+        restorer = restorers.run(options.model, output, classifier, data.classes, outputs, temperature)
+        print(f"restorer: {restorer.path}")
+        print(f"try it:   ced restore photo.jpg -o photo.png --model {shlex.quote(str(restorer.path))}")
+
+
+def accuracy(options: ExperimentOptions) -> None:
+    """Table 1: `ced experiment stages`."""
+    from ced.pipeline import experiments
+    from ced.training import train as training
+
+    stages = override(Config(network=NetworkConfig(stages=len(TABLE_1))), options.settings).network.stages
+    if stages != len(TABLE_1):
+        raise ConfigError(f"network.stages={stages}: Table 1 is of {len(TABLE_1)}; leave it out")
+    config = configure(options.recipe, options.images, None, options.settings)
+    with _training(options, config, ("classifier",)) as (data, device, running):
+        training.check_start(experiments.three_stages(config), data)
+        output = experiments.stages(config, data, with_outputs_in(options.models, running), device)
+    results = _results(output, options.out)
+    print(
+        f"\nAccuracy on {results['examples']:,} held-out examples of {results['photographs']:,} photographs (Table 1)\n"
+    )
+    names = [f"stage {t}" for t in range(1, len(results["paper"]) + 1)]
+    _print_table(names, {"ours": results["accuracy"], "paper": results["paper"]})
+
+
+def decoder_weights(options: ExperimentOptions) -> None:
+    """Section 3.4."""
+    from ced.pipeline import experiments
+    from ced.training import train as training
+
+    config = configure(options.recipe, options.images, None, options.settings)
+    with _training(options, config, ("classifier", "ced-est", "ced-gt")) as (data, device, running):
+        training.check_start(config, data)
+        output = experiments.decoder_weights(config, data, with_outputs_in(options.models, running), device)
+    results = _results(output, options.out)
+    print("\nMean absolute filters of D's first layer (section 3.4)\n")
+    names = {"ced-est": "with q-hat (CED-EST)", "ced-gt": "with q (CED-GT)"}
+    parts = ("w_f", "w_q", "difference")
+    rows = {text: [results[model][part] for part in parts] for model, text in names.items()}
+    _print_table(["w_f", "w_q", "w_f - w_q"], rows)
+    print(f"\nratio of w_f - w_q: ours {results['ratio']:.2f}, the paper's {results['paper']:.2f}")
+
+
+@contextlib.contextmanager
+def _training(
+    options: DataOptions, config: Config, models: Sequence[str]
+) -> "Iterator[tuple[training.TrainingInputs, str, Session]]":
+    """What `models` are trained on, the device of --without-ray, and the session. Raises CedError."""
+    device = device_of(options, config)
+    start = start_folders(options.start_from, models)
+    with session(options.store, options.ray_address, config.cluster.data_workers) as running:
+        yield dataclasses.replace(training_data(options, config, running), start=start), device, running
 
 
 def with_outputs_in(folder: str | None, session: Session) -> Session:
@@ -169,12 +232,17 @@ def read_data(folder: Path, options: DataOptions, config: Config) -> "training.T
     return data
 
 
-def _print_model(
-    method: str, autoencoder: Output, data: "training.TrainingInputs", session: Session, temperature: float
-) -> None:
-    from ced.pipeline import restorers
+def _results(experiment: Output, out: str | None) -> dict[str, Any]:
+    """The results of an experiment, after a line that says where they are kept."""
+    from ced.pipeline import experiments
 
-    classifier = data.classifier or autoencoder  # without classes there is none, and the restorer takes none
-    output = restorers.run(method, autoencoder, classifier, data.classes, session, temperature)
-    print(f"restorer: {output.path}")
-    print(f"try it:   ced restore photo.jpg -o photo.png --model {shlex.quote(str(output.path))}")
+    file = experiment.path / experiments.FILE
+    if out:
+        write_bytes(Path(out), file.read_bytes())
+    print(f"results: {Path(out).resolve() if out else file}")
+    return experiments.answer(experiment)
+
+
+def _print_table(headings: list[str], rows: dict[str, list[float]]) -> None:
+    lines = [[name, *(f"{value:.4f}" for value in values)] for name, values in rows.items()]
+    print("\n".join(terminal.grid(["", *headings], lines, range(1, 1 + len(headings)), least=9)))

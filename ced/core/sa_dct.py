@@ -59,7 +59,7 @@ def neighbourhoods(plane: Tensor, sigma: float) -> Tensor:
         meets = torch.ones_like(plane, dtype=torch.bool)
         for index, scale in enumerate(SCALES):
             kernel = _kernel(scale)
-            estimate = sum(weight * line[n] for n, weight in enumerate(kernel))
+            estimate = torch.stack(line[:scale]).mul(torch.tensor(kernel)[:, None, None]).sum(0)
             spread = gamma * sigma * math.sqrt(sum(weight**2 for weight in kernel))
             lower, upper = torch.maximum(lower, estimate - spread), torch.minimum(upper, estimate + spread)
             meets = meets & (lower <= upper)
@@ -90,7 +90,7 @@ def _filtered(observed: Tensor, first: Tensor | None, lengths: Tensor, sigma: fl
     wanted = torch.zeros(height, width, dtype=torch.bool)
     wanted[::step, ::step] = True
     while wanted.any():
-        for y, x in (some.unbind(1) for some in wanted.nonzero().split(_POSITIONS)):
+        for y, x in (some.unbind(1) for some in torch.split(wanted.nonzero(), _POSITIONS)):
             mask = _masks(lengths[:, y, x])
             estimate, weight = _shape_adaptive([_windows(window, y, x) for window in windows], mask, sigma)
             weights = weight[:, None, None] * mask
@@ -200,7 +200,7 @@ def _by_length(lengths: Tensor) -> list[tuple[int, Tensor]]:
     """The lines of each length, by their number; none of length 0."""
     order = lengths.reshape(-1).argsort()
     counts = lengths.reshape(-1).bincount(minlength=_SIDE + 1).tolist()
-    return [(length, some) for length, some in enumerate(order.split(counts)) if length and len(some)]
+    return [(length, some) for length, some in enumerate(torch.split(order, counts)) if length and len(some)]
 
 
 def _dct(lines: Tensor, by_length: list[tuple[int, Tensor]], inverse: bool = False) -> Tensor:

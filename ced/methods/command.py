@@ -9,7 +9,6 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -47,26 +46,24 @@ class CommandMethod:
             source, target = Path(scratch, "input.jpg"), Path(scratch, "output.png")
             source.write_bytes(damaged.stream)
             filled = {"{input}": str(source), "{output}": str(target), "{quality}": str(damaged.quality)}
-            ended = run([_fill(word, filled) for word in self.words], self.folder, Path(scratch, "log"), self.timeout)
-            if ended.code is None:
+            words = [_fill(word, filled) for word in self.words]
+            code, last = run(words, self.folder, Path(scratch, "log"), self.timeout)
+            said = f" ({last})" if last else ""
+            if code is None:
                 raise Failed("timeout", f"{self.words[0]} was stopped after {self.timeout:g} s")
-            if ended.code != 0:
-                raise Failed("exit code", f"{self.words[0]} ended with {ended.code}{_in_brackets(ended.last)}")
+            if code != 0:
+                raise Failed("exit code", f"{self.words[0]} ended with {code}{said}")
             if not target.is_file():
-                raise Failed("no output", f"{self.words[0]} has written no {{output}}{_in_brackets(ended.last)}")
+                raise Failed("no output", f"{self.words[0]} has written no {{output}}{said}")
             return pixels(target.read_bytes(), damaged, f"output of {self.words[0]}")
 
 
 def _find(request: Request, conditions: Conditions, store: Path) -> CommandMethod:
     split = words(request.name, request.target)
-    stamps = {str(path): _stamp(path) for path in (program(split), *files(split)) if path}
+    stats = {str(path): path.stat() for path in (program(split), *files(split)) if path}
+    stamps = {path: [stat.st_size, stat.st_mtime_ns] for path, stat in stats.items()}
     content = fingerprint(request.target, stamps)
     return CommandMethod(request.name, split, Path.cwd(), conditions.timeout, content)
-
-
-def _stamp(path: Path) -> list[int]:
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
 
 
 ENTRIES: dict[str, Find] = {"command": _find}
@@ -96,14 +93,7 @@ def files(words: tuple[str, ...]) -> list[Path]:
     """The files that a command line names, alone or behind an equals sign: a script, its weights. Where one of them
     changes, the method is another one."""
     named = [Path(text).resolve() for word in words for text in dict.fromkeys((word, word.partition("=")[2])) if text]
-    return [path for path in named if _is_file(path)]
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # too long for a name, say
-        return False
+    return [path for path in named if os.path.isfile(path)]  # False for what is too long for a name, say
 
 
 def _fill(word: str, values: dict[str, str]) -> str:
@@ -112,21 +102,11 @@ def _fill(word: str, values: dict[str, str]) -> str:
     return word
 
 
-def _in_brackets(last: str) -> str:
-    return f" ({last})" if last else ""
-
-
-class Ended(NamedTuple):
-    """How a program ended: its exit code, None where it was stopped for being late, and its last line of output."""
-
-    code: int | None
-    last: str
-
-
-def run(words: list[str], folder: Path, output: Path, timeout: float) -> Ended:
+def run(words: list[str], folder: Path, output: Path, timeout: float) -> tuple[int | None, str]:
     """Run a program in `folder`, for at most `timeout` seconds. Its output goes to the file `output`, of any length.
 
-    A program that cannot be started ends with 127, as in a shell.
+    Returns its exit code, None where it was stopped for being late, and its last line of output. A program that cannot
+    be started ends with 127, as in a shell.
     """
     with open(output, "wb") as log:
         try:
@@ -134,7 +114,7 @@ def run(words: list[str], folder: Path, output: Path, timeout: float) -> Ended:
                 words, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         except OSError as error:
-            return Ended(127, error.strerror or type(error).__name__)
+            return 127, error.strerror or type(error).__name__
         code: int | None
         try:
             code = process.wait(timeout)
@@ -144,7 +124,7 @@ def run(words: list[str], folder: Path, output: Path, timeout: float) -> Ended:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)  # what it has left running goes with it
             process.wait()
-    return Ended(code, _last_line(output))
+    return code, _last_line(output)
 
 
 def _last_line(path: Path) -> str:

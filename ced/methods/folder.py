@@ -7,7 +7,6 @@ from glob import escape
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from ced.core.images import SUFFIXES, Rejected, open_upright, to_rgb
 from ced.data import sources
@@ -121,10 +120,6 @@ def pixels(data: bytes, damaged: Damaged, what: str) -> np.ndarray:
         raise Failed(error.reason, f"{what}: {error.message}") from error
     if damaged.image.ndim == 3:
         return np.asarray(to_rgb(image))
-    return _gray(image, what)
-
-
-def _gray(image: Image.Image, what: str) -> np.ndarray:
     if image.mode == "L":
         return np.asarray(image)
     rgb = np.asarray(to_rgb(image))

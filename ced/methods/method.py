@@ -31,7 +31,10 @@ class Damaged:
 
 
 class Failed(Exception):
-    """A method that could not restore an image: `reason` is one of a few words, `message` says more in one line."""
+    """A method that could not restore an image: `reason` is one of a few words, `message` says more in one line.
+
+    No kind of images.Rejected, which sets an image aside for all methods: this leaves a gap in one method's row alone.
+    """
 
     def __init__(self, reason: str, message: str):
         super().__init__(f"{reason}: {message}")

@@ -4,22 +4,27 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ced import environment
 from ced.config import fingerprint
-from ced.errors import ConfigError
+from ced.errors import ConfigError, first_line
 from ced.methods import restorer
 from ced.methods.folder import pixels
 from ced.methods.method import MODEL, SELF_ENSEMBLE, Conditions, Damaged, Failed, Find, Method, Request
 from ced.store.outputs import sha256, write_bytes
-from ced.tracking import client, pyfunc
-from ced.tracking.pyfunc import LoadedModel
+from ced.tracking import client
+
+if TYPE_CHECKING:
+    from mlflow.types import Schema
 
 _TAKEN = "one column of bytes (a JPEG file) or one array of uint8 or floats with free height and width"
 _FLOATS = ("float32", "float64")
+_LENGTH = 200  # characters of a model's own message
+
+Predict = Callable[[Any], Any]
 
 
 class Form(NamedTuple):
@@ -54,35 +59,42 @@ class ModelMethod:
     @property
     def form(self) -> Form:
         """How the model takes an image. Raises ConfigError."""
-        return _load(self.folder, self.name)[1]
+        return load(self.folder, self.name)[1]
 
     def load(self) -> None:
         """Load the model. Raises ConfigError."""
-        _load(self.folder, self.name)
+        load(self.folder, self.name)
 
     def restore(self, damaged: Damaged) -> np.ndarray:
         """What the model answers, as 8 bits. Raises Failed."""
-        model, form = _load(self.folder, self.name)
-        return answer(model.predict, form, damaged, self.through)
+        return answer(*load(self.folder, self.name), damaged, self.through)
 
 
 @functools.lru_cache(maxsize=4)
-def _load(folder: Path, name: str) -> tuple[LoadedModel, Form]:
-    model = pyfunc.load(folder, name)
-    return model, form_of(model, name)
+def load(folder: Path, name: str) -> tuple[Predict, Form]:
+    """What a model answers with, and how it takes an image; MLflow laid out its folder, and its code runs in this
+    process. Raises ConfigError."""
+    client.configure_mlflow()
+    import mlflow
+
+    try:
+        model = mlflow.pyfunc.load_model(str(folder))
+    except Exception as error:  # whatever its code and its packages raise
+        line = first_line(error, _LENGTH, otherwise="")
+        raise ConfigError(f"method {name}: the model cannot be loaded here ({type(error).__name__}: {line})") from error
+    return model.predict, form_of(model.metadata.get_input_schema(), name)
 
 
 def _find(request: Request, conditions: Conditions, store: Path) -> Method:
     """A model of MLflow, copied into the store, where all machines of a job see it: a restorer, or any pyfunc."""
-    from ced.restoration.restorer import FILES
+    from ced.restoration.family import files_of
 
     tracking = environment.load().mlflow_uri or client.local_uri(store)
     client.check(tracking)
     model = client.resolve_model(tracking, request.target)
     own = model / client.RESTORER
     if own.is_dir():
-        files = {path.name: path for path in own.iterdir() if path.name in FILES}
-        folder = _copy(files, store / "models" / restorer.digest(own))
+        folder = _copy(files_of(own), store / "models" / fingerprint(restorer.contents(own)))
         return restorer.find_restorer(request._replace(target=str(folder)), conditions, store)
     if request.self_ensemble:
         raise ConfigError(f"method {request.name}: {request.target} is no restorer of ced; leave {SELF_ENSEMBLE}: out")
@@ -103,10 +115,12 @@ def _copy(files: dict[str, Path], folder: Path) -> Path:
     return folder
 
 
-def answer(predict: Callable[[Any], Any], form: Form, damaged: Damaged, through: str = "luma") -> np.ndarray:
+def answer(predict: Predict, form: Form, damaged: Damaged, through: str = "luma") -> np.ndarray:
     """What a model that takes images in a form makes of one, as 8 bits. Raises Failed."""
     if not form.axes:
-        file = _first(predict(pyfunc.table(form.name, damaged.stream)))
+        import pandas as pd
+
+        file = _first(predict(pd.DataFrame({form.name: [damaged.stream]})))
         if not isinstance(file, bytes):
             raise Failed("no image", f"the model answers with {type(file).__name__}, not with an image file's bytes")
         return pixels(file, damaged, "output of the model")
@@ -117,7 +131,7 @@ def answer(predict: Callable[[Any], Any], form: Form, damaged: Damaged, through:
     return planewise(lambda plane: _asked(predict, form, plane), damaged.image, through)
 
 
-def _asked(predict: Callable[[Any], Any], form: Form, image: np.ndarray) -> np.ndarray:
+def _asked(predict: Predict, form: Form, image: np.ndarray) -> np.ndarray:
     """The answer to one array. Shape: (H, W) or (H, W, 3) uint8 -> the same."""
     array = _shaped(image, form)
     restored = np.asarray(_first(predict({form.name: array} if form.name else array)))
@@ -134,16 +148,23 @@ def _asked(predict: Callable[[Any], Any], form: Form, image: np.ndarray) -> np.n
     return np.clip(np.round(plain * scale), 0, 255).astype(np.uint8)
 
 
-def form_of(loaded: LoadedModel, name: str) -> Form:
+def form_of(schema: "Schema | None", name: str) -> Form:
     """How a model takes images, by its signature. Raises ConfigError where it takes none."""
-    if len(loaded.columns) == 1 and loaded.columns[0][1] == "binary":
-        return Form(loaded.columns[0][0])
-    if len(loaded.tensors) == 1:
-        title, kind, shape = loaded.tensors[0]
-        axes, channels = _axes(shape)
-        if axes and kind in ("uint8", *_FLOATS):
-            return Form(title, axes, channels, kind)
-    raise ConfigError(f"method {name}: the model takes {_described(loaded)}; it has to take {_TAKEN}")
+    inputs = schema.inputs if schema else []
+    types = [str(getattr(taken.type, "name", taken.type)) for taken in inputs]  # of columns, or of arrays
+    if schema is None:
+        described = "what no signature says"
+    elif schema.is_tensor_spec():
+        described = ", ".join(f"{kind} {list(array.shape)}" for array, kind in zip(inputs, types, strict=True))
+        axes, channels = _axes(tuple(inputs[0].shape))
+        if len(inputs) == 1 and axes and types[0] in ("uint8", *_FLOATS):
+            return Form(inputs[0].name or "", axes, channels, types[0])
+    else:
+        described = ", ".join(f"{column.name or '?'} ({kind})" for column, kind in zip(inputs, types, strict=True))
+        described = f"the columns {described}"
+        if types == ["binary"]:
+            return Form(inputs[0].name or "")
+    raise ConfigError(f"method {name}: the model takes {described}; it has to take {_TAKEN}")
 
 
 def _axes(shape: tuple[int, ...]) -> tuple[str, int]:
@@ -173,11 +194,3 @@ def _first(answer: Any) -> Any:
     if isinstance(answer, dict) and len(answer) == 1:
         return _first(next(iter(answer.values())))
     return _first(answer[0]) if isinstance(answer, list) and len(answer) == 1 else answer
-
-
-def _described(loaded: LoadedModel) -> str:
-    if loaded.columns:
-        return "the columns " + ", ".join(f"{name or '?'} ({kind})" for name, kind in loaded.columns)
-    if loaded.tensors:
-        return ", ".join(f"{kind} {list(shape)}" for _, kind, shape in loaded.tensors)
-    return "what no signature says"

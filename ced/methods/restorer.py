@@ -75,12 +75,11 @@ def restorer(name: str, folder: Path, content: str = "", conditions: Conditions 
     return _method(name, family, content, conditions if len(family.members) > 1 else None)
 
 
-def digest(folder: Path) -> str:
-    """A digest of a restorer's files. Raises FormatError where it is none."""
-    from ced.restoration.restorer import FILES, Restorer
+def contents(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each file of a restorer or a family. Raises FormatError where it is neither."""
+    from ced.restoration.family import files_of
 
-    Restorer.load(folder)
-    return fingerprint({path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name in FILES})
+    return {name: sha256(path) for name, path in files_of(folder).items()}
 
 
 def _method(name: str, family: "Family", content: str = "", conditions: Conditions | None = None) -> RestorerMethod:
@@ -88,53 +87,38 @@ def _method(name: str, family: "Family", content: str = "", conditions: Conditio
         asked = itertools.product(conditions.colours, conditions.qualities)
         used = {f"{colour} {quality}": family.member(quality, colour) for colour, quality in asked}
         family = replace(family, members=tuple(dict.fromkeys(member for member in used.values() if member)))
-        contents = {member: digest(member.folder) for member in family.members}
-        content = fingerprint({key: contents[member] for key, member in used.items() if member})
+        digests = {member: fingerprint(contents(member.folder)) for member in family.members}
+        content = fingerprint({key: digests[member] for key, member in used.items() if member})
     colours = tuple(dict.fromkeys(colour for member in family.members for colour in member.colours))
-    return RestorerMethod(name, family.everything(), content or digest(family.members[0].folder), colours)
-
-
-def _self_ensemble(method: RestorerMethod, request: Request) -> RestorerMethod:
-    """The mean over an image's flips is another method, by content too, where it is asked for."""
-    if not request.self_ensemble:
-        return method
-    content = fingerprint(method.content, SELF_ENSEMBLE)
-    return replace(method, family=replace(method.family, self_ensemble=True), content=content)
-
-
-def _find_jpeg(request: Request, conditions: Conditions, store: Path) -> JpegMethod:
-    return JpegMethod()
+    return RestorerMethod(
+        name, family.everything(), content or fingerprint(contents(family.members[0].folder)), colours
+    )
 
 
 def find_restorer(request: Request, conditions: Conditions, store: Path) -> RestorerMethod:
-    """The restorer or family of a folder or, with {quality} in its path, one for each quality factor."""
-    if _QUALITY not in request.target:
-        return _self_ensemble(restorer(request.name, Path(request.target), conditions=conditions), request)
-    from ced.restoration.family import Family, FamilyMember
-
-    members = []
-    for quality in conditions.qualities:
-        single = Family.load(request.target.replace(_QUALITY, str(quality))).members[0]
-        members.append(FamilyMember(single.folder, single.colours, highest=quality, lowest=quality))
-    method = _method(request.name, Family(tuple(members)), conditions=conditions)
-    return _self_ensemble(method, request)
-
-
-def _find_released(request: Request, conditions: Conditions, store: Path) -> RestorerMethod:
+    """The restorer or family of a folder, or that comes with ced; or, with {quality} in the folder's path, one for each
+    quality factor. With self-ensemble, the mean over an image's flips, it is another method, by content too."""
     from ced.restoration import family
 
-    return _self_ensemble(restorer(request.name, family.RELEASED, conditions=conditions), request)
-
-
-def _find_faithful(request: Request, conditions: Conditions, store: Path) -> RestorerMethod:
-    from ced.restoration import family
-
-    return _self_ensemble(restorer(request.name, family.FAITHFUL), request)
+    with_ced = {RELEASED: family.RELEASED, FAITHFUL: family.FAITHFUL}
+    if request.kind not in with_ced and _QUALITY in request.target:
+        members = []
+        for quality in conditions.qualities:
+            single = family.Family.load(request.target.replace(_QUALITY, str(quality))).members[0]
+            members.append(family.FamilyMember(single.folder, single.colours, highest=quality, lowest=quality))
+        method = _method(request.name, family.Family(tuple(members)), conditions=conditions)
+    else:
+        folder = with_ced.get(request.kind, Path(request.target))
+        method = restorer(request.name, folder, conditions=conditions)
+    if request.self_ensemble:
+        content = fingerprint(method.content, SELF_ENSEMBLE)
+        method = replace(method, family=replace(method.family, self_ensemble=True), content=content)
+    return method
 
 
 ENTRIES: dict[str, Find] = {
-    JPEG: _find_jpeg,
+    JPEG: lambda request, conditions, store: JpegMethod(),
     RESTORER: find_restorer,
-    RELEASED: _find_released,
-    FAITHFUL: _find_faithful,
+    RELEASED: find_restorer,
+    FAITHFUL: find_restorer,
 }

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from ced.config import Config
 from ced.data import label
@@ -16,18 +16,6 @@ from ced.training.train import TrainingInputs
 
 FILE = "experiment.json"
 RATIO = 1.74  # section 3.4
-
-
-class FilterWeights(NamedTuple):
-    """Section 3.4: how much of D's first layer looks at E's features and how much at q."""
-
-    w_f: float
-    w_q: float
-
-    @property
-    def difference(self) -> float:
-        """w_f - w_q."""
-        return self.w_f - self.w_q
 
 
 def stages(config: Config, inputs: TrainingInputs, session: Session, device: str = "") -> Output:
@@ -73,15 +61,15 @@ def _stages(classifier: Output, labelled: Output, fraction: float, making: Makin
 
 
 def _decoder_weights(trained: dict[str, Output], making: Making) -> None:
-    filters = {model: filter_weights((output.path / WEIGHTS).read_bytes()) for model, output in trained.items()}
-    values: dict[str, Any] = {
-        model: {"w_f": weights.w_f, "w_q": weights.w_q, "difference": weights.difference}
-        for model, weights in filters.items()
-    }
-    _write(making, {**values, "ratio": filters["ced-est"].difference / filters["ced-gt"].difference, "paper": RATIO})
+    values: dict[str, dict[str, float]] = {}
+    for model, output in trained.items():
+        w_f, w_q = filter_weights((output.path / WEIGHTS).read_bytes())
+        values[model] = {"w_f": w_f, "w_q": w_q, "difference": w_f - w_q}
+    ratio = values["ced-est"]["difference"] / values["ced-gt"]["difference"]
+    _write(making, {**values, "ratio": ratio, "paper": RATIO})
 
 
-def filter_weights(encoded: bytes) -> FilterWeights:
+def filter_weights(encoded: bytes) -> tuple[float, float]:
     """w_f and w_q of a conditioned network's weights: the mean absolute value of D's first filters over their outputs
     and their 3x3 positions, summed over the inputs that carry f, and over those that carry q."""
     from ced.models import weights
@@ -91,7 +79,7 @@ def filter_weights(encoded: bytes) -> FilterWeights:
     assert isinstance(network, AutoEncoder) and network.conditioned
     means = network.decoder.first.convolution.weight.detach().double().abs().mean(dim=(0, 2, 3))
     n_f = network.network.width
-    return FilterWeights(float(means[:n_f].sum()), float(means[n_f:].sum()))
+    return float(means[:n_f].sum()), float(means[n_f:].sum())
 
 
 def _write(making: Making, values: dict[str, Any]) -> None:

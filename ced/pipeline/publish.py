@@ -22,12 +22,11 @@ from ced.pipeline import restorers, track
 from ced.store.outputs import MANIFEST, Making, Output, make, read_manifest, write_text
 from ced.store.session import Session
 from ced.strict_json import finite
-from ced.tracking import client, provenance, registry
+from ced.tracking import client, registry
 from ced.tracking.registry import ModelVersion
-from ced.tracking.runs import LIVE, PUBLISH, ROLE, Dataset, Experiment, Run
+from ced.tracking.runs import LIVE, PUBLISH, ROLE, Dataset, Experiment, Run, pipeline_identity, public_settings
 from ced.training import follower
-from ced.training import metrics as training_metrics
-from ced.training.job import METRICS, PREVIEWS, WEIGHTS
+from ced.training.job import METRICS, PREVIEWS, WEIGHTS, read_reports
 
 logger = logging.getLogger("ced")
 
@@ -111,7 +110,7 @@ def _publish(publication: Publication) -> dict[str, Any]:
     config, tracking_uri = publication.config, publication.session.tracking_uri
     experiment = Experiment.open(tracking_uri, config.publish.experiment)
     tags = {PUBLISH: publication.id, ROLE: "pipeline"}
-    followed = {LIVE: provenance.pipeline_identity(config, publication.session.store), ROLE: "pipeline"}
+    followed = {LIVE: pipeline_identity(config, publication.session.store), ROLE: "pipeline"}
     name = f"{config.publish.method} {publication.id[:8]}"
     with experiment.run(tags, name, adopt=followed) as parent:
         _log_pipeline(publication, parent)
@@ -138,7 +137,7 @@ def _publish(publication: Publication) -> dict[str, Any]:
 def _log_pipeline(publication: Publication, run: Run) -> None:
     """The run of the whole: settings, which outputs it is about, and the evaluation."""
     outputs = publication.outputs
-    run.log_params(provenance.described(publication.config))
+    run.log_params(public_settings(publication.config))
     stages = {"prepare": outputs.prepared, "edges": outputs.classes, "label": outputs.labelled}
     run.log_tags({f"ced.{stage}": output.manifest.fingerprint for stage, output in stages.items()})
     run.log_tags({f"ced.{stage}.content": output.manifest.content for stage, output in stages.items()})
@@ -160,7 +159,7 @@ def _log_training(publication: Publication, experiment: Experiment, parent: Run,
         run.log_tags(track.lineage("train", output.manifest))
         run.log_tags({"ced.train.seconds": str(output.manifest.seconds)})
         run.log_datasets([_training_data(publication.outputs)])
-        run.log_curve(training_metrics.read(output.path))
+        run.log_curve(read_reports(output.path))
         run.log_files([output.path / WEIGHTS, output.path / METRICS])
         run.log_files(follower.previews_in(output.path), PREVIEWS)
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from ced.data import edges
 from ced.errors import InputError
+from ced.methods.restorer import contents
 from ced.networks import NETWORKS
 from ced.restoration import restorer
-from ced.store.outputs import Making, Manifest, Output, make, read_manifest, sha256, write_bytes
+from ced.store.outputs import Making, Manifest, Output, make, read_manifest, write_bytes
 from ced.store.session import Session
 from ced.training.job import WEIGHTS
 
@@ -40,12 +41,9 @@ def _produce(method: str, parts: dict[str, Output], temperature: float, making: 
 
 
 def from_folder(method: str, folder: Path) -> Output:
-    """A restorer's folder that the user names, as an output: found finished, or digested file by file.
-
-    Raises FormatError where it is none.
-    """
-    restorer.Restorer.load(folder)
-    parts = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name in restorer.FILES}
+    """The folder of a restorer or a family that was made elsewhere, as an output. Raises FormatError where it is
+    neither."""
+    parts = contents(folder)
     return Output(folder.resolve(), Manifest(f"restorer-{method}", "", {}, {}, {}, parts), reused=True)
 
 

@@ -28,8 +28,8 @@ from ced.report.model import Curve, Drawing, Picture, Report, Spectra
 from ced.store import finished
 from ced.store.outputs import MANIFEST, Making, Output, make, write_bytes, write_text
 from ced.store.session import Session
-from ced.tracking import provenance
-from ced.training import metrics
+from ced.tracking.runs import public_settings
+from ced.training.job import read_reports
 from ced.vision import backends
 from ced.vision import evaluate as vision
 from ced.vision import results as vision_results
@@ -50,12 +50,12 @@ class Evaluation:
 
     evaluated: Output
     trained: dict[str, Output]  # by model; none where it was not made by a pipeline
-    described: dict[str, Any]  # as `provenance` does
+    described: dict[str, Any]  # as `public_settings` does
 
 
 def run(config: Config, evaluated: Output, trained: dict[str, Output], session: Session) -> Output:
     """Make the report of an evaluation, or find it made. Raises ConfigError."""
-    return redraw(Evaluation(evaluated, trained, provenance.described(config)), config.figures, session)
+    return redraw(Evaluation(evaluated, trained, public_settings(config)), config.figures, session)
 
 
 def redraw(evaluation: Evaluation, chosen: FiguresConfig, session: Session) -> Output:
@@ -162,7 +162,7 @@ def spectra(evaluated: Output) -> Spectra | None:
 
 def curves(trained: dict[str, Output]) -> tuple[Curve, ...]:
     """How each model learned."""
-    return tuple(Curve(model, tuple(metrics.read(output.path))) for model, output in trained.items())
+    return tuple(Curve(model, tuple(read_reports(output.path))) for model, output in trained.items())
 
 
 def facts(evaluation: Evaluation, installed: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

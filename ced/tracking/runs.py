@@ -4,6 +4,7 @@ A run is found again by its tags, a parameter or metric that is logged again is 
 uploaded again replaces itself.
 """
 
+import dataclasses
 import json
 import math
 import re
@@ -12,7 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from ced.config import Config, as_dict, fingerprint
+from ced.data import sources
 from ced.errors import ServiceError
+from ced.store.outputs import Store
 from ced.tracking import client
 
 if TYPE_CHECKING:
@@ -30,6 +34,18 @@ _PARAM_LENGTH = 6000
 _NOT_METRICS = ("step", "steps", "time")
 _REFUSED = re.compile(r"[^\w./: -]", re.ASCII)  # by MLflow, in the names of metrics, parameters and tags
 _LAST_METRIC = "loss"  # the metric that every report has; it is logged last
+
+
+def public_settings(config: Config) -> dict[str, Any]:
+    """What decides a run, as plain values: all settings but `cluster`, the sources without queries and passwords."""
+    images = tuple(map(sources.redacted, config.images))
+    public = dataclasses.replace(config, images=images, test_images=sources.redacted(config.test_images))
+    return {key: value for key, value in as_dict(public).items() if key != "cluster"}
+
+
+def pipeline_identity(config: Config, store: Store) -> str:
+    """The identity of a pipeline run: the same configuration in the same store is continued."""
+    return fingerprint("pipeline", public_settings(config), str(store.root))
 
 
 @dataclass(frozen=True)

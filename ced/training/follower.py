@@ -21,8 +21,7 @@ from ced.progress import clock
 from ced.store import files
 from ced.tracking import client
 from ced.tracking.runs import Experiment, Run
-from ced.training import metrics
-from ced.training.job import PREVIEWS
+from ced.training.job import PREVIEWS, read_reports
 
 logger = logging.getLogger("ced")
 
@@ -92,11 +91,11 @@ def progress_line(model: str, report: dict[str, float]) -> str:
 @contextlib.contextmanager
 def _progress_said(training: FollowedTraining) -> Iterator[None]:
     """Say the latest report every second, while the block runs and at its end; not those of an earlier run."""
-    said = {(report["step"], report.get("time")) for report in metrics.read(training.folder)}
+    said = {(report["step"], report.get("time")) for report in read_reports(training.folder)}
     ended = threading.Event()
 
     def say_latest() -> None:
-        reports = {(report["step"], report.get("time")): report for report in metrics.read(training.folder)}
+        reports = {(report["step"], report.get("time")): report for report in read_reports(training.folder)}
         new = [key for key in reports if key not in said]
         said.update(new)
         if new:
@@ -190,7 +189,7 @@ class _MlflowLog:
         return run
 
     def _log(self, run: Run) -> None:
-        reports = [report for report in metrics.read(self.training.folder) if report["step"] not in self._steps]
+        reports = [report for report in read_reports(self.training.folder) if report["step"] not in self._steps]
         run.log_curve(reports)
         self._steps |= {report["step"] for report in reports}
         previews = [path for path in previews_in(self.training.folder) if path.name not in self._previews]

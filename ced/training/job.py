@@ -1,8 +1,10 @@
-"""What is to be trained: plain values, which travel to any worker."""
+"""What is to be trained (plain values, which travel to any worker), and the files of a training: its reports are lines
+of metrics.jsonl, each step once however often it was stopped."""
 
 import dataclasses
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,12 @@ from ced import config, sections
 from ced.config import NetworkConfig, TrainConfig
 from ced.errors import ConfigError, FormatError, InputError
 from ced.networks import NETWORKS
+from ced.store import files
 
 # The files in the folder of a training.
 WEIGHTS = "model.safetensors"
 CHECKPOINT = "checkpoint.pt"
-METRICS = "metrics.jsonl"
+METRICS = "metrics.jsonl"  # one line a report
 PREVIEWS = "strips"  # a folder
 
 
@@ -96,3 +99,37 @@ def read(path: str) -> bytes:
 
 def _digest(path: Path) -> str:
     return hashlib.sha256(read(str(path))).hexdigest()
+
+
+def append_report(folder: Path, report: dict[str, float]) -> None:
+    """Add one report to metrics.jsonl. Raises OutputError where it cannot be written."""
+    files.append(folder / METRICS, json.dumps(report, allow_nan=False))
+
+
+def read_reports(folder: Path) -> list[dict[str, Any]]:
+    """The reports so far, in the order of steps; a line that is being written, or was cut short, does not count."""
+    try:
+        text = (folder / METRICS).read_text(errors="replace")
+    except OSError:
+        return []
+    parsed = map(_report_of, text.rpartition("\n")[0].splitlines())
+    return [report for report in parsed if report is not None]
+
+
+def drop_reports_after(folder: Path, step: int) -> None:
+    """Drop what was reported after `step`, which is to be trained again, and a line that was cut short."""
+    path = folder / METRICS
+    if not path.exists():
+        return
+    lines = path.read_text(errors="replace").splitlines()
+    kept = [line for line in lines if (report := _report_of(line)) is not None and report["step"] <= step]
+    files.write(path, "".join(line + "\n" for line in kept).encode())
+
+
+def _report_of(line: str) -> dict[str, Any] | None:
+    """The report of a line, None where it is none."""
+    try:
+        report: dict[str, Any] = json.loads(line)
+        return report if math.isfinite(report["step"]) else None
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -28,37 +28,42 @@ class Muon:
         rest = [weights for weights in parameters if not _between_features(weights)]
         # The same numbers as matrices: torch's Muon takes no others.
         self._matrices = [_matrix(weights.detach()) for weights in self._convolutions]
-        self._muon = torch.optim.Muon(
-            self._matrices, lr=learning_rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
-        )
-        self._adam = torch.optim.Adam(rest, lr=learning_rate, fused=True)
+        # A narrow network has no such convolutions, and torch's optimizers refuse to be built for nothing.
+        self._optimizers: dict[str, torch.optim.Optimizer] = {}
+        if self._matrices:
+            self._optimizers["muon"] = torch.optim.Muon(
+                self._matrices, lr=learning_rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
+            )
+        if rest:
+            self._optimizers["adam"] = torch.optim.Adam(rest, lr=learning_rate, fused=True)
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
         """As torch's: the learning rate is set in them."""
-        return self._muon.param_groups + self._adam.param_groups
+        return [group for optimizer in self._optimizers.values() for group in optimizer.param_groups]
 
     @property
     def state(self) -> dict[Tensor, dict[str, Any]]:
         """The moments of each tensor that is trained."""
-        return {**self._muon.state, **self._adam.state}
+        return {weights: moments for each in self._optimizers.values() for weights, moments in each.state.items()}
 
     def step(self) -> None:
         """Change the weights by their gradients."""
         for matrix, weights in zip(self._matrices, self._convolutions, strict=True):
             matrix.grad = None if weights.grad is None else _matrix(weights.grad)
-        self._muon.step()  # type: ignore[no-untyped-call]
-        self._muon.zero_grad()  # or the gradients would outlive the next step's forward pass
-        self._adam.step()
+        for optimizer in self._optimizers.values():
+            optimizer.step()
+        for matrix in self._matrices:
+            matrix.grad = None  # or the gradients would outlive the next step's forward pass
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint."""
-        return {"muon": self._muon.state_dict(), "adam": self._adam.state_dict()}
+        return {name: optimizer.state_dict() for name, optimizer in self._optimizers.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict`."""
-        self._muon.load_state_dict(state["muon"])
-        self._adam.load_state_dict(state["adam"])
+        for name, optimizer in self._optimizers.items():
+            optimizer.load_state_dict(state[name])
 
 
 Optimizer = torch.optim.Adam | Muon

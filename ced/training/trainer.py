@@ -6,17 +6,20 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, distributed, nn
 
+from ced import drawing
+from ced.config import TrainConfig
 from ced.errors import ConfigError, OutputError, TrainingError, first_line
 from ced.models import weights
 from ced.store import files
-from ced.training import metrics, objectives, optimizers, previews
+from ced.training import objectives, optimizers
 from ced.training.batches import Loader, Shard
 from ced.training.context import Interrupt, WorkerContext
-from ced.training.job import WEIGHTS, TrainJob, fingerprint
-from ced.training.objectives import Batch, Objective, Step
+from ced.training.job import PREVIEWS, WEIGHTS, TrainJob, append_report, drop_reports_after, fingerprint
+from ced.training.objectives import Batch, Objective, Reconstruction, Step
 from ced.training.state import State, load_checkpoint, save_checkpoint
 
 _COMPILERS = ("torch._dynamo", "torch._inductor")  # whose errors are those of torch.compile
@@ -27,6 +30,9 @@ _NO_MEMORY = "DefaultCPUAllocator: "  # torch has no exception for a CPU's memor
 # Steps after which several workers agree on whether to stop. A GPU has to catch up with the program for it.
 _AGREE_EVERY = {"cpu": 10, "cuda": 100}
 _VALIDATED = 16  # held-out examples a forward pass
+_PICTURES = 10  # previews of a training, about
+_PREVIEWED = 4  # photographs a preview
+_GAP = 4  # pixels, white
 
 
 def train(job: TrainJob, context: WorkerContext) -> None:
@@ -86,7 +92,7 @@ class Trainer:
         self.network: nn.Module = torch.compile(wrapped) if context.cluster.compile else wrapped  # type: ignore[assignment]
         self._check_same_step()
         if context.rank == 0:
-            metrics.cut(self.folder, self.state.step)
+            drop_reports_after(self.folder, self.state.step)
         # The mean over the workers counts each alike; one with more examples than another has to count for more.
         shard = Shard(job.train.batch_size, context.rank, context.world)
         self.weight = shard.size * context.world / job.train.batch_size
@@ -159,10 +165,10 @@ class Trainer:
         if not all(map(math.isfinite, report.values())):
             raise self._diverged("what it makes of held-out photographs is no finite number", state.step)
         if self.context.rank == 0:
-            if previews.due(train, state.step):
+            if preview_due(train, state.step):
                 with autocast(self.context.device, precision):
-                    previews.write(self.folder, state.step, self.objective, self.held_out, state.average)
-            metrics.append(self.folder, report)
+                    write_preview(self.folder, state.step, self.objective, self.held_out, state.average)
+            append_report(self.folder, report)
         self.context.report(report)
         state.forget()
         self._rate_from = time.perf_counter(), state.step
@@ -238,3 +244,29 @@ def validate(objective: Objective, held_out: Batch, network: nn.Module, precisio
         for name, values in measured.items():
             totals[name] = totals[name] + values.double().sum() if name in totals else values.double().sum()
     return {f"validation_{name}": total.item() / count for name, total in totals.items()}
+
+
+def preview_due(train: TrainConfig, step: int) -> bool:
+    """Whether the report of `step` comes with a picture: the first one in each tenth of the training, and the last."""
+    before = (step - 1) // train.report_every * train.report_every
+    return step == train.steps or step * _PICTURES // train.steps > before * _PICTURES // train.steps
+
+
+@torch.no_grad()
+def write_preview(folder: Path, step: int, objective: Objective, held_out: Batch, network: nn.Module) -> None:
+    """Put the picture of `step` into `folder`/strips: held-out photographs, original, as JPEG and restored, in columns.
+    None for a classifier, or where nothing is held out. The order of the files' names is that of the steps.
+
+    Raises OutputError. CED is shown with the q that it is trained with.
+    """
+    if not isinstance(objective, Reconstruction) or not len(held_out["input"]):
+        return
+    chosen = np.linspace(0, len(held_out["input"]) - 1, _PREVIEWED).round().astype(int)
+    batch = {column: planes[np.unique(chosen)] for column, planes in held_out.items()}
+    levels = (objective.restore(network, batch) * 255).round().clamp(0, 255).to(torch.uint8)
+    # (N, C, H, W) -> (N, H, W) for one plane, (N, H, W, 3) for three
+    versions = (batch["target"], batch["input"], levels)
+    columns = [planes.permute(0, 2, 3, 1).squeeze(-1).cpu().numpy() for planes in versions]
+    rows = [[drawing.image(pixels) for pixels in photograph] for photograph in zip(*columns, strict=True)]
+    files.make_folder(folder / PREVIEWS)
+    files.write(folder / PREVIEWS / f"{step:08d}.png", drawing.grid(rows, _GAP, _GAP).png())

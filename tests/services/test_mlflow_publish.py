@@ -25,9 +25,9 @@ from ced.restoration.restorer import FILES
 from ced.store.outputs import Output, Store
 from ced.store.session import Session
 from ced.tracking import client as tracking
-from ced.tracking import provenance
-from ced.tracking.runs import PUBLISH, ROLE
-from ced.training import metrics, train
+from ced.tracking.runs import PUBLISH, ROLE, pipeline_identity
+from ced.training import train
+from ced.training.job import read_reports
 from ced.training.train import TrainingInputs
 
 
@@ -154,7 +154,7 @@ def test_a_child_run_holds_a_models_curve(
     assert run.info.status == "FINISHED"
     assert run.data.params["train.steps"] == "4" and run.data.params["model"] == model
     assert run.data.tags["ced.train.content"] == output.manifest.content
-    curve = metrics.read(output.path)
+    curve = read_reports(output.path)
     history = sorted(client.get_metric_history(run.info.run_id, "loss"), key=lambda metric: metric.step)
     expected = [(int(line["step"]), int(line["time"] * 1000), line["loss"]) for line in curve]
     assert len(expected) >= 4 and [(m.step, m.timestamp, m.value) for m in history] == expected
@@ -206,7 +206,7 @@ def test_what_was_told_while_it_trained_is_part_of_the_publication(
 ) -> None:
     config, one = named(pipeline_config, "followed"), made["trained"]
     data = TrainingInputs(one.labelled, one.classes)
-    session = Session(store, tracking_uri=mlflow_server, pipeline=provenance.pipeline_identity(config, store))
+    session = Session(store, tracking_uri=mlflow_server, pipeline=pipeline_identity(config, store))
     classifier = train.run("classifier", config, data, session, "cpu")
     (experiment,) = [each.experiment_id for each in client.search_experiments(filter_string="name = 'followed'")]
     before = {run.data.tags[ROLE]: run for run in client.search_runs([experiment])}
@@ -304,7 +304,7 @@ import os, pickle, signal, sys
 from mlflow import MlflowClient
 from ced.store.outputs import Store
 from ced.store.session import Session
-from ced.tracking import provenance
+from ced.tracking.runs import pipeline_identity
 from ced.pipeline import publish
 import mlflow.pyfunc, mlflow.artifacts, mlflow.store.tracking.sqlalchemy_store  # once, for all attempts
 

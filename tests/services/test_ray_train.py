@@ -27,9 +27,9 @@ from ced.recipes import configure
 from ced.restoration.restorer import Restorer
 from ced.store.outputs import Output, Store
 from ced.store.session import Session
-from ced.training import metrics, ray_train, train, trainer
+from ced.training import ray_train, train, trainer
 from ced.training.context import PlainContext
-from ced.training.job import METRICS, WEIGHTS, TrainJob
+from ced.training.job import METRICS, WEIGHTS, TrainJob, read_reports
 from ced.training.train import TrainingInputs
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -106,7 +106,7 @@ def test_one_worker_gives_the_bytes_of_the_plain_loop(data: TrainingInputs, plai
     assert output.manifest.parts[WEIGHTS] == plain.manifest.parts[WEIGHTS]
     assert {name for name in output.manifest.parts if "/" not in name} == {WEIGHTS, METRICS}
     assert output.manifest.fingerprint == plain.manifest.fingerprint, "how it was run is no part of what it is"
-    assert [line["step"] for line in metrics.read(output.path)] == [5, 10, 15, 20]
+    assert [line["step"] for line in read_reports(output.path)] == [5, 10, 15, 20]
 
 
 def test_two_workers_give_the_losses_of_one(data: TrainingInputs, plain: Output, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Where photographs come from: folders and files, archives, lists, addresses, and two packages.
 
-A kind of source is one module that declares a `SourceKind` in its `ENTRIES`, and one line in `KINDS` below. Stages,
+A kind of source is a `SourceKind` in the `ENTRIES` of a module, and one line in `KINDS` below. Stages,
 training and evaluation ask `find`, `read`, `check` and `content` here and know no kind by name. A new kind says
 
 - `matches(source)`: whether what the user wrote is of this kind, by its text alone ("lmdb:...", "....lmdb"),
@@ -24,9 +24,9 @@ _ROOM = "ced.data.sources"
 KINDS: Registry[SourceKind] = Registry(
     "kind of source",
     {
-        "builtin": f"{_ROOM}.builtin",
+        "builtin": f"{_ROOM}.files",
         "archive": f"{_ROOM}.archives",
-        "list": f"{_ROOM}.lists",
+        "list": f"{_ROOM}.files",
         FILES: f"{_ROOM}.files",
     },
 )

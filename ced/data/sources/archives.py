@@ -21,7 +21,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -61,13 +61,9 @@ _SCHEMA = pa.schema([("name", pa.string()), ("size", pa.int64()), ("member", pa.
 _NO_TAR = (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError)
 _BROKEN = (*_NO_TAR, zipfile.BadZipFile, NotImplementedError)
 
-
-class Member(NamedTuple):
-    """A file of an archive. Size -1: no bytes of its own in one piece (a link, a sparse file)."""
-
-    name: str
-    size: int
-    member: int
+# A file of an archive: its name, its size in bytes (-1: none of its own in one piece, as a link or a sparse file has),
+# and where it is, as in `Photograph.member`.
+_Member = tuple[str, int, int]
 
 
 def matches(source: str) -> bool:
@@ -138,12 +134,12 @@ def _list(source: str, file: Any, zipped: bool) -> tuple[pa.Table, bool]:
     return pa.Table.from_batches([*batches, _batch(rows)], _SCHEMA), compressed
 
 
-def _batch(rows: list[Member]) -> pa.RecordBatch:
+def _batch(rows: list[_Member]) -> pa.RecordBatch:
     columns = zip(*rows, strict=True) if rows else ((), (), ())
     return pa.record_batch([pa.array(column, f.type) for column, f in zip(columns, _SCHEMA, strict=True)], _SCHEMA)
 
 
-def _zipped(file: Any) -> Iterator[Member]:
+def _zipped(file: Any) -> Iterator[_Member]:
     """zipfile believes a directory that is damaged: here it must hold as many entries as are stated behind it."""
     with zipfile.ZipFile(file) as archive:
         file.seek(-len(archive.comment) - 22, os.SEEK_END)
@@ -152,10 +148,10 @@ def _zipped(file: Any) -> Iterator[Member]:
             raise zipfile.BadZipFile("entries are missing")
         for number, info in enumerate(archive.infolist()):
             if not info.is_dir():
-                yield Member(tidy(info.filename), info.file_size, number)
+                yield (tidy(info.filename), info.file_size, number)
 
 
-def _tarred(file: Any, compressed: bool) -> Iterator[Member]:
+def _tarred(file: Any, compressed: bool) -> Iterator[_Member]:
     """tarfile stops in silence at a header that is cut or damaged: here the end must be where it says it is."""
     if compressed:
         stream = _Forward(partial(gzip.GzipFile(fileobj=file).read1, _CHUNK), None)  # 1: all there is before a damage
@@ -169,7 +165,7 @@ def _tarred(file: Any, compressed: bool) -> Iterator[Member]:
             archive.members.clear()  # it would keep them all
             if not info.isdir():
                 whole = info.isreg() and not info.issparse()
-                yield Member(tidy(info.name), info.size if whole else -1, info.offset_data)
+                yield (tidy(info.name), info.size if whole else -1, info.offset_data)
         if stream.last != bytes(tarfile.BLOCKSIZE):
             raise EOFError("no end of archive")
     if compressed:

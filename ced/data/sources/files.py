@@ -1,12 +1,18 @@
-"""Folders and single files, on this machine or by address. Local ones are walked by os.walk: pyarrow's local file
-system refuses names that are not UTF-8."""
+"""Folders and single files, on this machine or by address; lists of them, a text file with one path or address a line;
+and the photographs inside scikit-image and scikit-learn.
 
+Local folders are walked by os.walk: pyarrow's local file system refuses names that are not UTF-8.
+"""
+
+import importlib.util
 import logging
 import os
+import posixpath
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote, urlsplit
 
 from ced.core.images import Rejected
 from ced.data.sources import remote
@@ -22,12 +28,28 @@ from ced.data.sources.photograph import (
     nothing_wanted,
     printable,
     redacted,
+    suffixed,
+    tidy,
     title,
     wanted,
 )
 from ced.errors import InputError
 
 logger = logging.getLogger("ced")
+
+_SKIMAGE = ("skimage", "data")
+_SKLEARN = ("sklearn", "datasets/images")
+_BUILTIN = {
+    "builtin:train": (
+        *((_SKIMAGE, f"{name}.png") for name in ("astronaut", "brick", "camera", "coins", "grass", "gravel", "ihc")),
+        (_SKIMAGE, "hubble_deep_field.jpg"),
+        (_SKIMAGE, "motorcycle_left.png"),
+        (_SKIMAGE, "rocket.jpg"),
+        (_SKLEARN, "china.jpg"),
+        (_SKLEARN, "flower.jpg"),
+    ),
+    "builtin:test": ((_SKIMAGE, "chelsea.png"), (_SKIMAGE, "coffee.png")),
+}
 
 
 def locate(source: str) -> Location:
@@ -143,4 +165,75 @@ def _unreadable(path: str, error: OSError) -> InputError:
     return InputError(f"{redacted(path)}: cannot be read ({error.strerror}); change its permissions")
 
 
-ENTRIES = {FILES: SourceKind(lambda source: True, find, read, check)}
+def is_list(source: str) -> bool:
+    """Whether a source is named as a list."""
+    return suffixed(source, (".txt",))
+
+
+def find_list(source: str, pattern: str, cache: Path | None = None) -> list[Photograph]:
+    """The files that a list names, whatever their suffix unless a pattern says otherwise, in its order. Raises
+    InputError. A missing one is set aside when it is read."""
+    location = locate(source)
+    if location.kind == FOLDER:
+        return find(source, pattern)
+    data = remote.read_source(source) if is_uri(source) else Path(location.path).read_bytes()
+    lines = [line.rstrip(b"\r") for line in data.removeprefix(b"\xef\xbb\xbf").split(b"\n")]
+    named = [(_listed_name(line), line) for line in (os.fsdecode(line) for line in lines if line.strip())]
+    asked = [(within, line) for within, line in named if not pattern or wanted(within, pattern)]
+    if not asked:
+        raise nothing_wanted(source, len(named), pattern)
+    own = title(source)
+    places = [(f"{own}/{within}", _listed_place(location.path, line)) for within, line in asked]
+    far = [(name, place) for name, place in places if is_uri(place)]
+    there = iter(remote.photographs([name for name, _ in far], [place for _, place in far]))
+    return [next(there) if is_uri(place) else photograph(name, place) for name, place in places]
+
+
+def _listed_name(line: str) -> str:
+    """The path of a listed file: as it is written, an address from its bucket on."""
+    if not is_uri(line):
+        return tidy(line)
+    remote.root(line)  # refuses what is no address
+    parts = urlsplit(line)
+    return tidy(printable(f"{parts.netloc.rpartition('@')[2]}/{unquote(parts.path)}"))
+
+
+def _listed_place(base: str, line: str) -> str:
+    """The path or address of a listed file: relative ones begin in the folder of the list, which lies at `base`."""
+    if line.lower().startswith("file://"):
+        return unquote(urlsplit(line).path)
+    if is_uri(line) or line.startswith("/"):
+        return line
+    if not is_uri(base):
+        return os.path.join(os.path.dirname(base), line)
+    parts = urlsplit(base)
+    place = posixpath.join(posixpath.dirname(parts.path) or "/", quote(os.fsencode(line)))
+    return parts._replace(path=posixpath.normpath(place)).geturl()
+
+
+def find_builtin(source: str, pattern: str, cache: Path | None = None) -> list[Photograph]:
+    """Those photographs of scikit-image and scikit-learn that match. Raises InputError."""
+    if source not in _BUILTIN:
+        raise InputError(f"{source}: unknown; use {' or '.join(_BUILTIN)}")
+    listed = []
+    for (package, folder), name in _BUILTIN[source]:
+        if not wanted(name, pattern):
+            continue
+        spec = importlib.util.find_spec(package)
+        if spec is None or spec.origin is None:
+            raise InputError(f"{source}: package {package} is not here; pip install 'ced[pipeline]'")
+        listed.append(photograph(f"{package}/{name}", str(Path(spec.origin).parent / folder / name)))
+    if not listed:
+        raise nothing_wanted(source, len(_BUILTIN[source]), pattern)
+    return sorted(listed)
+
+
+def _check_builtin(source: str, pattern: str) -> None:
+    find_builtin(source, pattern)
+
+
+ENTRIES = {
+    "builtin": SourceKind(lambda source: source.startswith("builtin:"), find_builtin, read, _check_builtin),
+    "list": SourceKind(is_list, find_list, read, check),
+    FILES: SourceKind(lambda source: True, find, read, check),
+}

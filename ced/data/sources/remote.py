@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 from ced.core.images import Rejected
@@ -39,13 +39,6 @@ _BRISK: dict[str, dict[str, object]] = {
 _REFUSED = ("access denied", "signature does not match", "invalid access key id", "invalid signature", "forbidden")
 _MISSING = ("no such bucket", "no such key", "resource not found")
 _Answer = TypeVar("_Answer")
-
-
-class _Mount(NamedTuple):
-    """A file system, and what stands before the path of an address on it."""
-
-    files: Any  # pyarrow.fs.FileSystem
-    before: str
 
 
 def locate(source: str) -> Location:
@@ -113,8 +106,8 @@ def read(uri: str, max_bytes: int) -> bytes:
 
 def open_file(uri: str) -> Any:
     """A file by address, for reading at any place. Raises OSError and InputError."""
-    mount, inside = _mounted(uri)
-    return mount.files.open_input_file(inside)
+    files, inside = _mounted(uri)
+    return files.open_input_file(inside)
 
 
 def root(uri: str) -> str:
@@ -186,8 +179,8 @@ def _clause(error: Exception) -> str:
 def _below(source: str) -> list[Any]:
     from pyarrow.fs import FileSelector, FileType
 
-    mount, path = _mounted(source)
-    infos = mount.files.get_file_info(FileSelector(path, recursive=True))
+    files, path = _mounted(source)
+    infos = files.get_file_info(FileSelector(path, recursive=True))
     return [info for info in infos if info.type == FileType.File]
 
 
@@ -203,7 +196,7 @@ def _locations(uris: list[str], brisk: bool = False) -> list[Location]:
 
     kinds = {FileType.File: FILE, FileType.Directory: FOLDER}
     mounted = [_mounted(uri, brisk) for uri in uris]
-    infos = mounted[0][0].files.get_file_info([path for _, path in mounted])
+    infos = mounted[0][0].get_file_info([path for _, path in mounted])
     return [
         Location(uri, kinds.get(info.type, ""), _stamp(info), _size(info))
         for uri, info in zip(uris, infos, strict=True)
@@ -218,11 +211,11 @@ def _size(info: Any) -> int:
     return -1 if info.size is None else int(info.size)
 
 
-def _mounted(uri: str, brisk: bool = False) -> tuple[_Mount, str]:
-    """The file system of an address and its path there. Raises InputError."""
+def _mounted(uri: str, brisk: bool = False) -> tuple[Any, str]:
+    """The file system of an address (of pyarrow) and its path there. Raises InputError."""
     parts = urlsplit(uri)
-    mount = _mount(root(uri), brisk, os.getpid())
-    return mount, uri if parts.scheme in _WEB else mount.before + unquote(parts.path).rstrip("/")
+    files, before = _mount(root(uri), brisk, os.getpid())
+    return files, uri if parts.scheme in _WEB else before + unquote(parts.path).rstrip("/")
 
 
 def _address(near: str, path: str) -> str:
@@ -230,12 +223,13 @@ def _address(near: str, path: str) -> str:
     parts = urlsplit(near)
     if parts.scheme in _WEB:
         return path
-    return parts._replace(path=quote(path.removeprefix(_mounted(near)[0].before))).geturl()
+    return parts._replace(path=quote(path.removeprefix(_mount(root(near), False, os.getpid())[1]))).geturl()
 
 
 @functools.lru_cache(maxsize=16)
-def _mount(root: str, brisk: bool, process: int) -> _Mount:
-    """`process` is there for forks: connections are not shared."""
+def _mount(root: str, brisk: bool, process: int) -> tuple[Any, str]:
+    """A file system of pyarrow, and what stands before the path of an address on it. `process` is there for forks:
+    connections are not shared."""
     from pyarrow.fs import FileSystem
 
     try:
@@ -247,10 +241,10 @@ def _mount(root: str, brisk: bool, process: int) -> _Mount:
     if brisk and files.type_name in _BRISK:
         make, (options, *rest) = files.__reduce__()
         files = make({**options, **_BRISK[files.type_name]}, *rest)
-    return _Mount(files, before.rstrip("/"))
+    return files, before.rstrip("/")
 
 
-def _fsspec(root: str) -> _Mount:
+def _fsspec(root: str) -> tuple[Any, str]:
     import fsspec
     from pyarrow.fs import FSSpecHandler, PyFileSystem
 
@@ -260,4 +254,4 @@ def _fsspec(root: str) -> _Mount:
         raise InputError(f"{redacted(root)}: needs another package ({first_line(error)})") from None
     except ValueError:
         raise InputError(f"{redacted(root)}: unknown kind of address; use s3://, gs://, https:// or a path") from None
-    return _Mount(PyFileSystem(FSSpecHandler(files)), before.rstrip("/"))
+    return PyFileSystem(FSSpecHandler(files)), before.rstrip("/")

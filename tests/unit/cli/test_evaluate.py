@@ -2,7 +2,7 @@
 
 import pytest
 
-from ced.cli.evaluate import configuration, methods, refuse_models
+from ced.cli.evaluate import configuration, methods
 from ced.cli.main import parse
 from ced.config import EvaluateConfig
 from ced.errors import ConfigError
@@ -85,8 +85,8 @@ def test_a_method_is_named_once() -> None:
 
 
 def test_a_folder_of_models_is_for_trained_methods() -> None:
-    refuse_models(None, ["jpeg"])
-    refuse_models("out", ["jpeg", "ed"])
-    for texts in (["jpeg"], ["jpeg", "ed=elsewhere", "released"], []):
+    methods(["jpeg"], None)
+    methods(["jpeg,ed"], "out")
+    for texts in (["jpeg"], ["jpeg,ed=elsewhere,released"], []):
         with pytest.raises(ConfigError, match="--models out: no trained method is asked for; name some"):
-            refuse_models("out", texts)
+            methods(texts, "out")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ced.cli import main
-from ced.cli.evaluate_vision import methods
+from ced.cli.evaluate import vision_methods as methods
 from ced.errors import ConfigError
 
 

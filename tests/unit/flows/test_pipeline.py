@@ -9,7 +9,7 @@ import pytest
 from ced.config import Config, EvaluateConfig
 from ced.store.outputs import Manifest, Output, Store
 from ced.store.session import Session
-from ced.tracking import provenance
+from ced.tracking.runs import pipeline_identity
 from flows import pipeline
 
 CONFIG = Config(evaluate=EvaluateConfig(methods=("jpeg", "ed", "ced-gt")))
@@ -54,7 +54,7 @@ def test_each_stage_gets_what_those_before_it_made(calls: list[tuple[str, tuple[
     model, _, inputs, followed = handed["train ced-gt"]
     assert (model, inputs.labelled.path.name, inputs.classes.path.name) == ("ced-gt", "label", "edges")
     assert inputs.classifier.path.name == "train classifier" and handed["train classifier"][2].classifier is None
-    assert followed.pipeline == provenance.pipeline_identity(CONFIG, session.store)
+    assert followed.pipeline == pipeline_identity(CONFIG, session.store)
     assert [output.path.name for output in handed["restorer ced-gt"][1:4]] == [
         "train ced-gt",
         "train classifier",

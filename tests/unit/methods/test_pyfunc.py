@@ -1,6 +1,7 @@
 """Models of MLflow that somebody else logged: what they may take and give, with real models from a real registry."""
 
 import io
+import json
 import os
 import shutil
 from pathlib import Path
@@ -13,14 +14,13 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from PIL import Image, ImageOps
 
-from ced.config import EvaluateConfig
+from ced.config import EvaluateConfig, fingerprint
 from ced.errors import CedError, ConfigError
 from ced.methods import Damaged, Failed, checked, find, parse
-from ced.methods.pyfunc import Form, answer, form_of
-from ced.methods.restorer import RestorerMethod, digest
+from ced.methods.pyfunc import Form, answer, form_of, load
+from ced.methods.restorer import RestorerMethod, contents
 from ced.restoration.restorer import Restorer, planewise
 from ced.tracking import client
-from ced.tracking.pyfunc import LoadedModel
 
 
 class Inverter(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
@@ -67,12 +67,24 @@ def store(tmp_path_factory: pytest.TempPathFactory, gray_model: Path) -> Path:
         folder = shutil.copytree(gray_model, root / "restorer")
         options["registered_model_name"] = "ours"
         mlflow.pyfunc.log_model(name="ours", python_model=Doubler(), artifacts={"restorer": str(folder)}, **options)
+        family = make_family(root / "family" / "restorer", gray_model)
+        options["registered_model_name"] = "family"
+        mlflow.pyfunc.log_model(name="family", python_model=Doubler(), artifacts={"restorer": str(family)}, **options)
     finally:
         mlflow.set_tracking_uri(None)  # what is set goes before the environment of later tests
         mlflow.set_registry_uri(None)
         os.environ.clear()  # MLflow tells later processes of what it was set to
         os.environ.update(environment)
     return root
+
+
+def make_family(folder: Path, restorer: Path) -> Path:
+    """A restorer twice, for quality factors up to 15, and above."""
+    for name in ("low", "high"):
+        shutil.copytree(restorer, folder / name)
+    members = [{"folder": "low", "colours": ["y"], "quality": [1, 15]}, {"folder": "high", "colours": ["y"]}]
+    (folder / "family.json").write_text(json.dumps({"format": "ced-family", "version": 1, "members": members}))
+    return folder
 
 
 def method(store: Path, model: str, colour: str = "y") -> Any:
@@ -99,8 +111,23 @@ def test_a_model_with_a_restorer_in_it_is_the_restorer(
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     prepared = find(parse("ours=models:/ours/1"), EvaluateConfig(), store)
-    assert isinstance(prepared, RestorerMethod) and prepared.content == digest(gray_model)
-    assert prepared.family.members[0].folder == store / "models" / digest(gray_model)
+    assert isinstance(prepared, RestorerMethod) and prepared.content == fingerprint(contents(gray_model))
+    assert prepared.family.members[0].folder == store / "models" / prepared.content
+    expected = Restorer.load(gray_model).restore_planes(gray.image[None])[0]
+    assert np.array_equal(checked(prepared, gray), expected)
+
+
+def test_a_model_with_a_family_in_it_is_the_family(
+    store: Path, gray: Damaged, gray_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    conditions = EvaluateConfig(qualities=(10, 30))
+    prepared = find(parse("ours=models:/family/1"), conditions, store)
+    here = find(parse(f"ours={store / 'family' / 'restorer'}"), conditions, store)
+    assert isinstance(prepared, RestorerMethod) and isinstance(here, RestorerMethod)
+    assert [member.folder.name for member in prepared.family.members] == ["low", "high"]
+    assert all(member.folder.is_relative_to(store / "models") for member in prepared.family.members)
+    assert prepared.content == here.content
     expected = Restorer.load(gray_model).restore_planes(gray.image[None])[0]
     assert np.array_equal(checked(prepared, gray), expected)
 
@@ -119,34 +146,51 @@ def test_a_model_without_a_signature_is_one_line(store: Path, monkeypatch: pytes
         method(store, "bare")
 
 
-@pytest.mark.parametrize(
-    ("loaded", "form"),
-    [
-        (LoadedModel(print, (("image", "binary"),), ()), Form("image")),
-        (LoadedModel(print, (), (("", "uint8", (-1, -1)),)), Form("", "HW", 1)),
-        (LoadedModel(print, (), (("", "uint8", (-1, -1, -1)),)), Form("", "NHW", 1)),
-        (LoadedModel(print, (), (("x", "uint8", (-1, -1, 3)),)), Form("x", "HWC", 3)),
-        (LoadedModel(print, (), (("", "float32", (-1, -1, -1, 3)),)), Form("", "NHWC", 3, "float32")),
-        (LoadedModel(print, (), (("", "float64", (1, 3, -1, -1)),)), Form("", "NCHW", 3, "float64")),
-    ],
-)
-def test_forms_of_signatures(loaded: LoadedModel, form: Form) -> None:
-    assert form_of(loaded, "theirs") == form
+def columns(*of: tuple[DataType, str]) -> Schema:
+    return Schema([ColSpec(kind, name) for kind, name in of])
+
+
+def array(kind: str, *shape: int, name: str | None = None) -> Schema:
+    return Schema([TensorSpec(np.dtype(kind), shape, name)])
 
 
 @pytest.mark.parametrize(
-    ("loaded", "told"),
+    ("schema", "form"),
     [
-        (LoadedModel(print, (("a", "double"), ("b", "string")), ()), "the columns a (double), b (string)"),
-        (LoadedModel(print, (), (("", "float32", (-1, 1, 64, 64)),)), "float32 [-1, 1, 64, 64]"),
-        (LoadedModel(print, (), (("", "int64", (-1, -1)),)), "int64 [-1, -1]"),
-        (LoadedModel(print, (), (("", "uint8", (-1, -1, -1, 4)),)), "uint8 [-1, -1, -1, 4]"),
+        (columns((DataType.binary, "image")), Form("image")),
+        (array("uint8", -1, -1), Form("", "HW", 1)),
+        (array("uint8", -1, -1, -1), Form("", "NHW", 1)),
+        (array("uint8", -1, -1, 3, name="x"), Form("x", "HWC", 3)),
+        (array("float32", -1, -1, -1, 3), Form("", "NHWC", 3, "float32")),
+        (array("float64", 1, 3, -1, -1), Form("", "NCHW", 3, "float64")),
     ],
 )
-def test_what_takes_no_image_is_one_line(loaded: LoadedModel, told: str) -> None:
+def test_forms_of_signatures(schema: Schema, form: Form) -> None:
+    assert form_of(schema, "theirs") == form
+
+
+@pytest.mark.parametrize(
+    ("schema", "told"),
+    [
+        (columns((DataType.double, "a"), (DataType.string, "b")), "the columns a (double), b (string)"),
+        (array("float32", -1, 1, 64, 64), "float32 [-1, 1, 64, 64]"),
+        (array("int64", -1, -1), "int64 [-1, -1]"),
+        (array("uint8", -1, -1, -1, 4), "uint8 [-1, -1, -1, 4]"),
+        (Schema([TensorSpec(np.dtype("uint8"), (-1, -1), name) for name in "ab"]), "uint8 [-1, -1], uint8 [-1, -1]"),
+    ],
+)
+def test_what_takes_no_image_is_one_line(schema: Schema, told: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        form_of(loaded, "theirs")
+        form_of(schema, "theirs")
     assert f"method theirs: the model takes {told}; it has to take one column of bytes" in str(caught.value)
+
+
+def test_what_cannot_be_loaded_is_one_line(tmp_path: Path) -> None:
+    mlflow.pyfunc.save_model(str(tmp_path / "model"), python_model=Doubler(), pip_requirements=["mlflow"])
+    (tmp_path / "model" / "python_model.pkl").write_bytes(b"words")
+    with pytest.raises(ConfigError, match=r"method theirs: the model cannot be loaded here \(\w+: .*\)") as caught:
+        load(tmp_path / "model", "theirs")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("axes", ["HWC", "NHWC", "NCHW"])

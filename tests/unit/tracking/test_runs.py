@@ -1,14 +1,26 @@
 """Runs that can be continued: everything done twice stays as if done once."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
+from ced.config import ClusterConfig, Config, as_dict
 from ced.errors import ServiceError
+from ced.store.outputs import Store
 from ced.tracking import client, runs
-from ced.tracking.runs import LIVE, PUBLISH, ROLE, Dataset, Experiment, Run
+from ced.tracking.runs import (
+    LIVE,
+    PUBLISH,
+    ROLE,
+    Dataset,
+    Experiment,
+    Run,
+    pipeline_identity,
+    public_settings,
+)
 
 TAGS = {PUBLISH: "publication", ROLE: "pipeline"}
 
@@ -176,3 +188,25 @@ def test_files_are_uploaded_and_replaced(mlflow_client: MlflowClient, run: Run, 
         run.log_files([file], "folder")
     assert [one.path for one in mlflow_client.list_artifacts(run.id, "folder")] == ["folder/a.txt"]
     assert Path(mlflow_client.download_artifacts(run.id, "folder/a.txt")).read_text() == "second"
+
+
+def test_the_sources_are_described_without_queries_and_passwords() -> None:
+    config = Config(images=("s3://K:P@b/x?endpoint_override=h", "/a/b"), test_images="https://h/t.zip?token=P")
+    told = public_settings(config)
+    assert (told["images"], told["test_images"]) == (["s3://b/x", "/a/b"], "https://h/t.zip")
+    assert "cluster" not in told
+
+
+def test_every_other_setting_is_told() -> None:
+    config = Config(images=("/a",), test_images="builtin:test")
+    assert public_settings(config) == {key: value for key, value in as_dict(config).items() if key != "cluster"}
+
+
+def test_a_pipeline_run_is_its_configuration_and_its_store(tmp_path: Path) -> None:
+    config, store = Config(), Store(tmp_path)
+    mine = pipeline_identity(config, store)
+    assert pipeline_identity(Config(), Store(tmp_path)) == mine
+    assert pipeline_identity(config, Store(tmp_path / "other")) != mine
+    assert pipeline_identity(dataclasses.replace(config, images=("a",)), store) != mine
+    faster = dataclasses.replace(config, cluster=ClusterConfig(train_workers=2))
+    assert pipeline_identity(faster, store) == mine, "how much of the machine is used is of no matter"

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from ced.tracking import client
-from ced.training import follower, metrics
+from ced.training import follower
 from ced.training.follower import FollowedTraining, followed
-from ced.training.job import METRICS, PREVIEWS
+from ced.training.job import METRICS, PREVIEWS, append_report, drop_reports_after
 
 REPORT = {"step": 50, "steps": 200, "loss": 1.23456, "images_per_second": 75.0, "batch_size": 16}
 
@@ -46,10 +46,10 @@ def test_the_line_of_an_autoencoder() -> None:
 
 def test_lines_are_said_once_and_only_whole(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """An earlier run said its own; a line that is being written is said once it is whole."""
-    metrics.append(tmp_path, report(1, 1.0))
+    append_report(tmp_path, report(1, 1.0))
     with caplog.at_level(logging.INFO, logger="ced"):
         with followed(FollowedTraining("ed", tmp_path)):
-            metrics.append(tmp_path, report(2, 2.0))
+            append_report(tmp_path, report(2, 2.0))
             wait_for(lambda: len(caplog.messages) == 1)
             line = json.dumps(report(3, 3.0))
             with (tmp_path / METRICS).open("a") as file:
@@ -59,7 +59,7 @@ def test_lines_are_said_once_and_only_whole(tmp_path: Path, caplog: pytest.LogCa
                 file.write(line[-9:] + "\n")
             wait_for(lambda: len(caplog.messages) == 2)
             time.sleep(0.1)
-            metrics.append(tmp_path, report(4, 4.0))  # right before the end
+            append_report(tmp_path, report(4, 4.0))  # right before the end
     assert caplog.messages == [f"ed: step {step} of 9, loss 0.5" for step in (2, 3, 4)]
 
 
@@ -67,12 +67,12 @@ def test_steps_that_are_trained_again_are_said_again_and_a_cut_file_says_nothing
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for step in (1, 2, 3):
-        metrics.append(tmp_path, report(step, step))
+        append_report(tmp_path, report(step, step))
     with caplog.at_level(logging.INFO, logger="ced"), followed(FollowedTraining("ed", tmp_path)):
-        metrics.cut(tmp_path, 1)
+        drop_reports_after(tmp_path, 1)
         time.sleep(0.1)
         assert caplog.messages == []
-        metrics.append(tmp_path, report(2, 7.0))
+        append_report(tmp_path, report(2, 7.0))
     assert caplog.messages == ["ed: step 2 of 9, loss 0.5"]
 
 
@@ -84,9 +84,9 @@ def test_a_training_that_mlflow_follows_is_known_by_its_folder(tmp_path: Path, t
     follower.catch_up(training)
     assert follower.identity(folder) == ""  # it was never followed
     with followed(training):
-        metrics.append(folder, report(1, 1.0))
+        append_report(folder, report(1, 1.0))
         (folder / PREVIEWS / "00000001.png").write_bytes(b"a picture")
-    metrics.append(folder, report(2, 2.0))
+    append_report(folder, report(2, 2.0))
     note = json.loads((folder / follower.NOTE).read_text())
     assert note["key"] == follower.identity(folder) and note["told"]
     (folder / follower.NOTE).write_text(json.dumps(note | {"told": False}))
@@ -108,7 +108,7 @@ def test_an_mlflow_that_does_not_answer_is_said_and_the_training_goes_on(
 ) -> None:
     training = FollowedTraining("ed", tmp_path, "http://127.0.0.1:9", "mine")
     with caplog.at_level(logging.INFO, logger="ced"), followed(training):
-        metrics.append(tmp_path, report(1, 1.0))
+        append_report(tmp_path, report(1, 1.0))
     assert "ed: step 1 of 9, loss 0.5" in caplog.messages
     assert "training goes on, MLflow is told later" in caplog.text
     assert "the same command again tells the rest" in caplog.text

@@ -130,6 +130,27 @@ def test_both_optimizers_moments_matter(part: str) -> None:
     assert any(not torch.equal(a, b) for a, b in pairs)
 
 
+@pytest.mark.parametrize("width", [3, 24])
+def test_an_optimizer_for_which_no_weights_are_left_is_left_out(tmp_path: Path, width: int) -> None:
+    """A convolution of fewer than 16 inputs or outputs is none of Muon's: a narrow network is trained by Adam alone."""
+    network = NetworkConfig(width=width, width_half=3, width_full=3, blocks=1)
+    module = AutoEncoder(network, 1, conditioned=False)
+    mine, resumed = (State(module, TRAIN, torch.device("cpu")) for _ in range(2))
+    mine.update(loss_of(mine))
+    assert set(mine.optimizer.state_dict()) == ({"adam"} if width == 3 else {"muon", "adam"})
+    save_checkpoint(tmp_path, "f", mine.to_dict())
+    resumed.load(load_checkpoint(tmp_path, "f"))
+
+
+def test_a_network_without_biases_is_trained_by_muon_alone() -> None:
+    wide = torch.nn.Conv2d(16, 16, 3, bias=False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    only = optimizers.Muon(wide.parameters(), RATE)
+    before = wide.weight.detach().clone()
+    wide(torch.rand(1, 16, 8, 8)).square().mean().backward()
+    only.step()
+    assert set(only.state_dict()) == {"muon"} and not torch.equal(wide.weight, before)
+
+
 def test_weights_are_not_held_twice() -> None:
     mine = state()
     optimizer = mine.optimizer

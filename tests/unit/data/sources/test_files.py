@@ -140,7 +140,7 @@ def test_links_to_nowhere_are_listed_and_links_to_folders_are_folders(tmp_path: 
 AS_NOBODY = """
 import os, sys
 from ced.data import sources
-from ced.data.sources import archives, builtin, files, lists  # while the packages can be read
+from ced.data.sources import archives, files  # while the packages can be read
 from ced.core.images import Rejected
 from ced.errors import InputError
 os.setgid(65534), os.setuid(65534)

@@ -147,3 +147,12 @@ def test_a_kind_of_source_that_is_declared_here_alone_is_prepared(
 def test_a_photograph_of_a_kind_that_is_not_known_is_refused() -> None:
     with pytest.raises(ConfigError, match="unknown kind of source .toy."):
         photographs.read(Photograph("a", "/a", "", kind="toy"))
+
+
+def test_the_builtin_photographs_are_there_and_apart() -> None:
+    train, test = (photographs.find((name,)) for name in ("builtin:train", "builtin:test"))
+    assert (len(train), len(test)) == (12, 2)
+    assert not {p.name for p in train} & {p.name for p in test}
+    assert all(Path(p.path).is_file() for p in train + test)
+    with pytest.raises(InputError, match="unknown; use builtin:train or builtin:test"):
+        photographs.find(("builtin:other",))

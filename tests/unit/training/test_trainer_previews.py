@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ced.config import TrainConfig
-from ced.training import previews
 from ced.training.context import PlainContext
 from ced.training.job import TrainJob
-from ced.training.trainer import Trainer, train
+from ced.training.trainer import Trainer, preview_due, train, write_preview
 
 MakeJob = Callable[..., TrainJob]
 
@@ -21,14 +20,14 @@ MakeJob = Callable[..., TrainJob]
 def test_about_ten_pictures_a_training_and_one_at_the_end(steps: int, report_every: int) -> None:
     config = TrainConfig(steps=steps, report_every=report_every)
     reported = [step for step in range(1, steps + 1) if step % report_every == 0 or step == steps]
-    due = [step for step in reported if previews.due(config, step)]
+    due = [step for step in reported if preview_due(config, step)]
     assert due[-1] == steps and len(due) <= 11
     assert len(due) >= min(len(reported), 5) or report_every * 10 > steps
 
 
 def test_original_jpeg_and_restored_side_by_side(job_of: MakeJob, tmp_path: Path) -> None:
     trainer = Trainer(job_of("ced-gt"), PlainContext("cpu"))
-    previews.write(tmp_path, 5, trainer.objective, trainer.held_out, trainer.state.module)
+    write_preview(tmp_path, 5, trainer.objective, trainer.held_out, trainer.state.module)
     sheet = np.asarray(Image.open(tmp_path / "strips" / "00000005.png"))
     assert sheet.shape == (4 * 36 - 4, 3 * 36 - 4) and sheet.dtype == np.uint8
     chosen = [0, 2, 5, 7]  # of eight, evenly spread
@@ -42,7 +41,7 @@ def test_original_jpeg_and_restored_side_by_side(job_of: MakeJob, tmp_path: Path
 def test_colour_stays_colour(job_of: MakeJob, colour_data: Path, tmp_path: Path) -> None:
     paths = {name: str(colour_data / name) for name in ("examples", "labelled")}
     trainer = Trainer(job_of("ed", **paths, channels=3), PlainContext("cpu"))
-    previews.write(tmp_path, 1, trainer.objective, trainer.held_out, trainer.state.module)
+    write_preview(tmp_path, 1, trainer.objective, trainer.held_out, trainer.state.module)
     sheet = np.asarray(Image.open(tmp_path / "strips" / "00000001.png"))
     assert np.array_equal(sheet[:32, :32], trainer.held_out["target"][0].permute(1, 2, 0))
 
@@ -50,7 +49,7 @@ def test_colour_stays_colour(job_of: MakeJob, colour_data: Path, tmp_path: Path)
 @pytest.mark.parametrize("model, fraction", [("classifier", 0.25), ("ed", 0.0)])
 def test_where_there_is_nothing_to_show(job_of: MakeJob, tmp_path: Path, model: str, fraction: float) -> None:
     trainer = Trainer(job_of(model, validation_fraction=fraction), PlainContext("cpu"))
-    previews.write(tmp_path, 1, trainer.objective, trainer.held_out, trainer.state.module)
+    write_preview(tmp_path, 1, trainer.objective, trainer.held_out, trainer.state.module)
     assert not (tmp_path / "strips").exists()
 
 

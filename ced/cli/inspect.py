@@ -1,18 +1,28 @@
-"""`ced data verify` and `ced data show`: are outputs whole, and what is in them."""
+"""`ced recipes`, `ced data verify` and `ced data show`: what can be run, and what was made."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
 from ced import terminal
-from ced.cli.options import option
+from ced.cli.options import SET, option, written_as
+from ced.config import SECTIONS, as_settings
 from ced.data.inspect import show as showing
 from ced.data.inspect import verify as verifying
-from ced.data.inspect.verify import Checked
 from ced.errors import ConfigError, FormatError, OutputError
+from ced.networks import NETWORKS
+from ced.recipes import RECIPES, configure
 from ced.store import finished
 from ced.store.outputs import write_bytes
 
 _MOST = 256  # examples on one sheet
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipesOptions:
+    action: str | None = option(help="show one recipe's settings", positional=True, choices=("show",))
+    name: str | None = option("NAME", "the recipe that is shown", positional=True)
+    settings: list[str] = written_as(SET)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +39,25 @@ class ShowOptions:
     folder: str = option("DIR", "what `ced prepare -o` wrote, or one output of it", positional=True)
     out: str = option("PNG", "default: contact-sheet.png", short="-o", default="contact-sheet.png")
     examples: int = option("N", "examples in the picture (8)", default=8)
+
+
+def recipes(options: RecipesOptions) -> None:
+    """List the recipes, or print one in the form that --set takes and what its networks cost."""
+    if options.action is None:
+        for name, recipe in RECIPES.items():
+            print(f"{name:12} {(recipe.__doc__ or '').strip()}")
+    elif options.name is None:
+        raise ConfigError(f"recipes show: name one of {', '.join(RECIPES)}")
+    else:
+        from ced.training import train
+
+        config = configure(options.name, settings=options.settings)
+        print(f"images = {', '.join(config.images) or '(give --images)'}")
+        print(f"test_images = {config.test_images or '(give --test-images)'}")
+        values = dataclasses.asdict(config)
+        print(*as_settings({section: values[section] for section in SECTIONS}), sep="\n")
+        for model in NETWORKS.names:
+            print(f"network of {model} = {train.size(model, config, config.classes.count)}")
 
 
 def verify(options: VerifyOptions) -> None:
@@ -71,7 +100,7 @@ def _check(out: Path, data: showing.Data) -> None:
             raise OutputError(f"{out}: lies inside an output, where it would count as an extra file; name another -o")
 
 
-def _line(checked: Checked) -> str:
+def _line(checked: verifying.Checked) -> str:
     manifest = checked.output.manifest
     facts = [f"{number:,} {name}" for name, number in list(manifest.counts.items())[:1]]
     facts += [_number(len(manifest.parts), "part"), terminal.size(checked.size)]
