@@ -73,7 +73,7 @@ class Publication:
 
 def run(config: Config, outputs: PipelineOutputs, session: Session) -> Output:
     """Publish the outputs of a pipeline, or find them published. Raises ServiceError."""
-    address = client.without_password(session.tracking_uri)
+    address = client.identity(session.tracking_uri)
     described = {"publish": as_dict(config.publish), "tracking_uri": address, "form": _FORM}
     inputs = {"evaluate": outputs.evaluated.manifest.content, "report": outputs.reported.manifest.content}
     inputs |= {f"restorer-{name}": output.manifest.content for name, output in outputs.restorers.items()}

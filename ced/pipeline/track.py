@@ -19,7 +19,7 @@ _FORM = 1  # of what is logged; another number logs it again
 def run(evaluated: Output, reported: Output, figures: dict[str, float], session: Session, experiment: str) -> Output:
     """Log an evaluation and its report to MLflow, or find it logged. `figures` by name. Raises ServiceError."""
     stage, tracking_uri = evaluated.manifest.stage, session.tracking_uri
-    described = {"tracking_uri": client.without_password(tracking_uri), "experiment": experiment, "form": _FORM}
+    described = {"tracking_uri": client.identity(tracking_uri), "experiment": experiment, "form": _FORM}
     inputs = {stage: evaluated.manifest.content, "report": reported.manifest.content}
     forget_lost(session.store.of("record", fingerprint("record", described, inputs)), tracking_uri)
 

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from ced import environment
 from ced.errors import ConfigError, InputError, ServiceError, first_line
 from ced.timeouts import ANSWER_TIMEOUT, NoAnswer, call_in_time
+from ced.tracking import sqlite
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 DATABASE = "mlflow.db"
-ARTIFACTS = "mlartifacts"
+ARTIFACTS = sqlite.ARTIFACTS
 RESTORER = "artifacts/restorer"  # the restorer's folder inside a logged model
 
 _HEALTH_TIMEOUT = 5.0  # seconds of one request to /health
@@ -29,7 +30,7 @@ _MANAGED = ("databricks", "uc")
 _CLIENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_LOGGING_LEVEL": "ERROR",  # a ServiceError says what went wrong, once
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # a ServiceError says what went wrong, once
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_UV_AUTO_DETECT": "false",  # a lock file in the user's folder is not the model's
 }
@@ -37,14 +38,12 @@ _CLIENT = {
 
 def local_uri(store: Path) -> str:
     """The SQLite registry inside a store."""
-    path = str(store.resolve() / DATABASE)
-    for mark, code in (("%", "%25"), ("?", "%3F")):  # what a database address gives a meaning of its own
-        path = path.replace(mark, code)
-    return f"sqlite:///{path}"
+    return sqlite.uri(store.resolve() / DATABASE)
 
 
-def check(tracking_uri: str) -> None:
-    """Find out whether MLflow answers, within 15 seconds and before any work starts.
+def check(tracking_uri: str, write: bool = True) -> None:
+    """Find out whether MLflow answers, within 15 seconds and before any work starts; without `write` a file that can
+    be read is enough.
 
     Raises ServiceError where nobody answers, ConfigError for an address that is none.
     """
@@ -52,7 +51,10 @@ def check(tracking_uri: str) -> None:
     if scheme in ("http", "https"):
         _in_time(lambda: _ask_health(tracking_uri), tracking_uri)
     elif scheme == "sqlite":
-        _check_file(tracking_uri)
+        file = database(tracking_uri)
+        if file is None:
+            raise ConfigError(f"MLflow address {tracking_uri!r}: write it as sqlite:///FILE")
+        sqlite.check(file, write)
     elif scheme in _DATABASES:
         _in_time(lambda: connect(tracking_uri).search_experiments(max_results=1), tracking_uri)
     elif scheme not in _MANAGED and tracking_uri not in _MANAGED:
@@ -62,8 +64,12 @@ def check(tracking_uri: str) -> None:
 
 
 def connect(tracking_uri: str) -> "MlflowClient":
-    """A client of the tracking server and its registry. MLflow's global address stays as it is."""
+    """A client of the tracking server and its registry. MLflow's global address stays as it is. Raises ServiceError
+    where a file's database cannot be made or used."""
     configure_mlflow()
+    file = database(tracking_uri)
+    if file is not None:
+        sqlite.prepare(file)
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri, tracking_uri)
@@ -84,6 +90,13 @@ def database(tracking_uri: str) -> Path | None:
     prefix = "sqlite:///"
     path = urllib.parse.unquote(tracking_uri.removeprefix(prefix))
     return Path(path).absolute() if tracking_uri.startswith(prefix) else None
+
+
+def identity(tracking_uri: str) -> str:
+    """The address by which what was published there is known, without a password: of a store that was moved, its first
+    one."""
+    file = database(tracking_uri)
+    return without_password(tracking_uri) if file is None else sqlite.first_address(file)
 
 
 def without_password(tracking_uri: str) -> str:
@@ -166,7 +179,10 @@ def _folder_of(tracking_uri: str, name: str, within: str) -> Path | None:
     with service_errors(tracking_uri):
         client = connect(tracking_uri)
         location = or_none(lambda: _location(client, name))
-        return None if location is None else download(f"{location}{within}", tracking_uri)
+        if location is None:
+            return None
+        location = location if file is None else sqlite.here(file, location)
+        return download(f"{location}{within}", tracking_uri)
 
 
 def _logged_model_id(tracking_uri: str, uri: str, run_id: str, name: str) -> str:
@@ -211,14 +227,6 @@ def or_none(ask: Callable[[], Any]) -> Any:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"):
             return None
         raise
-
-
-def _check_file(tracking_uri: str) -> None:
-    import os
-
-    file = database(tracking_uri)
-    if file is None or file.is_dir() or not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
-        raise ServiceError(f"MLflow at {tracking_uri}: not a file in a folder that can be written; check the path")
 
 
 def _ask_health(tracking_uri: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ced.errors import ServiceError
-from ced.tracking import client
+from ced.tracking import client, sqlite
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -149,7 +149,7 @@ class Experiment:
 
         mlflow_client = client.connect(tracking_uri)
         file = client.database(tracking_uri)
-        location = (file.parent / client.ARTIFACTS).as_uri() if file else None
+        location = sqlite.artifacts(file) if file else None
         experiment = mlflow_client.get_experiment_by_name(name)
         if experiment is None:
             try:
