@@ -9,7 +9,6 @@ import numpy as np
 
 from ced.config import FAITHFUL, RELEASED, fingerprint
 from ced.methods.method import JPEG, RESTORER, SELF_ENSEMBLE, Conditions, Damaged, Failed, Find, Request
-from ced.store.outputs import sha256
 
 if TYPE_CHECKING:
     from ced.restoration.family import Family
@@ -77,10 +76,10 @@ def restorer(name: str, folder: Path, content: str = "", conditions: Conditions 
 
 def digest(folder: Path) -> str:
     """A digest of a restorer's files. Raises FormatError where it is none."""
-    from ced.restoration.restorer import FILES, Restorer
+    from ced.restoration.restorer import Restorer, contents
 
     Restorer.load(folder)
-    return fingerprint({path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name in FILES})
+    return fingerprint(contents(folder))
 
 
 def _method(name: str, family: "Family", content: str = "", conditions: Conditions | None = None) -> RestorerMethod:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ced.core import images, jpeg
 from ced.errors import FormatError
-from ced.restoration.restorer import DESCRIPTION, FILES, Restorer, open_image
+from ced.restoration.restorer import DESCRIPTION, DIGESTS, FILES, Restorer, check_seal, open_image, part
 
 FORMAT, VERSION = "ced-family", 1
 FAMILY = "family.json"
@@ -58,7 +58,11 @@ class Family:
             described = json.loads(path.read_text())
             if (described["format"], described["version"]) != (FORMAT, VERSION):
                 raise FormatError(f"{path}: no family of restorers of this version of ced; give another folder")
+            check_seal(path, described)
             members = tuple(_member(folder, entry) for entry in described["members"])
+            for name in described.get(DIGESTS, ()):
+                if name:
+                    part(folder / name, described, name)
             if not members:
                 raise ValueError("no members")
             return cls(members, int(described.get("leave_above", BEST)))

@@ -15,8 +15,7 @@ from ced.data import edges
 from ced.data.prepare import EXAMPLES, QUARANTINE, WHY
 from ced.errors import FormatError
 from ced.progress import Progress
-from ced.store.finished import STAGES
-from ced.store.outputs import MANIFEST, Output, sha256, visible
+from ced.store.outputs import MANIFEST, STAGES, Output, sha256, visible
 
 _THREADS = 4  # hashing waits for the disk as much as for a core
 

@@ -200,7 +200,11 @@ def test_what_a_copy_writes_stays_in_the_copy(tmp_path: Path, moved: Path) -> No
     run.log_files([tmp_path / "more.txt"])
     experiment.run({PUBLISH: "q", ROLE: "pipeline"}, "other").log_files([tmp_path / "more.txt"])
     assert files_in(tmp_path / "a store") == before
-    assert sorted(path.name for path in (moved / client.ARTIFACTS).rglob("*.txt")) == ["more.txt", "more.txt", "note.txt"]
+    assert sorted(path.name for path in (moved / client.ARTIFACTS).rglob("*.txt")) == [
+        "more.txt",
+        "more.txt",
+        "note.txt",
+    ]
     assert sorted(item.path for item in run.client.list_artifacts(run.id)) == ["more.txt", "note.txt"]
 
 
