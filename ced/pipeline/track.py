@@ -4,12 +4,13 @@ Every step may be repeated, as those of a publication: a run is found again by t
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from ced.config import fingerprint
-from ced.store.outputs import MANIFEST, Making, Manifest, Output, make, write_text
+from ced.store.outputs import ELSEWHERE, MANIFEST, Making, Manifest, Output, make, write_text
 from ced.store.session import Session
-from ced.tracking import client
+from ced.tracking import client, sqlite
 from ced.tracking.runs import PUBLISH, ROLE, Dataset, Experiment, Run
 
 FILE = "record.json"
@@ -30,6 +31,7 @@ def run(evaluated: Output, reported: Output, figures: dict[str, float], session:
             with opened.run(tags, f"{stage} {evaluated.manifest.config['dataset']}") as run:
                 run.log_params(evaluated.manifest.config)
                 log_evaluation(run, evaluated, reported, figures, images=str(evaluated.path))
+            note_files(making.folder, opened.locations(tags), session)
         ids = {"run_id": run.id, "experiment_id": opened.id}
         write_text(making.folder / FILE, json.dumps(ids, indent=1) + "\n")
 
@@ -54,6 +56,14 @@ def log_evaluation(run: Run, evaluated: Output, reported: Output, figures: dict[
     for name in reported.manifest.parts:
         folder = str(PurePosixPath(name).parent)
         run.log_files([reported.path / name], "" if folder == "." else folder)
+
+
+def note_files(folder: Path, locations: Iterable[str], session: Session) -> None:
+    """Write down what was logged into a database of the store: `ced data verify` holds the files against it."""
+    file = client.database(session.tracking_uri)
+    if file is not None:
+        digests = sqlite.digests(file, session.store.root, locations)
+        write_text(folder / ELSEWHERE, json.dumps(digests, indent=1) + "\n")
 
 
 def lineage(stage: str, manifest: Manifest) -> dict[str, str]:

@@ -29,6 +29,7 @@ logger = logging.getLogger("ced")
 
 MANIFEST = "manifest.json"
 UNFINISHED = ".unfinished"  # the note of an output that is being made
+ELSEWHERE = "elsewhere.json"  # a part: what the output has put beside it in the store, path there -> SHA-256
 STAGES = ("prepare", "edges", "label")  # those that make data, in their order: they go on from the parts that are there
 _FORMAT = "ced-manifest"
 _VERSION = 1

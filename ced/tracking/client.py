@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ced import environment
-from ced.errors import ConfigError, InputError, ServiceError, first_line
+from ced.config import fingerprint
+from ced.errors import ConfigError, FormatError, InputError, ServiceError, first_line
+from ced.store.outputs import MANIFEST, sha256
 from ced.timeouts import ANSWER_TIMEOUT, NoAnswer, call_in_time
 from ced.tracking import sqlite
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 DATABASE = "mlflow.db"
 ARTIFACTS = sqlite.ARTIFACTS
 RESTORER = "artifacts/restorer"  # the restorer's folder inside a logged model
+DIGEST = "ced.restorer"  # tag of a model or version: the digest of the restorer's files
+METHOD = "ced.method"  # tag of a version that a pipeline published
 
 _HEALTH_TIMEOUT = 5.0  # seconds of one request to /health
 _DATABASES = ("postgresql", "mysql", "mssql")
@@ -178,11 +182,31 @@ def _folder_of(tracking_uri: str, name: str, within: str) -> Path | None:
         return None  # nothing was ever published; asking MLflow would create the database
     with service_errors(tracking_uri):
         client = connect(tracking_uri)
-        location = or_none(lambda: _location(client, name))
-        if location is None:
+        found = or_none(lambda: _located(client, name))
+        if found is None:
             return None
-        location = location if file is None else sqlite.here(file, location)
-        return download(f"{location}{within}", tracking_uri)
+        location = found[0] if file is None else sqlite.here(file, found[0])
+        folder = download(f"{location}{within}", tracking_uri)
+    check_published(folder if within else Path(folder, RESTORER), name, found[1])
+    return folder
+
+
+def check_published(folder: Path, name: str, tags: dict[str, str]) -> None:
+    """Hold a restorer's files against the tags of the version that they were published as. Raises FormatError."""
+    stated = tags.get(DIGEST) if METHOD in tags else None  # others were registered with what a restorer has not
+    if stated is not None and digest(folder) != stated:
+        from ced.restoration.family import Family
+
+        Family.load(folder).on("cpu")  # names the file, where the restorer itself has digests
+        cure = "remove publish/ in the store and run the command again that published it"
+        raise FormatError(f"{folder}: altered since it was published as {name}; {cure}")
+
+
+def digest(restorer: Path) -> str:
+    """A digest of the files of a restorer, without the manifest beside them: it has the time that making them took."""
+    paths = {path.relative_to(restorer).as_posix(): path for path in sorted(restorer.rglob("*")) if path.is_file()}
+    visible = {name: path for name, path in paths.items() if name != MANIFEST and not name.startswith(".")}
+    return fingerprint({name: sha256(path) for name, path in visible.items()})
 
 
 def _logged_model_id(tracking_uri: str, uri: str, run_id: str, name: str) -> str:
@@ -198,13 +222,14 @@ def _logged_model_id(tracking_uri: str, uri: str, run_id: str, name: str) -> str
     raise InputError(f"{uri}: no such run or model in {without_password(tracking_uri)}; `ced run` makes one")
 
 
-def _location(client: "MlflowClient", name: str) -> str:
+def _located(client: "MlflowClient", name: str) -> tuple[str, dict[str, str]]:
+    """Where the files of a model or version are, and its tags."""
     model, at, alias = name.partition("@")
-    model, slash, version = model.partition("/")
+    model, slash, number = model.partition("/")
     if not at and not slash:
-        return str(client.get_logged_model(model).artifact_location)
-    number = client.get_model_version_by_alias(model, alias).version if at else version
-    return str(client.get_model_version_download_uri(model, number))
+        return str(client.get_logged_model(model).artifact_location), {}
+    version = client.get_model_version_by_alias(model, alias) if at else client.get_model_version(model, number)
+    return str(client.get_model_version_download_uri(model, version.version)), dict(version.tags)
 
 
 def configure_mlflow() -> None:

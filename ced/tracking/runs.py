@@ -197,6 +197,10 @@ class Experiment:
             self._reopen(self.client.get_run(parent))
         return self.run(tags, model, parent)
 
+    def locations(self, tags: dict[str, str]) -> list[str]:
+        """Where the files lie of runs that have all of `tags`."""
+        return [str(run.info.artifact_uri) for run in self._search(tags)]
+
     def _reopen(self, run: "Entity") -> None:
         if run.info.status not in ("FINISHED", "RUNNING"):
             self.client.update_run(run.info.run_id, status="RUNNING")

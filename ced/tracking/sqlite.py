@@ -12,12 +12,13 @@ import importlib.util
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from ced.errors import ServiceError, first_line
 from ced.store import files
+from ced.store.outputs import sha256
 
 ARTIFACTS = "mlartifacts"  # beside the file
 
@@ -110,11 +111,18 @@ def first_address(file: Path) -> str:
     return uri(file)
 
 
+def digests(file: Path, root: Path, locations: Iterable[str]) -> dict[str, str]:
+    """The SHA-256 of every file below paths of artifacts, by its path in `root`; none of what lies elsewhere."""
+    home = artifacts(file)
+    folders = [_path(location) for location in locations if location.startswith(f"{home}/")]
+    paths = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(root).as_posix(): sha256(path) for path in paths if path.is_relative_to(root)}
+
+
 def damage(file: Path) -> str:
-    """What SQLite finds wrong with a file, "" for nothing. It finds a broken structure, not an altered value."""
+    """What SQLite finds wrong with any file of its own, "" for nothing: with its structure, not with values in it."""
     try:
         with _opened(file) as database:
-            _state(database, file)
             findings = [str(row[0]) for row in database.execute("PRAGMA integrity_check(1)")]
     except ServiceError as error:
         return str(error)

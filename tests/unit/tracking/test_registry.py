@@ -85,7 +85,7 @@ def test_a_publication_has_one_version(run: Run, restorer_folder: Path, tmp_path
     first = registry.register(run, "p", "ced", restorer_folder, tmp_path)
     again = registry.register(run, "p", "ced", restorer_folder, tmp_path)
     assert first == again and first.number == "1"
-    assert first.tags == {PUBLISH: "p", "ced.restorer": registry._digest(restorer_folder)}
+    assert first.tags == {PUBLISH: "p", "ced.restorer": client.digest(restorer_folder)}
     (model,) = run.client.search_logged_models([run.experiment])
     assert model.status == "READY" and model.source_run_id == run.id
     assert [one.model_id for one in run.client.get_run(run.id).outputs.model_outputs] == [model.model_id]
