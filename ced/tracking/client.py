@@ -178,7 +178,7 @@ def download(location: str, tracking_uri: str, folder: Path | None = None) -> Pa
 def _folder_of(tracking_uri: str, name: str, within: str) -> Path | None:
     """The folder of NAME@ALIAS, NAME/VERSION or MODEL_ID, or one `within` it; None where there is no such model."""
     file = database(tracking_uri)
-    if file is not None and not file.exists():
+    if file is not None and not sqlite.is_there(file):
         return None  # nothing was ever published; asking MLflow would create the database
     with service_errors(tracking_uri):
         client = connect(tracking_uri)
@@ -212,7 +212,7 @@ def digest(restorer: Path) -> str:
 def _logged_model_id(tracking_uri: str, uri: str, run_id: str, name: str) -> str:
     """The id of the model that a run has logged under a name. Raises InputError."""
     file = database(tracking_uri)
-    if file is None or file.exists():
+    if file is None or sqlite.is_there(file):
         with service_errors(tracking_uri):
             client = connect(tracking_uri)
             run = or_none(lambda: client.get_run(run_id))

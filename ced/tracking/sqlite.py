@@ -47,6 +47,14 @@ def artifacts(file: Path) -> str:
     return (file.resolve().parent / ARTIFACTS).as_uri()
 
 
+def is_there(file: Path) -> bool:
+    """Whether there is such a file, with anything in it: SQLite itself begins with an empty one."""
+    try:
+        return file.stat().st_size > 0
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
 def check(file: Path, write: bool = True) -> None:
     """Find out whether a file can be used, to `write` or just to read; one that is not there can be made.
 
@@ -56,7 +64,7 @@ def check(file: Path, write: bool = True) -> None:
     folder = file.parent
     if file.is_dir() or not folder.is_dir() or (write and not os.access(folder, os.W_OK)):
         raise ServiceError(f"MLflow at {uri(file)}: not a file in a folder that can be written; check the path")
-    if _is_there(file):
+    if is_there(file):
         if write and not os.access(file, os.W_OK):
             raise ServiceError(f"MLflow at {uri(file)}: cannot be written; change its permissions")
         with _opened(file) as database:
@@ -72,13 +80,13 @@ def prepare(file: Path) -> None:
 
     Costs milliseconds where there is nothing to do. Of several processes one does it, the others wait.
     """
-    if _is_ready(file) or (_is_there(file) and not os.access(file, os.W_OK)):
+    if _is_ready(file) or (is_there(file) and not os.access(file, os.W_OK)):
         return
     with _locked(file):
         for left in file.parent.glob(f".{file.name}.*.tmp*"):  # by processes that were killed
             left.unlink(missing_ok=True)
         state = "missing"
-        if _is_there(file):
+        if is_there(file):
             with _opened(file) as database:
                 state = _state(database, file)
         if state == "missing":
@@ -100,7 +108,7 @@ def here(file: Path, location: str) -> str:
 
 def first_address(file: Path) -> str:
     """The address that a file had where it was made: what was published to it is known by that."""
-    if _is_there(file):
+    if is_there(file):
         with _opened(file) as database:
             if _state(database, file) == "current":
                 row = database.execute("SELECT value FROM experiment_tags WHERE key = ?", (_ADDRESS,)).fetchone()
@@ -129,16 +137,8 @@ def damage(file: Path) -> str:
     return "" if findings == ["ok"] else first_line(" ".join(findings), 200)
 
 
-def _is_there(file: Path) -> bool:
-    """SQLite itself begins with an empty file."""
-    try:
-        return file.stat().st_size > 0
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-
-
 def _is_ready(file: Path) -> bool:
-    if not _is_there(file):
+    if not is_there(file):
         return False
     with _opened(file) as database:
         return _state(database, file) == "current" and not _homes(database, file) and not _strays(database)
@@ -210,10 +210,10 @@ def _locked(file: Path) -> Iterator[None]:
     """One process at a time. The lock goes with the process, also when it is killed."""
     try:
         lock = open(file.with_name(f".{file.name}.lock"), "w")  # noqa: SIM115 - held until the block ends
-    except OSError as error:
-        raise ServiceError(f"MLflow at {uri(file)}: cannot be written ({error.strerror}); name another store") from None
-    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+    except OSError as error:
+        raise ServiceError(f"MLflow at {uri(file)}: cannot be locked ({error.strerror}); name another store") from None
+    with lock:
         yield
 
 
@@ -234,7 +234,7 @@ def _replaced(file: Path) -> Iterator[Path]:
     except (SQLAlchemyError, sqlite3.Error, MlflowException, CommandError, OSError) as error:
         line = first_line(getattr(error, "orig", None) or error, 200)
         cure = "make room, or name another store" if "full" in line or "I/O" in line else _REMOVE
-        what = "cannot be brought to this MLflow's form" if _is_there(file) else "cannot be made"
+        what = "cannot be brought to this MLflow's form" if is_there(file) else "cannot be made"
         raise ServiceError(f"MLflow at {uri(file)}: {what} ({line}); {cure}") from error
     finally:
         for left in file.parent.glob(f"{temporary.name}*"):
@@ -288,7 +288,7 @@ def _put_right(database: sqlite3.Connection, file: Path) -> None:
 
 
 def _homes_in(file: Path) -> list[str]:
-    if not _is_there(file):
+    if not is_there(file):
         return []
     with _opened(file) as database:
         return _homes(database, file)

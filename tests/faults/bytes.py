@@ -29,7 +29,7 @@ from ced.config import Config
 from ced.core import jpeg
 from ced.data import edges, label, prepare, sources
 from ced.data.inspect.verify import verify
-from ced.errors import CedError
+from ced.errors import CedError, InputError
 from ced.evaluation import evaluate, means
 from ced.pipeline import publish, restorers
 from ced.recipes import configure
@@ -108,7 +108,9 @@ def ask(config: Config, store: Path) -> dict[str, Any]:
     for folder in sorted(store.glob("restorer-*/*")):
         answers[folder.parent.name] = _digest(Family.load(folder).restore_bytes(stream))
     champion = client.load_champion(client.local_uri(store), config.publish.model, config.publish.alias)
-    answers["champion"] = champion and _digest(Family.load(champion).restore_bytes(stream))
+    if champion is None:
+        raise InputError(f"no trained model in {client.DATABASE}")  # as `ced restore --store` says it
+    answers["champion"] = _digest(Family.load(champion).restore_bytes(stream))
     found = stage.find(store)
     answers["spectra"] = repr(stage.spectra(found.evaluated))
     answers["pictures"] = _digest(
