@@ -73,7 +73,7 @@ def lineage(stage: str, manifest: Manifest) -> dict[str, str]:
 
 
 def forget_lost(folder: Path, tracking_uri: str) -> None:
-    """A registry in a file that was removed or emptied holds nothing any more: what was logged to it is logged again."""
+    """A registry in a file that was removed or emptied holds nothing: what was logged to it is logged again."""
     file = client.database(tracking_uri)
     if file is not None and not sqlite.is_there(file):
         (folder / MANIFEST).unlink(missing_ok=True)
