@@ -31,7 +31,7 @@ _LOCATIONS = (  # table and column of every path of artifacts
     ("model_versions", "source"),
     ("model_versions", "storage_location"),
 )
-_REMOVE = "move it away to begin with a new one: what is in the store is published again"
+_REMOVE = "move it away to begin with a new one; the outputs in the store stay"
 
 
 def uri(file: Path) -> str:
@@ -127,6 +127,15 @@ def digests(file: Path, root: Path, locations: Iterable[str]) -> dict[str, str]:
     return {path.relative_to(root).as_posix(): sha256(path) for path in paths if path.is_relative_to(root)}
 
 
+def check_other(file: Path, whose: str) -> None:
+    """Find out whether a file of another program is a database that can be written. Raises ServiceError."""
+    if is_there(file):
+        with _opened(file, whose) as database:
+            database.execute("SELECT count(*) FROM sqlite_master")
+            database.execute("BEGIN IMMEDIATE")
+            database.execute("ROLLBACK")
+
+
 def damage(file: Path) -> str:
     """What SQLite finds wrong with any file of its own, "" for nothing: with its structure, not with values in it."""
     try:
@@ -145,7 +154,7 @@ def _is_ready(file: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _opened(file: Path) -> Iterator[sqlite3.Connection]:
+def _opened(file: Path, whose: str = "MLflow") -> Iterator[sqlite3.Connection]:
     """The file, without SQLAlchemy, each statement a transaction. Raises ServiceError for whatever SQLite raises."""
     mode = "rw" if os.access(file, os.W_OK) else "ro"  # what a killed process left half written is undone: a write
     try:
@@ -162,7 +171,7 @@ def _opened(file: Path) -> Iterator[sqlite3.Connection]:
             line, cure = "cannot be written", "change its permissions, or name another store"
         elif "full" in line:
             cure = "make room, or name another store"
-        raise ServiceError(f"MLflow at {uri(file)}: {line}; {cure}") from error
+        raise ServiceError(f"{whose} at {uri(file)}: {line}; {cure}") from error
 
 
 def _state(database: sqlite3.Connection, file: Path) -> str:

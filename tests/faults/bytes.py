@@ -245,6 +245,8 @@ def _verify_finds(store: Path) -> bool:
         damaged = any(checked.findings for checked in verify(finished.find([store])))
     except CedError:
         return True
+    unfinished = any(not (note.parent / outputs.MANIFEST).exists() for note in store.glob(f"*/*/{outputs.UNFINISHED}"))
+    damaged = damaged or unfinished  # it says so, and makes no finding of it
     file = store / client.DATABASE
     return damaged or not file.is_file() or bool(sqlite.damage(file))
 
