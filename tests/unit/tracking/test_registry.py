@@ -11,6 +11,7 @@ import yaml
 from mlflow import MlflowClient
 
 import ced
+from ced.errors import FormatError
 from ced.tracking import client, registry
 from ced.tracking.runs import PUBLISH, ROLE, Experiment, Run
 
@@ -79,6 +80,18 @@ def test_the_signature_is_bytes_in_and_bytes_out(saved: Path) -> None:
     assert described["signature"]["inputs"] == described["signature"]["outputs"] == column
     assert described["flavors"]["python_function"]["config"] == registry.SERVING
     assert (saved / "serving_input_example.json").exists()
+
+
+@pytest.mark.parametrize("name", ["autoencoder.safetensors", "classes.json"])
+def test_a_model_that_was_altered_is_not_served(saved: Path, tmp_path: Path, name: str) -> None:
+    import mlflow
+
+    path = Path(shutil.copytree(saved, tmp_path / "model")) / "artifacts" / "restorer" / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(FormatError, match=f"{path}: altered since it was made"):
+        mlflow.pyfunc.load_model(str(tmp_path / "model"))
 
 
 def test_a_publication_has_one_version(run: Run, restorer_folder: Path, tmp_path: Path) -> None:
