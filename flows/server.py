@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from ced.errors import ServiceError
+from ced.errors import CedError, ServiceError, first_line
 
 START_TIMEOUT = 180.0  # seconds for the first start: it makes the database
 
@@ -72,6 +72,26 @@ def embedded() -> Iterator[Server]:
         yield server
     finally:
         server.stop()
+
+
+@contextlib.contextmanager
+def errors() -> Iterator[None]:
+    """A server that fails inside the block (its disk is full, say) as a ServiceError of one line; where a mistake of
+    the run's own was what it could not be told, as that one."""
+    try:
+        yield
+    except Exception as error:
+        from httpx import HTTPError
+
+        if not isinstance(error, HTTPError):  # Prefect's own for an answer of failure is one
+            raise
+        above: BaseException | None = error
+        while above is not None:
+            if isinstance(above, CedError):
+                raise above from None
+            above = above.__cause__ or above.__context__
+        cure = "make room where its database is, or look at its log; the same command goes on"
+        raise ServiceError(f"Prefect's server fails ({first_line(error, 100)}); {cure}") from error
 
 
 def serve(descriptor: int) -> None:

@@ -14,6 +14,7 @@ from ced.networks import NETWORKS
 from ced.recipes import RECIPES, configure
 from ced.store import finished
 from ced.store.outputs import write_bytes
+from ced.tracking import client, sqlite
 
 _MOST = 256  # examples on one sheet
 
@@ -62,12 +63,20 @@ def recipes(options: RecipesOptions) -> None:
 
 def verify(options: VerifyOptions) -> None:
     """A line for each output and each finding. Raises FormatError, with the cure, where there are any."""
-    checked = verifying.verify(finished.find([Path(folder) for folder in options.folders]))
+    folders = [Path(folder) for folder in options.folders]
+    checked = verifying.verify(finished.find(folders))
     for output in checked:
         print(_line(output))
         for finding in output.findings:
             print(f"  {finding}")
+    files = [folder / name for folder in folders for name in (client.DATABASE, "prefect/prefect.db")]
+    databases = {file: sqlite.damage(file) for file in files if file.is_file()}
+    for file, what in databases.items():
+        print(f"{file}: {what or 'verified'}")
     damaged = [output for output in checked if output.findings]
+    if broken := [str(file) for file, what in databases.items() if what]:
+        also = f"; {len(damaged)} outputs are too: {verifying.cure(damaged)}" if damaged else ""
+        raise FormatError(f"{broken[0]} is damaged; move it away, and the same command makes another one{also}")
     if damaged:
         raise FormatError(f"{len(damaged)} of {len(checked)} outputs damaged: {verifying.cure(damaged)}")
 

@@ -169,7 +169,7 @@ def _model(arguments: RestoreOptions) -> Path | None:
     if not store.is_dir() and not from_environment.mlflow_uri:
         raise InputError(f"{store}: no such store; make it with `ced run`, or leave --store out")
     uri = from_environment.mlflow_uri or client.local_uri(store)
-    client.check(uri)
+    client.check(uri, write=False)
     if arguments.model:
         return client.resolve(uri, arguments.model)
     from ced.pipeline import publish

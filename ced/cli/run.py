@@ -30,7 +30,9 @@ def run(options: RunOptions) -> None:
     deliver.check(options.report)
     store = open_store(options.store)
     check(store, options.ray_address)
-    with _prefect(store.root):
+    from flows import server
+
+    with _prefect(store.root), server.errors():
         from flows.pipeline import pipeline
 
         results = pipeline(

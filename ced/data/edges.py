@@ -27,7 +27,8 @@ from ced.core.images import luma_of
 from ced.core.quantiles import Coarse, Fine
 from ced.data.prepare import EXAMPLES
 from ced.progress import Progress
-from ced.store.outputs import Making, Output, make, parts_in, write_text
+from ced.store import checked
+from ced.store.outputs import Making, Output, make, write_text
 from ced.store.session import Session
 
 FILE = "classes.json"
@@ -46,11 +47,11 @@ def run(config: ClassesConfig, prepared: Output, session: Session) -> Output:
 def load(output: Output) -> classes.Classes:
     """The classes of a finished stage. Raises FormatError."""
     path = output.path / FILE
-    return classes.Classes.from_json(path.read_text(), str(path))
+    return classes.Classes.from_json(checked.part(path).read_text(), str(path))
 
 
 def _produce(config: ClassesConfig, prepared: Output, session: Session, making: Making) -> None:
-    parts = [str(path) for path in parts_in(prepared.path / EXAMPLES)]
+    parts = [str(path) for path in checked.parts(prepared.path / EXAMPLES)]
     together = min(max(1, len(parts) // (_SUMMARIES * room(session.workers))), _PARTS_AT_MOST)
     some = [parts[start : start + together] for start in range(0, len(parts), together)]
     tasks = [Part({"parts": paths}, units=len(paths)) for paths in some]
@@ -96,7 +97,7 @@ def mirrored(luma: np.ndarray) -> bool:
 
 def target_planes(part: Path) -> Iterator[np.ndarray]:
     """The targets of a part, some at a time. Shape: (N, C, H, W) uint8 each."""
-    with pq.ParquetFile(part) as file:
+    with pq.ParquetFile(checked.part(part)) as file:
         for batch in file.iter_batches(_EXAMPLES_AT_ONCE, columns=["target", "height", "width"], use_threads=False):
             yield targets(pa.table(batch))
 

@@ -24,7 +24,8 @@ from ced.data.edges import mirrored, targets
 from ced.data.prepare import EXAMPLES
 from ced.errors import InputError
 from ced.progress import Progress
-from ced.store.outputs import MANIFEST, Making, Output, make, parts_in, read_manifest, write_table_later
+from ced.store import checked
+from ced.store.outputs import MANIFEST, Making, Output, make, read_manifest, write_table_later
 from ced.store.session import Session
 
 _KEY = ["image_id", "flip", "height", "width"]
@@ -55,7 +56,7 @@ def examples_of(labelled: Output) -> Path:
 
 def _produce(prepared: Output, classes: Classes, session: Session, making: Making) -> None:
     folder = making.folder
-    examples = parts_in(prepared.path / EXAMPLES)
+    examples = checked.parts(prepared.path / EXAMPLES)
     parts = [Part({"part": str(part)}, (folder / part.name,)) for part in examples]
     task = partial(label_part, classes, str(folder))
     for answer in run_parts(task, parts, session, Progress("label", len(parts), "parts")):
@@ -65,7 +66,7 @@ def _produce(prepared: Output, classes: Classes, session: Session, making: Makin
 
 def label_part(classes: Classes, folder: str, row: Row) -> Later:
     """Write one part of labels. Calling what is returned waits for the file and gives its name and digest."""
-    part = Path(row["part"])
+    part = checked.part(Path(row["part"]))
     table = pq.read_table(part, columns=[*_KEY, "target"], use_threads=False, memory_map=True)
     column = pa.chunked_array([], pa.binary())
     if table.num_rows:

@@ -27,6 +27,7 @@ from ced.data.sources import Photograph
 from ced.errors import InputError, ServiceError
 from ced.isolation import Crashed, run_isolated
 from ced.progress import Progress
+from ced.store import checked
 from ced.store.attempts import Attempts
 from ced.store.outputs import Making, Output, make, part_name, parts_in, write_table_later
 from ced.store.session import Session
@@ -176,6 +177,6 @@ def reasons(counts: dict[str, int]) -> str:
 
 def quarantined(output: Output) -> list[dict[str, str]]:
     """The quarantine table: source, reason and message of each photograph set aside."""
-    tables = [pq.read_table(path) for path in parts_in(output.path / QUARANTINE)]
+    tables = [pq.read_table(checked.part(path)) for path in checked.parts(output.path / QUARANTINE)]
     rows: list[dict[str, str]] = pa.concat_tables(tables).to_pylist() if tables else []
     return rows

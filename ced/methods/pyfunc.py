@@ -87,14 +87,14 @@ def load(folder: Path, name: str) -> tuple[Predict, Form]:
 
 def _find(request: Request, conditions: Conditions, store: Path) -> Method:
     """A model of MLflow, copied into the store, where all machines of a job see it: a restorer, or any pyfunc."""
-    from ced.restoration.family import files_of
+    from ced.restoration.family import contents, files_of
 
     tracking = environment.load().mlflow_uri or client.local_uri(store)
     client.check(tracking)
     model = client.resolve_model(tracking, request.target)
     own = model / client.RESTORER
     if own.is_dir():
-        folder = _copy(files_of(own), store / "models" / fingerprint(restorer.contents(own)))
+        folder = _copy(files_of(own), store / "models" / fingerprint(contents(own)))
         return restorer.find_restorer(request._replace(target=str(folder)), conditions, store)
     if request.self_ensemble:
         raise ConfigError(f"method {request.name}: {request.target} is no restorer of ced; leave {SELF_ENSEMBLE}: out")

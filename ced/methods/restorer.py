@@ -9,7 +9,6 @@ import numpy as np
 
 from ced.config import FAITHFUL, RELEASED, fingerprint
 from ced.methods.method import JPEG, RESTORER, SELF_ENSEMBLE, Conditions, Damaged, Failed, Find, Request
-from ced.store.outputs import sha256
 
 if TYPE_CHECKING:
     from ced.restoration.family import Family
@@ -75,14 +74,9 @@ def restorer(name: str, folder: Path, content: str = "", conditions: Conditions 
     return _method(name, family, content, conditions if len(family.members) > 1 else None)
 
 
-def contents(folder: Path) -> dict[str, str]:
-    """The SHA-256 of each file of a restorer or a family. Raises FormatError where it is neither."""
-    from ced.restoration.family import files_of
-
-    return {name: sha256(path) for name, path in files_of(folder).items()}
-
-
 def _method(name: str, family: "Family", content: str = "", conditions: Conditions | None = None) -> RestorerMethod:
+    from ced.restoration.family import contents
+
     if conditions is not None:
         asked = itertools.product(conditions.colours, conditions.qualities)
         used = {f"{colour} {quality}": family.member(quality, colour) for colour, quality in asked}

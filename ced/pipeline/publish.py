@@ -33,7 +33,7 @@ logger = logging.getLogger("ced")
 FILE = "publish.json"
 _FORM = 1  # of what is published; another number publishes again
 _NOT_MEASURES = ("methods", "pictures", "timeout", "lpips")  # settings that do not change a method's figures
-_EVALUATION, _METHOD, _REASON = "ced.evaluation", "ced.method", "ced.reason"  # tags of a version
+_EVALUATION, _METHOD, _REASON = "ced.evaluation", client.METHOD, "ced.reason"  # tags of a version
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Publication:
 
 def run(config: Config, outputs: PipelineOutputs, session: Session) -> Output:
     """Publish the outputs of a pipeline, or find them published. Raises ServiceError."""
-    address = client.without_password(session.tracking_uri)
+    address = client.identity(session.tracking_uri)
     described = {"publish": as_dict(config.publish), "tracking_uri": address, "form": _FORM}
     inputs = {"evaluate": outputs.evaluated.manifest.content, "report": outputs.reported.manifest.content}
     inputs |= {f"restorer-{name}": output.manifest.content for name, output in outputs.restorers.items()}
@@ -81,7 +81,7 @@ def run(config: Config, outputs: PipelineOutputs, session: Session) -> Output:
     def produce(making: Making) -> None:
         publication = Publication(config, outputs, session, identity, making.folder / ".scratch")
         with client.service_errors(session.tracking_uri):
-            outcome = _publish(publication)
+            outcome = _publish(publication, making.folder)
         shutil.rmtree(publication.scratch)
         write_text(making.folder / FILE, json.dumps(outcome, indent=1) + "\n")
 
@@ -106,7 +106,7 @@ def decide(ours: float, theirs: float, gate: Metric, champion: str) -> Decision:
     return Decision(better, reason, champion, theirs)
 
 
-def _publish(publication: Publication) -> dict[str, Any]:
+def _publish(publication: Publication, folder: Path) -> dict[str, Any]:
     config, tracking_uri = publication.config, publication.session.tracking_uri
     experiment = Experiment.open(tracking_uri, config.publish.experiment)
     tags = {PUBLISH: publication.id, ROLE: "pipeline"}
@@ -117,6 +117,8 @@ def _publish(publication: Publication) -> dict[str, Any]:
         for model, output in publication.outputs.trained.items():
             _log_training(publication, experiment, parent, model, output)
         version, decision = _register(publication, parent)
+    logged = experiment.locations({PUBLISH: publication.id})
+    track.note_files(folder, [*logged, version.location], publication.session)
     state = f"now @{config.publish.alias}" if decision.promoted else f"not @{config.publish.alias}"
     logger.info("publish: version %s of %s, %s: %s", version.number, version.name, state, decision.reason)
     ours = _figures(publication.outputs.evaluated, config.publish.method)[config.publish.gate]

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from ced.data import edges
 from ced.errors import InputError
-from ced.methods.restorer import contents
 from ced.networks import NETWORKS
 from ced.restoration import restorer
-from ced.store.outputs import Making, Manifest, Output, make, read_manifest, write_bytes
+from ced.restoration.family import contents
+from ced.store.outputs import Making, Manifest, Output, check_small, make, read_manifest, write_bytes
 from ced.store.session import Session
 from ced.training.job import WEIGHTS
 
@@ -48,7 +48,8 @@ def from_folder(method: str, folder: Path) -> Output:
 
 
 def finished(folder: Path) -> Output:
-    """The finished output in `folder`. Raises InputError where there is none, or one of its parts is gone."""
+    """The finished output in `folder`. Raises InputError where there is none, or one of its parts is gone, FormatError
+    where one was altered."""
     manifest = read_manifest(folder)
     if manifest is None:
         raise InputError(f"{folder}: no finished output of `ced prepare -o` there; make it first")
@@ -56,4 +57,5 @@ def finished(folder: Path) -> Output:
     if gone:
         which = gone[0] if len(gone) == 1 else f"{gone[0]} and {len(gone) - 1} more"
         raise InputError(f"{folder}: {which} missing; `ced data verify {folder}` says how to have it made again")
+    check_small(folder, manifest)
     return Output(folder.resolve(), manifest, reused=True)

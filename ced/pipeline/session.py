@@ -1,14 +1,18 @@
 """What all stages of a run share: the store, Ray and MLflow, checked before any work starts."""
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from ced import environment
 from ced.cluster import connection
+from ced.errors import OutputError
 from ced.store.outputs import Store, write_text
 from ced.store.session import Session
-from ced.tracking import client
+from ced.tracking import client, sqlite
+
+_ROOM = 16_000_000  # bytes: Prefect's and MLflow's databases, and as much again
 
 
 @contextlib.contextmanager
@@ -27,8 +31,15 @@ def session(store: str | None = None, ray_address: str | None = None, workers: i
 
 
 def check(store: Store, ray_address: str | None = None) -> None:
-    """Find out whether anybody listens where services are named, before anything is started. Raises ServiceError."""
+    """Find out whether anybody listens where services are named, and whether there is room for a run's databases,
+    before anything is started. Raises ServiceError and OutputError."""
+    free = shutil.disk_usage(store.root).free
+    if free < _ROOM:
+        room = f"{free / 1e6:.0f} MB free, a run begins with {_ROOM / 1e6:.0f}"
+        raise OutputError(f"{store.root}: {room}; make room or name another store")
     client.check(_tracking_uri(store))
+    if not environment.load().prefect_api:
+        sqlite.check_other(store.root / "prefect" / "prefect.db", "Prefect")
     connection.check_reachable(ray_address or environment.load().ray_address)
 
 

@@ -4,12 +4,13 @@ Every step may be repeated, as those of a publication: a run is found again by t
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from ced.config import fingerprint
-from ced.store.outputs import MANIFEST, Making, Manifest, Output, make, write_text
+from ced.store.outputs import ELSEWHERE, MANIFEST, Making, Manifest, Output, make, write_text
 from ced.store.session import Session
-from ced.tracking import client
+from ced.tracking import client, sqlite
 from ced.tracking.runs import PUBLISH, ROLE, Dataset, Experiment, Run
 
 FILE = "record.json"
@@ -19,7 +20,7 @@ _FORM = 1  # of what is logged; another number logs it again
 def run(evaluated: Output, reported: Output, figures: dict[str, float], session: Session, experiment: str) -> Output:
     """Log an evaluation and its report to MLflow, or find it logged. `figures` by name. Raises ServiceError."""
     stage, tracking_uri = evaluated.manifest.stage, session.tracking_uri
-    described = {"tracking_uri": client.without_password(tracking_uri), "experiment": experiment, "form": _FORM}
+    described = {"tracking_uri": client.identity(tracking_uri), "experiment": experiment, "form": _FORM}
     inputs = {stage: evaluated.manifest.content, "report": reported.manifest.content}
     forget_lost(session.store.of("record", fingerprint("record", described, inputs)), tracking_uri)
 
@@ -30,6 +31,7 @@ def run(evaluated: Output, reported: Output, figures: dict[str, float], session:
             with opened.run(tags, f"{stage} {evaluated.manifest.config['dataset']}") as run:
                 run.log_params(evaluated.manifest.config)
                 log_evaluation(run, evaluated, reported, figures, images=str(evaluated.path))
+            note_files(making.folder, opened.locations(tags), session)
         ids = {"run_id": run.id, "experiment_id": opened.id}
         write_text(making.folder / FILE, json.dumps(ids, indent=1) + "\n")
 
@@ -56,6 +58,14 @@ def log_evaluation(run: Run, evaluated: Output, reported: Output, figures: dict[
         run.log_files([reported.path / name], "" if folder == "." else folder)
 
 
+def note_files(folder: Path, locations: Iterable[str], session: Session) -> None:
+    """Write down what was logged into a database of the store: `ced data verify` holds the files against it."""
+    file = client.database(session.tracking_uri)
+    if file is not None:
+        digests = sqlite.digests(file, session.store.root, locations)
+        write_text(folder / ELSEWHERE, json.dumps(digests, indent=1) + "\n")
+
+
 def lineage(stage: str, manifest: Manifest) -> dict[str, str]:
     """Tags that say which output of `stage` it is, and what went into it: digests by name."""
     own = {f"ced.{stage}": manifest.fingerprint, f"ced.{stage}.content": manifest.content}
@@ -63,7 +73,7 @@ def lineage(stage: str, manifest: Manifest) -> dict[str, str]:
 
 
 def forget_lost(folder: Path, tracking_uri: str) -> None:
-    """A registry in a file that was removed holds nothing any more: what was logged to it is logged again."""
+    """A registry in a file that was removed or emptied holds nothing: what was logged to it is logged again."""
     file = client.database(tracking_uri)
-    if file is not None and not file.exists():
+    if file is not None and not sqlite.is_there(file):
         (folder / MANIFEST).unlink(missing_ok=True)

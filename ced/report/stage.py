@@ -26,7 +26,7 @@ from ced.report import html, results, tables
 from ced.report.figures import comparison, figures
 from ced.report.model import Curve, Drawing, Picture, Report, Spectra
 from ced.store import finished
-from ced.store.outputs import MANIFEST, Making, Output, make, write_bytes, write_text
+from ced.store.outputs import MANIFEST, Making, Output, check_small, make, write_bytes, write_text
 from ced.store.session import Session
 from ced.tracking.runs import public_settings
 from ced.training.job import read_reports
@@ -90,12 +90,15 @@ def find(folder: Path) -> Evaluation:
     outputs = finished.find([folder.resolve().parent.parent]) if is_itself else below
     reports = {output.manifest.inputs.get("evaluate"): output.manifest for output in _of(outputs, "report")}
     evaluated = max(evaluations, key=lambda output: (output.manifest.content in reports, _age(output)))
+    check_small(evaluated.path, evaluated.manifest)
     former = reports.get(evaluated.manifest.content)
     if former is None:
         config = evaluated.manifest.config
         return Evaluation(evaluated, {}, {"images": [], "test_images": config["dataset"], "evaluate": config})
     models = {output.manifest.content: output for output in outputs if output.manifest.stage.startswith("train-")}
     trained = {name: models[content] for name, content in former.inputs.items() if content in models}
+    for output in trained.values():
+        check_small(output.path, output.manifest)
     return Evaluation(evaluated, trained, former.config["config"])
 
 

@@ -4,6 +4,7 @@ A family is a folder with a family.json, or a single restorer's folder. Those th
 """
 
 import functools
+import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,8 @@ from PIL import Image
 
 from ced.core import images, jpeg
 from ced.errors import FormatError
-from ced.restoration.restorer import DESCRIPTION, FILES, Restorer, open_image
+from ced.restoration.restorer import DESCRIPTION, DIGESTS, FILES, Restorer, check_seal, open_image, part
+from ced.restoration.restorer import contents as restorer_contents
 
 FORMAT, VERSION = "ced-family", 1
 FAMILY = "family.json"
@@ -58,7 +60,11 @@ class Family:
             described = json.loads(path.read_text())
             if (described["format"], described["version"]) != (FORMAT, VERSION):
                 raise FormatError(f"{path}: no family of restorers of this version of ced; give another folder")
+            check_seal(path, described)
             members = tuple(_member(folder, entry) for entry in described["members"])
+            for name in described.get(DIGESTS, ()):
+                if name:
+                    part(folder / name, described, name)
             if not members:
                 raise ValueError("no members")
             return cls(members, int(described.get("leave_above", BEST)))
@@ -119,6 +125,21 @@ def files_of(folder: Path) -> dict[str, Path]:
     names = (*FILES, FAMILY)
     paths = {path for inside in folders for path in Path(inside).iterdir() if path.name in names}
     return {path.resolve().relative_to(folder.resolve()).as_posix(): path for path in sorted(paths)}
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each file of a restorer or a family, by its path within the folder; the digests in descriptions do
+    not count. Raises FormatError where it is neither."""
+    family = Family.load(folder)
+    path = folder / FAMILY
+    if not path.is_file():
+        return restorer_contents(folder)
+    described = {name: value for name, value in json.loads(path.read_text()).items() if name != DIGESTS}
+    digests = {FAMILY: hashlib.sha256((json.dumps(described) + "\n").encode()).hexdigest()}
+    for member in family.members:
+        inside = member.folder.relative_to(folder.resolve()).as_posix()
+        digests |= {f"{inside}/{name}": digest for name, digest in restorer_contents(member.folder).items()}
+    return digests
 
 
 def _member(folder: Path, entry: dict[str, Any]) -> FamilyMember:

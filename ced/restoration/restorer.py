@@ -7,6 +7,7 @@
 ED has no C: its decoder takes E's output alone. The networks of other authors take the image as it is.
 """
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ AUTOENCODER = "autoencoder.safetensors"  # the network that restores, of whichev
 CLASSIFIER = "classifier.safetensors"
 CLASSES = "classes.json"
 FILES = (DESCRIPTION, AUTOENCODER, CLASSIFIER, CLASSES)
+
+DIGESTS = "sha256"  # of the other files by name, in a description, and its own: those that ced 0.2.0 made have none
 
 TILE_PIXELS = 1 << 21  # larger images are restored in bands of about this many pixels
 GRID = 4  # sides the networks take are multiples of this
@@ -66,13 +69,14 @@ class Restorer:
         folder = Path(folder)
         described = _description(folder / DESCRIPTION)
         path = folder / AUTOENCODER
-        autoencoder = _network(path).to(device)
+        autoencoder = _network(path, described).to(device)
         if isinstance(autoencoder, Classifier):
             raise FormatError(f"{path}: holds a classifier, which restores nothing; train it again")
         if not autoencoder.conditioned:
             return cls(described["method"], autoencoder, self_ensemble=self_ensemble)
-        table = Classes.from_json(_read(folder / CLASSES).decode("utf-8", "replace"), str(folder / CLASSES))
-        classifier = _network(folder / CLASSIFIER).to(device)
+        text = part(folder / CLASSES, described).decode("utf-8", "replace")
+        table = Classes.from_json(text, str(folder / CLASSES))
+        classifier = _network(folder / CLASSIFIER, described).to(device)
         if not isinstance(classifier, Classifier):
             raise FormatError(f"{folder / CLASSIFIER}: holds no classifier; train it again")
         mapping = Mapping(table.representatives, table.deviations).to(device)
@@ -175,16 +179,65 @@ def files(
     described: dict[str, Any] = {"format": FORMAT, "version": VERSION, "method": method}
     if temperature:
         described["temperature"] = temperature
-    contents = {DESCRIPTION: (json.dumps(described) + "\n").encode(), AUTOENCODER: autoencoder}
+    contents = {AUTOENCODER: autoencoder}
     if classifier:
         contents |= {CLASSIFIER: classifier, CLASSES: classes.encode()}
-    return contents
+    return {DESCRIPTION: (json.dumps(sealed(described, contents)) + "\n").encode(), **contents}
+
+
+def sealed(described: dict[str, Any], contents: dict[str, bytes]) -> dict[str, Any]:
+    """A description with the digests of the files that it is about, by name, and its own under ""."""
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+    return {**described, DIGESTS: {**digests, "": _own_digest({**described, DIGESTS: digests})}}
+
+
+def check_seal(path: Path, described: dict[str, Any]) -> None:
+    """Raises FormatError where a description was altered since it was written; one without digests is taken."""
+    digests = described.get(DIGESTS, {})
+    bare = {name: digest for name, digest in digests.items() if name} if isinstance(digests, dict) else None
+    if bare is None or (digests and digests.get("") != _own_digest({**described, DIGESTS: bare})):
+        raise FormatError(f"{path}: altered since it was made; {_ANOTHER}")
+
+
+def part(path: Path, described: dict[str, Any], name: str = "") -> bytes:
+    """The bytes of a file that a description is about, by its `name` there. Raises FormatError where it is missing or
+    was altered."""
+    data = _read(path)
+    if DIGESTS in described and described[DIGESTS].get(name or path.name) != hashlib.sha256(data).hexdigest():
+        raise FormatError(f"{path}: altered since it was made; {_ANOTHER}")
+    return data
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each file of a restorer's folder; the digests in its description do not count: the same restorer
+    with and without them is one."""
+    digests = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir() if path.name in FILES
+    }
+    described = _description(folder / DESCRIPTION)
+    if described.pop(DIGESTS, None):
+        digests[DESCRIPTION] = hashlib.sha256((json.dumps(described) + "\n").encode()).hexdigest()
+    return digests
+
+
+def weights_of(folder: Path, name: str) -> Path:
+    """A file of weights in a restorer's folder, found unaltered. Raises FormatError."""
+    if (folder / DESCRIPTION).is_file():
+        part(folder / name, _description(folder / DESCRIPTION))
+    return folder / name
+
+
+def _own_digest(described: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 
 def open_image(data: bytes) -> Image.Image:
     """Decode an image file, upright; gray stays gray. Raises Rejected."""
     image = images.open_upright(data, images.MAX_PIXELS)
     return image if image.mode == "L" else images.to_rgb(image)
+
+
+_ANOTHER = "take it again from where it came: `ced train` makes one, those that come with ced are installed with it"
 
 
 def _description(path: Path) -> dict[str, Any]:
@@ -194,6 +247,7 @@ def _description(path: Path) -> dict[str, Any]:
         raise FormatError(f"{path}: not JSON; give a folder that ced made") from error
     if not isinstance(described, dict) or described.get("format") != FORMAT:
         raise FormatError(f"{path}: not a restorer (no format {FORMAT!r}); give a folder that ced made")
+    check_seal(path, described)
     if described.get("version") != VERSION:
         version = described.get("version")
         raise FormatError(
@@ -212,8 +266,9 @@ def _read(path: Path) -> bytes:
         raise FormatError(f"{path}: {error.strerror}; give the folder of a restorer that ced made") from error
 
 
-def _network(path: Path) -> Network:
+def _network(path: Path, described: dict[str, Any]) -> Network:
+    data = part(path, described)
     try:
-        return weights.decode(_read(path))
+        return weights.decode(data)
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error

@@ -6,11 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ced.errors import FormatError, InputError
-from ced.store.outputs import MANIFEST, UNFINISHED, Manifest, Output, read_manifest
+from ced.store.outputs import MANIFEST, STAGES, UNFINISHED, Manifest, Output, read_manifest
 
 logger = logging.getLogger("ced")
-
-STAGES = ("prepare", "edges", "label")  # those that make data, in their order
 
 
 def find(folders: Sequence[Path]) -> list[Output]:

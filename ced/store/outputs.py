@@ -29,8 +29,12 @@ logger = logging.getLogger("ced")
 
 MANIFEST = "manifest.json"
 UNFINISHED = ".unfinished"  # the note of an output that is being made
+ELSEWHERE = "elsewhere.json"  # a part: what the output has put beside it in the store, path there -> SHA-256
+STAGES = ("prepare", "edges", "label")  # those that make data, in their order: they go on from the parts that are there
 _FORMAT = "ced-manifest"
 _VERSION = 1
+_DIGEST = "digest"  # of the manifest itself; those of ced 0.2.0 have none
+_THREADS = 4  # hashing waits for the disk as much as for a core
 
 
 @dataclass(frozen=True)
@@ -158,10 +162,59 @@ def read_manifest(folder: Path) -> Manifest | None:
         raise FormatError(f"{path}: not JSON; remove {folder} to have it made again") from error
     if not isinstance(stored, dict) or stored.pop("format", None) != _FORMAT or stored.pop("version", None) != _VERSION:
         raise FormatError(f"{path}: not a manifest of this version of ced; remove {folder} to have it made again")
+    digest = stored.pop(_DIGEST, None)
+    if digest is not None and digest != fingerprint(stored):
+        raise FormatError(f"{path}: altered since it was written; remove {folder} to have it made again")
     try:
         return Manifest(**stored)
     except TypeError as error:
         raise FormatError(f"{path}: fields missing; remove {folder} to have it made again") from error
+
+
+def is_table(name: str) -> bool:
+    """Whether a part is one of a table of any size: whoever reads it looks at it (`ced.store.checked`)."""
+    return Path(name).match("part-*.parquet")
+
+
+def check_part(folder: Path, manifest: Manifest, name: str) -> None:
+    """Hold one part of a finished output against its manifest. Raises FormatError, with what makes it again."""
+    path, stated = folder / name, manifest.parts.get(name)
+    if stated is None:
+        raise FormatError(f"{path}: not one of the parts that {folder / MANIFEST} names; delete it")
+    try:
+        what = "" if sha256(path) == stated else "altered since it was made"
+    except OSError as error:
+        what = "missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+    if what:
+        raise FormatError(f"{path}: {what}; {_cure(folder, manifest, name)}")
+
+
+def check_small(folder: Path, manifest: Manifest) -> None:
+    """Every part of a finished output is there, and all but those of tables are what its manifest states. Raises
+    FormatError for the first that is not."""
+    names = [*_gone(folder, manifest), *(name for name in manifest.parts if not is_table(name))]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for _ in pool.map(lambda name: check_part(folder, manifest, name), names):
+            pass
+
+
+_AGAIN = "run the command again that made it"
+
+
+def _cure(folder: Path, manifest: Manifest, name: str) -> str:
+    """What has a part made again; the manifest stays, by which the others are looked at then."""
+    what = f"delete it and {_AGAIN}" if manifest.stage in STAGES else f"remove {folder} and {_AGAIN}"
+    return what if (folder / name).exists() else _AGAIN
+
+
+def _together(name: str, manifest: Manifest) -> list[str]:
+    """The parts that are made in one go with `name`: examples, and the quarantine of the same photographs."""
+    base = Path(name).name
+    return [other for other in manifest.parts if Path(other).name == base] if is_table(name) else [name]
+
+
+def _gone(folder: Path, manifest: Manifest) -> list[str]:
+    return [name for name in sorted(manifest.parts) if not (folder / name).exists()]
 
 
 class Making:
@@ -176,20 +229,25 @@ class Making:
 def make(
     store: Store, stage: str, config: dict[str, Any], inputs: dict[str, str], produce: Callable[[Making], None]
 ) -> Output:
-    """The output of `stage`: the finished one where it is there, else what `produce` makes.
+    """The output of `stage`: the finished one where it is there, else what `produce` makes. A part that is gone is made
+    again.
 
     `config` and `inputs` (content digests) together decide the fingerprint. Raises OutputError where the folder
-    holds the output of another configuration, cannot be written, or is being written by another process.
+    holds the output of another configuration, cannot be written, or is being written by another process, and
+    FormatError where a part was altered.
     """
     wanted = fingerprint(stage, config, inputs)
     folder = store.of(stage, wanted)
     finished = _finished(folder, wanted, config, inputs)
-    if finished is not None:
+    if finished is not None and not _gone(folder, finished.manifest):
         return finished
     with _locked(folder):
         finished = _finished(folder, wanted, config, inputs)  # another process may have been faster
         if finished is not None:
-            return finished
+            gone = _gone(folder, finished.manifest)
+            if not gone:
+                return finished
+            _begin_again(finished, gone)
         _claim(folder, wanted)
         started = time.monotonic()
         making = Making(folder)
@@ -200,7 +258,8 @@ def make(
         names = [name for name in visible(folder) if (folder / name).is_file()]
         parts = {name: making.parts.get(name) or sha256(folder / name) for name in names}
         manifest = Manifest(stage, wanted, config, inputs, making.counts, parts, seconds)
-        stored = {"format": _FORMAT, "version": _VERSION, **vars(manifest)}
+        stored = vars(manifest) | {_DIGEST: fingerprint(vars(manifest))}
+        stored = {"format": _FORMAT, "version": _VERSION, **stored}
         for below in sorted({folder, *((folder / name).parent for name in names)}, reverse=True):
             files.settle(below)  # the manifest speaks of parts whose names are on the disk
         write_text(folder / MANIFEST, json.dumps(stored, indent=1) + "\n")
@@ -220,8 +279,25 @@ def _finished(folder: Path, wanted: str, config: dict[str, Any], inputs: dict[st
         raise OutputError(
             f"{folder} holds the {manifest.stage} output of another configuration{listed}; choose another folder"
         )
-    logger.info("%s: already done (%s)", manifest.stage, wanted)
+    if not _gone(folder, manifest):
+        check_small(folder, manifest)
+        logger.info("%s: already done (%s)", manifest.stage, wanted)
     return Output(folder, manifest, reused=True)
+
+
+def _begin_again(output: Output, gone: list[str]) -> None:
+    """Let a finished output of which parts are gone be an unfinished one. The manifest goes last: until then the same
+    is found again."""
+    manifest = output.manifest
+    more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+    logger.warning("%s: %s%s is missing and made again", manifest.stage, output.path / gone[0], more)
+    several = gone if manifest.stage in STAGES else manifest.parts
+    again = {other for name in several for other in _together(name, manifest)}
+    for name in manifest.parts.keys() - again:
+        check_part(output.path, manifest, name)  # the next manifest states them as they are
+    for name in again:
+        (output.path / name).unlink(missing_ok=True)
+    (output.path / MANIFEST).unlink()
 
 
 def _differences(prefix: str, there: dict[str, Any], wanted: dict[str, Any]) -> list[str]:

@@ -12,15 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ced import environment
-from ced.errors import ConfigError, InputError, ServiceError, first_line
+from ced.config import fingerprint
+from ced.errors import ConfigError, FormatError, InputError, ServiceError, first_line
+from ced.store.outputs import MANIFEST, sha256
 from ced.timeouts import ANSWER_TIMEOUT, NoAnswer, call_in_time
+from ced.tracking import sqlite
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 DATABASE = "mlflow.db"
-ARTIFACTS = "mlartifacts"
+ARTIFACTS = sqlite.ARTIFACTS
 RESTORER = "artifacts/restorer"  # the restorer's folder inside a logged model
+DIGEST = "ced.restorer"  # tag of a model or version: the digest of the restorer's files
+METHOD = "ced.method"  # tag of a version that a pipeline published
 
 _HEALTH_TIMEOUT = 5.0  # seconds of one request to /health
 _DATABASES = ("postgresql", "mysql", "mssql")
@@ -29,7 +34,7 @@ _MANAGED = ("databricks", "uc")
 _CLIENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_LOGGING_LEVEL": "ERROR",  # a ServiceError says what went wrong, once
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # a ServiceError says what went wrong, once
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_UV_AUTO_DETECT": "false",  # a lock file in the user's folder is not the model's
 }
@@ -37,14 +42,12 @@ _CLIENT = {
 
 def local_uri(store: Path) -> str:
     """The SQLite registry inside a store."""
-    path = str(store.resolve() / DATABASE)
-    for mark, code in (("%", "%25"), ("?", "%3F")):  # what a database address gives a meaning of its own
-        path = path.replace(mark, code)
-    return f"sqlite:///{path}"
+    return sqlite.uri(store.resolve() / DATABASE)
 
 
-def check(tracking_uri: str) -> None:
-    """Find out whether MLflow answers, within 15 seconds and before any work starts.
+def check(tracking_uri: str, write: bool = True) -> None:
+    """Find out whether MLflow answers, within 15 seconds and before any work starts; without `write` a file that can
+    be read is enough.
 
     Raises ServiceError where nobody answers, ConfigError for an address that is none.
     """
@@ -52,7 +55,10 @@ def check(tracking_uri: str) -> None:
     if scheme in ("http", "https"):
         _in_time(lambda: _ask_health(tracking_uri), tracking_uri)
     elif scheme == "sqlite":
-        _check_file(tracking_uri)
+        file = database(tracking_uri)
+        if file is None:
+            raise ConfigError(f"MLflow address {tracking_uri!r}: write it as sqlite:///FILE")
+        sqlite.check(file, write)
     elif scheme in _DATABASES:
         _in_time(lambda: connect(tracking_uri).search_experiments(max_results=1), tracking_uri)
     elif scheme not in _MANAGED and tracking_uri not in _MANAGED:
@@ -62,8 +68,12 @@ def check(tracking_uri: str) -> None:
 
 
 def connect(tracking_uri: str) -> "MlflowClient":
-    """A client of the tracking server and its registry. MLflow's global address stays as it is."""
+    """A client of the tracking server and its registry. MLflow's global address stays as it is. Raises ServiceError
+    where a file's database cannot be made or used."""
     configure_mlflow()
+    file = database(tracking_uri)
+    if file is not None:
+        sqlite.prepare(file)
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri, tracking_uri)
@@ -84,6 +94,13 @@ def database(tracking_uri: str) -> Path | None:
     prefix = "sqlite:///"
     path = urllib.parse.unquote(tracking_uri.removeprefix(prefix))
     return Path(path).absolute() if tracking_uri.startswith(prefix) else None
+
+
+def identity(tracking_uri: str) -> str:
+    """The address by which what was published there is known, without a password: of a store that was moved, its first
+    one."""
+    file = database(tracking_uri)
+    return without_password(tracking_uri) if file is None else sqlite.first_address(file)
 
 
 def without_password(tracking_uri: str) -> str:
@@ -161,18 +178,41 @@ def download(location: str, tracking_uri: str, folder: Path | None = None) -> Pa
 def _folder_of(tracking_uri: str, name: str, within: str) -> Path | None:
     """The folder of NAME@ALIAS, NAME/VERSION or MODEL_ID, or one `within` it; None where there is no such model."""
     file = database(tracking_uri)
-    if file is not None and not file.exists():
+    if file is not None and not sqlite.is_there(file):
         return None  # nothing was ever published; asking MLflow would create the database
     with service_errors(tracking_uri):
         client = connect(tracking_uri)
-        location = or_none(lambda: _location(client, name))
-        return None if location is None else download(f"{location}{within}", tracking_uri)
+        found = or_none(lambda: _located(client, name))
+        if found is None:
+            return None
+        location = found[0] if file is None else sqlite.here(file, found[0])
+        folder = download(f"{location}{within}", tracking_uri)
+    check_published(folder if within else Path(folder, RESTORER), name, found[1])
+    return folder
+
+
+def check_published(folder: Path, name: str, tags: dict[str, str]) -> None:
+    """Hold a restorer's files against the tags of the version that they were published as. Raises FormatError."""
+    stated = tags.get(DIGEST) if METHOD in tags else None  # others were registered with what a restorer has not
+    if stated is not None and digest(folder) != stated:
+        from ced.restoration.family import Family
+
+        Family.load(folder).on("cpu")  # names the file, where the restorer itself has digests
+        cure = "remove publish/ in the store and run the command again that published it"
+        raise FormatError(f"{folder}: altered since it was published as {name}; {cure}")
+
+
+def digest(restorer: Path) -> str:
+    """A digest of the files of a restorer, without the manifest beside them: it has the time that making them took."""
+    paths = {path.relative_to(restorer).as_posix(): path for path in sorted(restorer.rglob("*")) if path.is_file()}
+    visible = {name: path for name, path in paths.items() if name != MANIFEST and not name.startswith(".")}
+    return fingerprint({name: sha256(path) for name, path in visible.items()})
 
 
 def _logged_model_id(tracking_uri: str, uri: str, run_id: str, name: str) -> str:
     """The id of the model that a run has logged under a name. Raises InputError."""
     file = database(tracking_uri)
-    if file is None or file.exists():
+    if file is None or sqlite.is_there(file):
         with service_errors(tracking_uri):
             client = connect(tracking_uri)
             run = or_none(lambda: client.get_run(run_id))
@@ -182,13 +222,14 @@ def _logged_model_id(tracking_uri: str, uri: str, run_id: str, name: str) -> str
     raise InputError(f"{uri}: no such run or model in {without_password(tracking_uri)}; `ced run` makes one")
 
 
-def _location(client: "MlflowClient", name: str) -> str:
+def _located(client: "MlflowClient", name: str) -> tuple[str, dict[str, str]]:
+    """Where the files of a model or version are, and its tags."""
     model, at, alias = name.partition("@")
-    model, slash, version = model.partition("/")
+    model, slash, number = model.partition("/")
     if not at and not slash:
-        return str(client.get_logged_model(model).artifact_location)
-    number = client.get_model_version_by_alias(model, alias).version if at else version
-    return str(client.get_model_version_download_uri(model, number))
+        return str(client.get_logged_model(model).artifact_location), {}
+    version = client.get_model_version_by_alias(model, alias) if at else client.get_model_version(model, number)
+    return str(client.get_model_version_download_uri(model, version.version)), dict(version.tags)
 
 
 def configure_mlflow() -> None:
@@ -211,14 +252,6 @@ def or_none(ask: Callable[[], Any]) -> Any:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"):
             return None
         raise
-
-
-def _check_file(tracking_uri: str) -> None:
-    import os
-
-    file = database(tracking_uri)
-    if file is None or file.is_dir() or not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
-        raise ServiceError(f"MLflow at {tracking_uri}: not a file in a folder that can be written; check the path")
 
 
 def _ask_health(tracking_uri: str) -> None:

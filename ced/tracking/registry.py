@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ced
-from ced.config import fingerprint
-from ced.store.outputs import MANIFEST, sha256
 from ced.tracking import client
 from ced.tracking.runs import PUBLISH, Run
 
@@ -33,7 +31,6 @@ REQUIREMENTS = ("mlflow", "numpy", "pandas", "pillow", "safetensors", "torch")
 # What a server may change with SERVING_MODEL_CONFIG: the most images, bytes and pixels it takes, and where it runs.
 SERVING = {"max_images": 16, "max_bytes": 50_000_000, "max_pixels": 50_000_000, "device": "cpu"}
 _SCRIPT = Path(__file__).with_name("serving_model.py")
-_RESTORER = "ced.restorer"  # tag of a model or version: the digest of the restorer's files
 
 
 @dataclass(frozen=True)
@@ -50,17 +47,19 @@ def register(
     run: Run, publication: str, name: str, restorer: Path, scratch: Path, logged_as: str = "restorer"
 ) -> ModelVersion:
     """The version of `name` that holds the folder `restorer`: the publication's where it has one, else logged and
-    registered now.
+    registered now. Files of the former beside a database of the store are written again: they may be damaged.
 
     One publication may register several restorers, as versions of one name or of several. Each is logged under a name
     of its own, so that `runs:/RUN_ID/NAME` finds it.
     """
     from mlflow.exceptions import MlflowException
 
-    tags = {PUBLISH: publication, _RESTORER: _digest(restorer)}
+    tags = {PUBLISH: publication, client.DIGEST: client.digest(restorer)}
     versions = run.client.search_model_versions(f"name = '{name}' and tags.`{PUBLISH}` = '{publication}'")
     versions = [version for version in versions if _holds(version, tags)]
     if versions:
+        if client.database(run.client.tracking_uri) is not None:
+            _logged(run, tags, restorer, scratch, logged_as, again=True)
         return _version(run.client, min(versions, key=lambda version: int(version.version)))
     model = _logged(run, tags, restorer, scratch, logged_as)
     try:
@@ -100,8 +99,10 @@ def is_gone(version: ModelVersion, tracking_uri: str) -> bool:
 
 
 def fetch(version: ModelVersion, tracking_uri: str, folder: Path) -> Path:
-    """A version's restorer, copied below `folder`."""
-    return client.download(f"{version.location}/{client.RESTORER}", tracking_uri, folder)
+    """A version's restorer, copied below `folder`. Raises FormatError where it was altered since it was published."""
+    copy = client.download(f"{version.location}/{client.RESTORER}", tracking_uri, folder)
+    client.check_published(copy, f"{version.name}/{version.number}", version.tags)
+    return copy
 
 
 def save(path: Path, restorer: Path, scratch: Path, **model: Any) -> None:
@@ -128,14 +129,14 @@ def save(path: Path, restorer: Path, scratch: Path, **model: Any) -> None:
         shutil.rmtree(cache)
 
 
-def _logged(run: Run, tags: dict[str, str], restorer: Path, scratch: Path, name: str) -> Any:
-    """The logged model with these tags, complete; one that was being uploaded is uploaded again."""
+def _logged(run: Run, tags: dict[str, str], restorer: Path, scratch: Path, name: str, again: bool = False) -> Any:
+    """The logged model with these tags, complete; one that was being uploaded is uploaded again, or any one `again`."""
     from mlflow.entities import LoggedModelOutput
 
     models = run.client.search_logged_models([run.experiment], f"tags.`{PUBLISH}` = '{tags[PUBLISH]}'")
     models = [model for model in models if _holds(model, tags)]
     model = models[0] if models else run.client.create_logged_model(run.experiment, name, run.id, tags)
-    if model.status != "READY":
+    if again or model.status != "READY":
         path = scratch / "model"
         shutil.rmtree(path, ignore_errors=True)
         save(path, restorer, scratch, artifact_path=model.artifact_location, run_id=run.id, model_id=model.model_id)
@@ -148,16 +149,9 @@ def _logged(run: Run, tags: dict[str, str], restorer: Path, scratch: Path, name:
     return model
 
 
-def _digest(restorer: Path) -> str:
-    """A digest of the files of a restorer, without the manifest beside them: it has the time that making them took."""
-    paths = {path.relative_to(restorer).as_posix(): path for path in sorted(restorer.rglob("*")) if path.is_file()}
-    visible = {name: path for name, path in paths.items() if name != MANIFEST and not name.startswith(".")}
-    return fingerprint({name: sha256(path) for name, path in visible.items()})
-
-
 def _holds(entity: Any, tags: dict[str, str]) -> bool:
     """Whether a publication's model or version is that of the restorer: those of ced 0.1.0 do not say, and had one."""
-    return bool(entity.tags.get(_RESTORER, tags[_RESTORER]) == tags[_RESTORER])
+    return bool(entity.tags.get(client.DIGEST, tags[client.DIGEST]) == tags[client.DIGEST])
 
 
 @contextmanager

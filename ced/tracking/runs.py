@@ -17,7 +17,7 @@ from ced.config import Config, as_dict, fingerprint
 from ced.data import sources
 from ced.errors import ServiceError
 from ced.store.outputs import Store
-from ced.tracking import client
+from ced.tracking import client, sqlite
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -165,7 +165,7 @@ class Experiment:
 
         mlflow_client = client.connect(tracking_uri)
         file = client.database(tracking_uri)
-        location = (file.parent / client.ARTIFACTS).as_uri() if file else None
+        location = sqlite.artifacts(file) if file else None
         experiment = mlflow_client.get_experiment_by_name(name)
         if experiment is None:
             try:
@@ -212,6 +212,10 @@ class Experiment:
         if parent:
             self._reopen(self.client.get_run(parent))
         return self.run(tags, model, parent)
+
+    def locations(self, tags: dict[str, str]) -> list[str]:
+        """Where the files lie of runs that have all of `tags`."""
+        return [str(run.info.artifact_uri) for run in self._search(tags)]
 
     def _reopen(self, run: "Entity") -> None:
         if run.info.status not in ("FINISHED", "RUNNING"):

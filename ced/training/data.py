@@ -27,6 +27,7 @@ from ced.core import frequency
 from ced.core.examples import stack
 from ced.errors import FormatError
 from ced.schema import VERSION
+from ced.store import checked
 
 Rows = NDArray[np.int64]
 Planes = dict[str, Tensor]  # uint8: input, target (N, C, H, W); labels (N, 16, H/4, W/4)
@@ -75,6 +76,8 @@ class Examples(NamedTuple):
     def _read_part(self, path: Path) -> Planes:
         labels = self.labels / path.name
         files = {name: labels if name == "labels" else path for name in self.shapes}
+        for file in set(files.values()):
+            checked.part(file)
         tables = {file: _read(file, [name for name in files if files[name] == file]) for file in set(files.values())}
         planes = {
             name: _stack(tables[file][name], self.shapes[name], f"{file}: column {name!r}")
@@ -91,7 +94,7 @@ def find(examples: str, labels: str, wanted: Sequence[str], channels: int, class
 
     Raises FormatError where there are no parts, or one is no file of examples or labels of this version.
     """
-    paths = sorted(Path(examples).glob("part-*.parquet"))
+    paths = checked.parts(Path(examples))
     if not paths:
         raise FormatError(f"{examples}: no part-*.parquet in it; give the folder of the examples")
     counts = {path: count for path in paths if (count := _rows(path, Path(labels, path.name), wanted))}

@@ -203,11 +203,12 @@ class _MlflowLog:
 
 
 def _read_note(folder: Path) -> dict[str, Any] | None:
+    """None where there is none, or none that can be read: then MLflow gets a new run."""
     try:
         note: dict[str, Any] = json.loads((folder / NOTE).read_text())
-    except OSError:
+    except (OSError, ValueError):
         return None
-    return note
+    return note if isinstance(note, dict) and {"key", "told"} <= note.keys() else None
 
 
 def _write_note(training: FollowedTraining, key: str, complete: bool) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from ced import config, sections
 from ced.config import NetworkConfig, TrainConfig
 from ced.errors import ConfigError, FormatError, InputError
 from ced.networks import NETWORKS
-from ced.store import files
+from ced.store import checked, files
 
 # The files in the folder of a training.
 WEIGHTS = "model.safetensors"
@@ -90,9 +90,10 @@ def fingerprint(job: TrainJob) -> str:
 
 
 def read(path: str) -> bytes:
-    """The bytes of an input file. Raises InputError where it cannot be read."""
+    """The bytes of an input file. Raises InputError where it cannot be read, FormatError where it was altered since an
+    earlier stage made it."""
     try:
-        return Path(path).read_bytes()
+        return checked.part(Path(path)).read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); name a file made by an earlier stage") from None
 

@@ -74,8 +74,9 @@ def read_classes(job: TrainJob) -> Classes | None:
 def start_from(network: Network, path: str) -> None:
     """Let `network` begin with the weights at `path`. Raises InputError where there are none, FormatError where they
     are of another network."""
+    data = read(path)
     try:
-        weights.start(network, read(path))
+        weights.start(network, data)
     except FormatError as error:
         raise FormatError(f"{path}: {error}; give weights of the same network, or of a smaller one") from None
 

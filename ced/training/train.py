@@ -82,13 +82,15 @@ def check_start(config: Config, inputs: TrainingInputs) -> None:
 
 
 def weights_in(folder: Path, model: str) -> Path:
-    """The weights of `model` in what `ced train -o` wrote, or in a restorer. Raises InputError where there are none."""
+    """The weights of `model` in what `ced train -o` wrote, or in a restorer. Raises InputError where there are none,
+    FormatError where a restorer's were altered."""
     from ced.restoration import restorer
 
     part = restorer.CLASSIFIER if NETWORKS.get(model).objective == "classes" else restorer.AUTOENCODER
-    for path in (folder / f"train-{model}" / WEIGHTS, folder / part):
-        if path.is_file():
-            return path
+    if (folder / f"train-{model}" / WEIGHTS).is_file():
+        return folder / f"train-{model}" / WEIGHTS
+    if (folder / part).is_file():
+        return restorer.weights_of(folder, part)
     raise InputError(f"{folder}: no weights of {model} to start from; give what `ced train -o` wrote, or a restorer")
 
 

@@ -1,5 +1,6 @@
 """What `ced data verify` tells to delete is made again by the same command, alone and with the same bytes."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -59,7 +60,10 @@ def test_the_cure_gives_the_same_bytes_back(
     for name in names:
         (path,) = (tmp_path / "store").glob(name)
         if path.name == MANIFEST:
-            path.write_text(path.read_text().replace('"prepared": ', '"prepared": 1'))
+            stored = json.loads(path.read_text())
+            del stored["digest"]  # as of before manifests had one: another count is found all the same
+            stored["counts"]["prepared"] += 10
+            path.write_text(json.dumps(stored))
         else:
             damage(path)
     hurt = [one for one in verify(finished.find([tmp_path / "store"])) if one.findings]

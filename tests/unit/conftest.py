@@ -22,7 +22,7 @@ from ced.data.sources import Photograph
 from ced.evaluation import evaluate, metrics, pool, runner
 from ced.methods import find as find_method
 from ced.methods import parse
-from ced.store.outputs import Making, Output, Store, make, write_text
+from ced.store.outputs import Making, Output, Store, make, sha256, write_text
 from ced.tracking import client
 
 SIZE = 32
@@ -92,13 +92,28 @@ def coloured(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def edit() -> Callable[[Path, Callable[[dict], None]], None]:
-    """Change an output's manifest."""
+    """Change an output's manifest, of before manifests had digests of themselves."""
 
     def change(folder: Path, how: Callable[[dict], None]) -> None:
         path = folder / "manifest.json"
         stored = json.loads(path.read_text())
+        stored.pop("digest", None)
         how(stored)
         path.write_text(json.dumps(stored))
+
+    return change
+
+
+@pytest.fixture
+def restate() -> Callable[[Path], None]:
+    """Let the manifest above a part, of before manifests had digests, state the part as it is now."""
+
+    def change(part: Path) -> None:
+        folder = next(folder for folder in part.parents if (folder / "manifest.json").exists())
+        stored = json.loads((folder / "manifest.json").read_text())
+        stored.pop("digest", None)
+        stored["parts"][part.relative_to(folder).as_posix()] = sha256(part)
+        (folder / "manifest.json").write_text(json.dumps(stored))
 
     return change
 

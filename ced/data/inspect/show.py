@@ -20,8 +20,9 @@ from ced.data.inspect.contact_sheet import Tile
 from ced.data.prepare import EXAMPLES, NAMED, QUARANTINE
 from ced.errors import FormatError, InputError
 from ced.progress import Progress
-from ced.store.finished import STAGES, find
-from ced.store.outputs import Output
+from ced.store import checked
+from ced.store.finished import find
+from ced.store.outputs import STAGES, Output
 
 Data = dict[str, Output]  # by stage, one of each at most
 
@@ -225,7 +226,7 @@ def _rows(part: Path, columns: Sequence[str], rows: np.ndarray) -> Iterator[dict
 
 
 def _batches(part: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
-    with _reading(part), pq.ParquetFile(part) as file:
+    with _reading(part), pq.ParquetFile(checked.part(part)) as file:
         there = [name for name in columns if name in file.schema_arrow.names]
         for batch in file.iter_batches(_ROWS, columns=there):
             yield pa.Table.from_batches([batch])

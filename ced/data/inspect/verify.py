@@ -1,6 +1,7 @@
 """Are outputs still what their manifests say? Each part by its SHA-256, the counts by the rows, and outputs that were
 made from each other by whether they fit."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,8 +16,7 @@ from ced.data import edges
 from ced.data.prepare import EXAMPLES, QUARANTINE, WHY
 from ced.errors import FormatError
 from ced.progress import Progress
-from ced.store.finished import STAGES
-from ced.store.outputs import MANIFEST, Output, sha256, visible
+from ced.store.outputs import ELSEWHERE, MANIFEST, STAGES, Output, sha256, visible
 
 _THREADS = 4  # hashing waits for the disk as much as for a core
 
@@ -95,6 +95,7 @@ def _check(output: Output, digests: Mapping[Path, str], outputs: Sequence[Output
         else:
             what = "missing" if digest is None else "altered" if digest else "cannot be read"
             findings.append(_damaged(output, name, what))
+    findings += [Finding(name, what, _FOLDER) for name, what in _elsewhere(output)] if ELSEWHERE in whole else []
     findings += [Finding(name, "extra", _FILE) for name in visible(folder) if name not in parts]
     footers = {name: _footer(folder / name) for name in whole if name.endswith(".parquet")}
     findings += [Finding(name, what, _FOLDER) for name, what in _other_versions(footers)]
@@ -114,6 +115,15 @@ def _damaged(output: Output, name: str, what: str) -> Finding:
     if folder == QUARANTINE:  # a part of examples that is there counts as finished, its quarantine with it
         what += f" (delete {EXAMPLES}/{part} as well, they are made together)"
     return Finding(name, what)
+
+
+def _elsewhere(output: Output) -> Iterator[tuple[str, str]]:
+    """What is wrong with the files that an output has put beside it in the store."""
+    root, stated = output.path.parents[1], json.loads((output.path / ELSEWHERE).read_text())
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for name, digest in zip(stated, pool.map(lambda name: _digest(root / name), stated), strict=True):
+            if digest != stated[name]:
+                yield name, "altered" if digest else "cannot be read" if (root / name).exists() else "missing"
 
 
 def _footer(path: Path) -> Any:

@@ -1,5 +1,7 @@
 """`ced data`: a line each, the cure last, and nothing written where it does not belong."""
 
+import contextlib
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -172,3 +174,17 @@ print([name for name in ("torch", "ray", "prefect", "mlflow") if name in sys.mod
     arguments = [sys.executable, "-c", script, str(pristine), str(tmp_path / "sheet.png")]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_broken_database_of_the_store_is_named(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = outputs / "prefect" / "prefect.db"
+    file.parent.mkdir()
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        database.execute("CREATE TABLE flow (name)")
+        database.commit()
+    code, lines, _ = run(capsys, "verify", outputs)
+    assert (code, lines[-1]) == (0, f"{file}: verified")
+    file.write_bytes(b"words" * 1000)
+    code, lines, (error,) = run(capsys, "verify", outputs)
+    assert code == 2 and "file is not a database" in lines[-1]
+    assert error == f"ced: error: {file} is damaged; move it away, and the same command makes another one"

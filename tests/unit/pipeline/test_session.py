@@ -40,3 +40,20 @@ def test_a_ray_address_where_nobody_listens_is_found_out_at_once(tmp_path: Path,
     check(store)
     with pytest.raises(ServiceError, match="no Ray cluster at 127"):
         check(store, f"127.0.0.1:{free_port()}")
+
+
+def test_a_disk_without_room_for_the_databases_is_found_out_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(str(tmp_path))
+    monkeypatch.setattr("ced.pipeline.session._ROOM", 1 << 60)
+    with pytest.raises(OutputError, match=r"MB free, a run begins with \d+; make room"):
+        check(store)
+
+
+def test_a_database_of_prefect_that_is_none_is_named(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    (tmp_path / "prefect").mkdir()
+    (tmp_path / "prefect" / "prefect.db").write_bytes(b"words" * 1000)
+    with pytest.raises(ServiceError, match=r"Prefect at sqlite:\S+prefect.db: file is not a database; move it away"):
+        check(store)

@@ -43,9 +43,11 @@ def test_the_page_of_the_data_adds_up_and_states_the_balance(pristine: Path) -> 
     assert "more in" not in page
 
 
-def test_the_page_of_the_data_names_twenty_in_a_line_each(outputs: Path, edit: Callable) -> None:
+def test_the_page_of_the_data_names_twenty_in_a_line_each(outputs: Path, edit: Callable, restate: Callable) -> None:
     rows = [{"source": f"a\n`{n}.jpg", "reason": "empty", "message": "no bytes"} for n in range(23)]
-    pq.write_table(pa.Table.from_pylist(rows, schema.QUARANTINE), outputs / "prepare/quarantine/part-00000.parquet")
+    part = outputs / "prepare/quarantine/part-00000.parquet"
+    pq.write_table(pa.Table.from_pylist(rows, schema.QUARANTINE), part)
+    restate(part)
     edit(outputs / "prepare", lambda stored: stored["counts"].update({"quarantined": 23}))
     prepared, classes, _ = finished.find([outputs])
     lines = summary.data(prepared, classes).splitlines()

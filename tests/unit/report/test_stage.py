@@ -24,6 +24,7 @@ from ced.store.outputs import (
     Store,
     make,
     read_manifest,
+    sha256,
     write_bytes,
     write_table,
     write_text,
@@ -95,7 +96,9 @@ def test_an_evaluation_with_a_report_comes_before_a_newer_one_without(store: Pat
     stage.redraw(evaluation, FiguresConfig(), Session(Store(store)))
     newer = Path(shutil.copytree(evaluation.evaluated.path, store / "evaluate" / "newer"))
     stored = json.loads((newer / "manifest.json").read_text())
-    stored["parts"] = {**stored["parts"], "per_image.parquet": "0"}  # another content
+    (newer / "more.txt").write_text("")  # another content
+    stored["parts"]["more.txt"] = sha256(newer / "more.txt")
+    del stored["digest"]
     (newer / "manifest.json").write_text(json.dumps(stored))
     assert stage.find(store).evaluated.path == evaluation.evaluated.path
     assert stage.find(newer).evaluated.path == newer

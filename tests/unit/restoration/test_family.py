@@ -97,3 +97,22 @@ def test_what_is_no_family_is_one_line(tmp_path: Path, described: str) -> None:
     with pytest.raises(FormatError, match=r"family\.json: ") as caught:
         Family.load(tmp_path / "family")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("what", ["family.json", "two members swapped"])
+def test_a_family_that_was_altered_is_named(tmp_path: Path, what: str) -> None:
+    shutil.copytree(RELEASED, tmp_path / "family")
+    path = tmp_path / "family" / "family.json"
+    if what == "family.json":
+        path.write_text(path.read_text().replace('"leave_above": 70', '"leave_above": 71'))
+    else:
+        for old, new in (("y-q10", "x"), ("y-q20", "y-q10"), ("x", "y-q20")):
+            (tmp_path / "family" / old).rename(tmp_path / "family" / new)
+        path = tmp_path / "family" / "y-q10" / "restorer.json"
+    with pytest.raises(FormatError, match=f"{path}: altered since it was made"):
+        Family.load(tmp_path / "family")
+
+
+def test_what_comes_with_ced_has_digests() -> None:
+    for path in (*RELEASED.rglob("restorer.json"), *RELEASED.rglob("family.json")):
+        assert set(json.loads(path.read_text())["sha256"]) > {""}, path

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -156,16 +157,49 @@ def test_the_temperature_decides_how_q_is_read_off(tmp_path: Path, plane: np.nda
 
 def test_a_restorer_is_read_off_at_its_own_temperature_unless_one_is_given(tmp_path: Path) -> None:
     path = folder(tmp_path, "ced-gt")
-    weights, table = (path / restore.AUTOENCODER).read_bytes(), (path / restore.CLASSES).read_text()
-    assert b"temperature" not in restore.files("ced-gt", weights, b"c", table)[restore.DESCRIPTION]
-    described = restore.files("ced-gt", weights, b"c", table, 0.04)[restore.DESCRIPTION]
+    weights, classifier = ((path / name).read_bytes() for name in (restore.AUTOENCODER, restore.CLASSIFIER))
+    table = (path / restore.CLASSES).read_text()
+    assert b"temperature" not in restore.files("ced-gt", weights, classifier, table)[restore.DESCRIPTION]
+    described = restore.files("ced-gt", weights, classifier, table, 0.04)[restore.DESCRIPTION]
     (path / restore.DESCRIPTION).write_bytes(described)
     assert Restorer.load(path).temperature == 0.04
     assert Restorer.load(path, temperature=0.0).temperature == 0
+    described = described.replace(f'"{restore.DIGESTS}"'.encode(), b'"none"')
     for wrong in ('"warm"', "2", "-0.1", "NaN", "null"):
         (path / restore.DESCRIPTION).write_bytes(described.replace(b"0.04", wrong.encode()))
         with pytest.raises(FormatError, match=r"restorer\.json: temperature .* is not from 0 to 1"):
             Restorer.load(path)
+
+
+def unsealed(path: Path) -> Path:
+    """The folder as it was made before descriptions had digests."""
+    described = json.loads((path / restore.DESCRIPTION).read_text())
+    del described[restore.DIGESTS]
+    (path / restore.DESCRIPTION).write_text(json.dumps(described))
+    return path
+
+
+@pytest.mark.parametrize("name", restore.FILES)
+@pytest.mark.parametrize("how", ["bit", "cut", "empty"])
+def test_a_file_that_was_altered_is_named(tmp_path: Path, name: str, how: str) -> None:
+    path = folder(tmp_path, "ced-gt") / name
+    data = bytearray(path.read_bytes())
+    place = data.index(b"ced-gt") if name == restore.DESCRIPTION else len(data) // 2
+    data[place] ^= 1
+    path.write_bytes({"bit": bytes(data), "cut": path.read_bytes()[:-9], "empty": b""}[how])
+    with pytest.raises(FormatError, match=rf"{path}: (altered since it was made; take it again|not JSON)") as caught:
+        Restorer.load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_of_before_there_were_digests_opens_and_is_the_same(tmp_path: Path) -> None:
+    for name in ("now", "before"):
+        (tmp_path / name).mkdir()
+        folder(tmp_path / name, "ced-gt")
+    now, before = tmp_path / "now", unsealed(tmp_path / "before")
+    (before / restore.DESCRIPTION).write_bytes((before / restore.DESCRIPTION).read_bytes() + b"\n")
+    assert Restorer.load(before).method == "ced-gt"
+    assert restore.contents(now) == restore.contents(before)
 
 
 @pytest.mark.parametrize("shape", [(120, 88), (117, 83), (1, 1)])
@@ -249,7 +283,7 @@ def test_ed_needs_no_classifier(tmp_path: Path) -> None:
     ],
 )
 def test_other_formats_are_named(tmp_path: Path, name: str, content: bytes, clause: str) -> None:
-    path = folder(tmp_path, "ced-gt")
+    path = unsealed(folder(tmp_path, "ced-gt"))
     (path / name).write_bytes(content)
     with pytest.raises(FormatError, match=clause) as refusal:
         Restorer.load(path)
@@ -257,7 +291,7 @@ def test_other_formats_are_named(tmp_path: Path, name: str, content: bytes, clau
 
 
 def test_swapped_networks_are_found_out(tmp_path: Path) -> None:
-    path = folder(tmp_path, "ced-gt")
+    path = unsealed(folder(tmp_path, "ced-gt"))
     (path / "autoencoder.safetensors").write_bytes((path / "classifier.safetensors").read_bytes())
     with pytest.raises(FormatError, match="holds a classifier, which restores nothing"):
         Restorer.load(path)

@@ -1,6 +1,7 @@
 """Addresses, knocking at them, and finding restorers in a registry."""
 
 import http.server
+import json
 import shutil
 import socket
 import sqlite3
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ced.errors import CedError, ConfigError, InputError, ServiceError
+from ced.errors import CedError, ConfigError, FormatError, InputError, ServiceError
 from ced.tracking import client, registry
 from ced.tracking.runs import PUBLISH, ROLE, Experiment
 
@@ -206,6 +207,41 @@ def test_restorers_are_found_by_alias_version_and_id(tracking_uri: str, tmp_path
     shutil.rmtree(folder)
     with pytest.raises(ServiceError, match="No such artifact: 'restorer'"):
         client.load_champion(tracking_uri, "ced", "champion")
+
+
+@pytest.mark.parametrize("age", ["now", "before"])
+@pytest.mark.parametrize("name", ["autoencoder.safetensors", "classes.json", "restorer.json"])
+def test_a_champion_that_was_altered_is_not_used(
+    tracking_uri: str, tmp_path: Path, restorer_folder: Path, name: str, age: str
+) -> None:
+    folder = Path(shutil.copytree(restorer_folder, tmp_path / "made"))
+    if age == "before":  # restorers had digests of their own
+        described = json.loads((folder / "restorer.json").read_text())
+        del described["sha256"]
+        (folder / "restorer.json").write_text(json.dumps(described))
+    run = Experiment.open(tracking_uri, "ced").run({PUBLISH: "p", ROLE: "pipeline"}, "name")
+    version = registry.register(run, "p", "ced", folder, tmp_path / "scratch")
+    registry.describe(run.client, version, {client.METHOD: "ced-gt"})
+    registry.promote(run.client, version, "champion")
+    champion = client.load_champion(tracking_uri, "ced", "champion")
+    assert champion is not None
+    data = bytearray((champion / name).read_bytes())
+    data[data.index(b"ced-gt") if name == "restorer.json" else len(data) // 2] ^= 1
+    (champion / name).write_bytes(data)
+    culprit = champion / name if age == "now" else champion
+    version = registry.champion(run.client, "ced", "champion")
+    assert version is not None
+    for use in (
+        lambda: client.load_champion(tracking_uri, "ced", "champion"),
+        lambda: client.resolve_model(tracking_uri, "models:/ced/1"),
+    ):
+        with pytest.raises(FormatError, match=rf"{culprit}\S*: (altered since it was|not JSON)") as caught:
+            use()
+        assert "\n" not in str(caught.value)
+    with pytest.raises(FormatError, match="(altered since it was|not JSON)"):
+        registry.fetch(version, tracking_uri, tmp_path / "fetched")
+    registry.register(run, "p", "ced", folder, tmp_path / "scratch")  # as where the publication is made again
+    assert client.load_champion(tracking_uri, "ced", "champion") == champion
 
 
 @pytest.mark.parametrize("uri", ["models:/ced@champion", "models:/ced/7", "models:/m-0123", "models:/ced@best"])

@@ -11,6 +11,7 @@ import yaml
 from mlflow import MlflowClient
 
 import ced
+from ced.errors import FormatError
 from ced.tracking import client, registry
 from ced.tracking.runs import PUBLISH, ROLE, Experiment, Run
 
@@ -81,11 +82,23 @@ def test_the_signature_is_bytes_in_and_bytes_out(saved: Path) -> None:
     assert (saved / "serving_input_example.json").exists()
 
 
+@pytest.mark.parametrize("name", ["autoencoder.safetensors", "classes.json"])
+def test_a_model_that_was_altered_is_not_served(saved: Path, tmp_path: Path, name: str) -> None:
+    import mlflow
+
+    path = Path(shutil.copytree(saved, tmp_path / "model")) / "artifacts" / "restorer" / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(FormatError, match=f"{path}: altered since it was made"):
+        mlflow.pyfunc.load_model(str(tmp_path / "model"))
+
+
 def test_a_publication_has_one_version(run: Run, restorer_folder: Path, tmp_path: Path) -> None:
     first = registry.register(run, "p", "ced", restorer_folder, tmp_path)
     again = registry.register(run, "p", "ced", restorer_folder, tmp_path)
     assert first == again and first.number == "1"
-    assert first.tags == {PUBLISH: "p", "ced.restorer": registry._digest(restorer_folder)}
+    assert first.tags == {PUBLISH: "p", "ced.restorer": client.digest(restorer_folder)}
     (model,) = run.client.search_logged_models([run.experiment])
     assert model.status == "READY" and model.source_run_id == run.id
     assert [one.model_id for one in run.client.get_run(run.id).outputs.model_outputs] == [model.model_id]

@@ -14,6 +14,7 @@ from ced import drawing, schema, terminal
 from ced.data.inspect import contact_sheet, show
 from ced.data.inspect.contact_sheet import MARGIN, PANEL_GAP, SCALE
 from ced.errors import FormatError, InputError
+from ced.store import finished
 
 SIDE = 32 * SCALE
 PITCH = SIDE + PANEL_GAP
@@ -85,13 +86,14 @@ def test_columns_with_their_bytes(pristine: Path) -> None:
         assert line.removesuffix(terminal.size(raw)).rstrip().endswith(terminal.size(compressed))
 
 
-def test_photographs_that_were_set_aside_are_named_with_their_reasons(pristine: Path, tmp_path: Path) -> None:
+def test_photographs_that_were_set_aside_are_named_with_their_reasons(pristine: Path, tmp_path: Path, restate) -> None:
     line = "text.jpg   not an image  no known image format"
     assert f"set aside  reason        message\n{line}\n" in text(pristine)
     assert "set aside" not in text(pristine / "label")
     folder = Path(shutil.copytree(pristine / "prepare", tmp_path / "prepare")) / "quarantine"
     rows = [{"source": f"new\nline {n}.jpg", "reason": "empty", "message": "no bytes"} for n in range(1023)]
     pq.write_table(pa.Table.from_pylist(rows, schema.QUARANTINE), folder / "part-00000.parquet")
+    restate(folder / "part-00000.parquet")
     shown = text(tmp_path)
     assert shown.count("empty") == shown.count("new line ") == 20
     assert shown.endswith(f"\nand 1,003 more in {folder}")
@@ -128,13 +130,14 @@ def test_without_labels_the_balance_is_that_of_the_edges(pristine: Path) -> None
     assert "u, v" not in text(pristine / "prepare")
 
 
-def test_a_class_that_occurs_nowhere_counts_where_the_edges_know_of_it(pristine: Path, tmp_path: Path) -> None:
+def test_a_class_that_occurs_nowhere_counts_where_the_edges_know_of_it(pristine: Path, tmp_path: Path, restate) -> None:
     for stage in ("edges", "label"):
         shutil.copytree(pristine / stage, tmp_path / stage)
     for path in (tmp_path / "label").glob("*.parquet"):
         table = pq.read_table(path)
         zero = [bytes(len(value.as_py())) for value in table["labels"]]
         pq.write_table(table.set_column(table.num_columns - 1, schema.LABELS.field("labels"), [zero]), path)
+        restate(path)
     found = balance(text(tmp_path))
     assert found["0,0"] == ["0.000%", "1", "100.000%", "0"]
     assert "classes: 7 a channel" in text(tmp_path)
@@ -153,7 +156,7 @@ def test_the_sheet_shows_the_very_pixels_and_classes(pristine: Path, folder: str
         assert map_[4 * i + u, 4 * j + v].tolist() == colours[labels[4 * u + v, i, j]].tolist()
 
 
-def test_one_smooth_example_is_coloured_by_all_the_classes_there_are(pristine: Path, tmp_path: Path) -> None:
+def test_one_smooth_example_is_coloured_by_all_the_classes_there_are(pristine: Path, tmp_path: Path, restate) -> None:
     """Labels alone say nothing of K, and those on the sheet may be a few of them."""
     shutil.copytree(pristine / "label", tmp_path / "label")
     shutil.copytree(pristine / "prepare", tmp_path / "prepare")
@@ -161,23 +164,28 @@ def test_one_smooth_example_is_coloured_by_all_the_classes_there_are(pristine: P
     table = pq.read_table(path)
     flat = [bytes([3]) * len(value.as_py()) for value in table["labels"]]
     pq.write_table(table.set_column(table.num_columns - 1, schema.LABELS.field("labels"), [flat]), path)
+    restate(path)
     assert (drawn(decoded(sheet(tmp_path, 1)), 2) == contact_sheet.palette(7)[3]).all()
 
 
-def test_a_part_without_examples_is_passed_over(outputs: Path) -> None:
+def test_a_part_without_examples_is_passed_over(outputs: Path, restate, edit) -> None:
     """As prepare writes it where all photographs of a part were set aside."""
     for folder in (outputs / "prepare" / "examples", outputs / "label"):
         path = folder / "part-00000.parquet"
         pq.write_table(pq.read_table(path).slice(0, 0), path)
+        restate(path)
+    content = finished.find([outputs / "prepare"])[0].manifest.content
+    edit(outputs / "label", lambda stored: stored["inputs"].update(examples=content))
     assert "examples: 8 rows" in text(outputs)
     first = labelled(outputs)[0]
     assert first["source"] == "cup.png"
     assert drawn(decoded(sheet(outputs, 1)), 0)[..., 0].tobytes() == first["target"]
 
 
-def test_no_examples_at_all_make_no_sheet(outputs: Path) -> None:
+def test_no_examples_at_all_make_no_sheet(outputs: Path, restate) -> None:
     for path in (*(outputs / "label").glob("*.parquet"), *(outputs / "prepare" / "examples").glob("*.parquet")):
         pq.write_table(pq.read_table(path).slice(0, 0), path)
+        restate(path)
     assert sheet(outputs, 8) is None
     assert sheet(outputs / "label", 8) is None
     assert "labels: 0 rows" in text(outputs / "label")
@@ -223,7 +231,7 @@ def test_examples_are_spread_from_the_first_row_to_the_last(pristine: Path, coun
     assert [tile.labels.tobytes() for tile in found] == [stored[number]["labels"] for number in picked]
 
 
-def test_rows_are_found_however_many_are_read_at_a_time(pristine: Path, tmp_path: Path) -> None:
+def test_rows_are_found_however_many_are_read_at_a_time(pristine: Path, tmp_path: Path, restate) -> None:
     """One part of 600 rows, more than two readings."""
     shutil.copytree(pristine / "prepare", tmp_path / "prepare")
     path = tmp_path / "prepare" / "examples" / "part-00000.parquet"
@@ -231,6 +239,7 @@ def test_rows_are_found_however_many_are_read_at_a_time(pristine: Path, tmp_path
     repeated = table.take(np.arange(600) % table.num_rows)
     numbers = (np.arange(600) % 100).astype(np.uint8)
     pq.write_table(repeated.set_column(3, schema.EXAMPLES.field("quality"), [numbers]), path)
+    restate(path)
     found = show.tiles(show.choose(tmp_path), 5)
     total = 600 + 8
     assert [tile.quality for tile in found][:4] == [round(n * (total - 1) / 4) % 100 for n in range(4)]
@@ -258,21 +267,24 @@ def test_outputs_of_other_stages_are_not_shown(outputs: Path, edit) -> None:
 def test_a_cut_part_is_named(outputs: Path, part: str, size: int) -> None:
     path = outputs / part
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(FormatError, match=f"{path}: cannot be read; `ced data verify` tells"):
+    with pytest.raises(
+        FormatError, match=f"{path}: (altered since it was made; delete it|cannot be read; `ced data verify` tells)"
+    ):
         text(outputs)
 
 
 def test_a_missing_part_is_named(outputs: Path) -> None:
     (outputs / "label" / "part-00000.parquet").unlink()
-    with pytest.raises(FormatError, match="part-00000.parquet: cannot be read"):
+    with pytest.raises(FormatError, match="part-00000.parquet: missing; run the command again that made it"):
         sheet(outputs, 8)
 
 
-def test_planes_that_do_not_fit_their_size_are_named(outputs: Path) -> None:
+def test_planes_that_do_not_fit_their_size_are_named(outputs: Path, restate) -> None:
     path = outputs / "label" / "part-00000.parquet"
     table = pq.read_table(path)
     short = [value.as_py()[:-1] for value in table["labels"]]
     pq.write_table(table.set_column(table.num_columns - 1, schema.LABELS.field("labels"), [short]), path)
+    restate(path)
     with pytest.raises(FormatError, match="part-00000.parquet: cannot be read"):
         text(outputs)
     with pytest.raises(FormatError, match="part-00000.parquet: cannot be read"):

@@ -1,5 +1,6 @@
 """Every part that is not what its manifest says is found, named, and told how to be made again."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -219,3 +220,21 @@ def test_a_table_of_classes_that_is_none_is_named(outputs: Path, edit) -> None:
     edit(outputs / "edges", lambda manifest: manifest["parts"].update({"classes.json": digest}))
     (what,) = counts_found(outputs)["edges"]
     assert "classes.json: not a class table" in what
+
+
+def test_files_that_an_output_put_elsewhere_in_the_store_are_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "mlartifacts").mkdir()
+    for name in ("kept", "model", "gone"):
+        (tmp_path / "mlartifacts" / name).write_text(name)
+
+    def produce(making: Making) -> None:
+        digests = {f"mlartifacts/{path.name}": storage.sha256(path) for path in (tmp_path / "mlartifacts").iterdir()}
+        storage.write_text(making.folder / storage.ELSEWHERE, json.dumps(digests))
+
+    output = make(Store(tmp_path), "publish", {}, {}, produce)
+    assert findings(tmp_path) == {}
+    (tmp_path / "mlartifacts" / "model").write_text("mode1")
+    (tmp_path / "mlartifacts" / "gone").unlink()
+    checked = check(tmp_path)["publish"]
+    assert sorted(map(str, checked.findings)) == ["mlartifacts/gone: missing", "mlartifacts/model: altered"]
+    assert verify.cure([checked]).startswith(f"remove {output.path}; then run the same command again")
