@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
 from ced import schema
 from ced.cluster.parts import Part
 from ced.config import Config, EvaluateConfig, as_dict
+from ced.core.images import open_upright
 from ced.data import sources
 from ced.data.sources import Photograph
 from ced.errors import ConfigError, InputError
@@ -96,8 +96,7 @@ def picture(output: Output, number: int, quality: int, version: str) -> np.ndarr
     path = output.path / PICTURES / picture_name(number, quality, version)
     if not path.exists():
         return None
-    with Image.open(path) as image:
-        return np.asarray(image)
+    return np.asarray(open_upright(path.read_bytes()))
 
 
 def _method(text: str, config: EvaluateConfig, restorers: dict[str, Output], store: Store) -> Method:

@@ -16,6 +16,7 @@ from ced.core.metrics import SMALLEST, Reference
 from ced.core.spectrum import Filled
 from ced.data import sources
 from ced.data.sources import Photograph
+from ced.decoding import guarded
 from ced.evaluation.metrics import Comparison, Metric
 from ced.evaluation.runner import PICTURES, image_ended, restore
 from ced.methods import Damaged, Failed, Method
@@ -44,7 +45,7 @@ class Fidelity:
         `task` has "part", "name", "number", "quality" and "photograph". Raises Rejected.
         """
         attempts.take(ORIGINAL, lambda: image_ended("decoded it"))
-        original = _opened(Photograph(*task["photograph"]), self.colour)
+        original = _opened(Photograph(*task["photograph"]), self.colour, attempts.before > 0)
         quality = task["quality"]
         height, width = original.image.shape[:2]
         facts = {"dataset": self.dataset, "image_id": task["name"], "colour": self.colour, "quality": quality}
@@ -103,9 +104,9 @@ class _Original:
 
 
 @functools.lru_cache(maxsize=1)  # often the next task is the same image at another quality factor
-def _opened(photograph: Photograph, colour: str) -> _Original:
-    """Raises Rejected."""
-    rgb = decode_rgb(sources.read(photograph))
+def _opened(photograph: Photograph, colour: str, again: bool) -> _Original:
+    """`again`: whether this part was begun before. Raises Rejected."""
+    rgb = guarded(functools.partial(decode_rgb, sources.read(photograph)), again)
     if min(rgb.shape[:2]) < SMALLEST:
         least = f"the measures take {SMALLEST}x{SMALLEST} and more"
         raise Rejected("too small", f"{rgb.shape[1]}x{rgb.shape[0]} pixels, {least}")

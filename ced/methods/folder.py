@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ced.core.images import SUFFIXES, Rejected, open_upright, to_rgb
+from ced.core.images import SECONDS, SUFFIXES, Rejected, opened, to_rgb, upright
 from ced.data import sources
 from ced.errors import InputError
+from ced.isolation import ends_after
 from ced.methods.method import Conditions, Damaged, Failed, Find, Method, Request
 
 
@@ -114,20 +115,23 @@ def has_qualities(folder: Path) -> bool:
 
 
 def pixels(data: bytes, damaged: Damaged, what: str) -> np.ndarray:
-    """The pixels of an image file, gray or RGB as the damaged image is. Raises Failed."""
+    """The pixels of an image file, gray or RGB as the damaged image is. Raises Failed.
+
+    Where decoding it takes too long this process ends, as where it crashes: the evaluation passes over it then.
+    """
     try:
-        image = open_upright(data)
+        with ends_after(SECONDS), opened(data) as image:
+            plain = upright(image)
+            plain = plain if damaged.image.ndim == 2 and plain.mode == "L" else to_rgb(plain)
     except Rejected as error:
         raise Failed(error.reason, f"{what}: {error.message}") from error
-    if damaged.image.ndim == 3:
-        return np.asarray(to_rgb(image))
-    return _gray(image, what)
+    return np.asarray(plain) if damaged.image.ndim == 3 else _gray(plain, what)
 
 
 def _gray(image: Image.Image, what: str) -> np.ndarray:
     if image.mode == "L":
         return np.asarray(image)
-    rgb = np.asarray(to_rgb(image))
+    rgb = np.asarray(image)
     if (rgb != rgb[..., :1]).any():
         raise Failed("not gray", f"{what}: a colour image, and the JPEG is one plane of luminance; use --colour rgb")
     return np.ascontiguousarray(rgb[..., 0])

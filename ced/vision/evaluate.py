@@ -69,7 +69,7 @@ class Recognition:
         """
         scene = voc.Scene(*json.loads(task["scene"]))
         attempts.take("image", lambda: image_ended("decoded it"))
-        rgb, mask = voc.read(scene)
+        rgb, mask = voc.read(scene, attempts.before > 0)
         rows = []
         for restored in self._restorations(scene, rgb, attempts):
             facts = self._facts(scene, restored, rgb.shape)
