@@ -33,7 +33,7 @@ CLASSIFIER = "classifier.safetensors"
 CLASSES = "classes.json"
 FILES = (DESCRIPTION, AUTOENCODER, CLASSIFIER, CLASSES)
 
-TILE_PIXELS = 1 << 21  # larger images are restored in tiles of about this many pixels, with their margins
+TILE_PIXELS = 3 << 20  # larger images are restored in tiles of at most this many pixels, with their margins
 GRID = 4  # sides the networks take are multiples of this
 _JPEG_GRID = 8  # sides of an image whose flips have their blocks where it has them
 
@@ -196,11 +196,11 @@ def files(
 def tiles(size: tuple[int, int], grid: int, margin: int) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
     """Divide an image of `size`, (height, width), into tiles: the rows from and to, and the columns.
 
-    One with its margin has about TILE_PIXELS at most (more where the margin is wide); of all such divisions this is
-    the one with the fewest pixels in margins. Tiles begin on multiples of `grid`.
+    One with its margins has at most TILE_PIXELS (more where hardly more than margins would go in); of all such
+    divisions this is the one with the fewest pixels in margins. Tiles begin on multiples of `grid`.
     """
     height, width = size
-    most = max(TILE_PIXELS, (4 * margin + grid) ** 2)
+    most = max(TILE_PIXELS, (9 * margin // 4 + grid) ** 2)
     best = (height, width)
     if height * width > most:
         columns = range(1, -(-width // grid) + 1)
