@@ -78,7 +78,10 @@ def read(scene: Scene, again: bool = False) -> tuple[np.ndarray, np.ndarray]:
     except OSError as error:
         raise Rejected("unreadable", str(error)) from error
     rgb = guarded(functools.partial(decode_rgb, image), again)
-    mode, mask = guarded(functools.partial(_palette, labels), again)
+    try:
+        mode, mask = guarded(functools.partial(_palette, labels), again)
+    except Rejected as error:
+        raise Rejected(error.reason, f"its mask: {error.message}") from error
     if mode not in ("P", "L"):
         raise Rejected("damaged", f"its mask is {mode}, not a palette image whose values are classes")
     if mask.shape != rgb.shape[:2]:

@@ -143,9 +143,9 @@ def _through_command(outcome: Outcome, folder: Path, out: Path, model: Path) -> 
 
 def _through_model(outcome: Outcome, folder: Path, model: Path) -> None:
     limits = [str(limit) for limit in _LIMITS.values()]
-    words = [sys.executable, "-c", _SERVED, str(folder), str(model), *limits]
+    words = [sys.executable, "-W", "ignore", "-c", _SERVED, str(folder), str(model), *limits]
     names = {path.name for path in folder.iterdir()}
-    for line in _watched(words, outcome, ignored="UserWarning|color_warning"):
+    for line in _watched(words, outcome):
         if not line.startswith("["):
             outcome.lost.append(f"{folder.name}: printed {line[:200]!r}")
             continue
@@ -162,7 +162,7 @@ def _through_model(outcome: Outcome, folder: Path, model: Path) -> None:
     outcome.lost += [f"{folder.name}/{name}: no answer" for name in names]
 
 
-def _watched(words: list[str], outcome: Outcome, ignored: str = "") -> Iterator[str]:
+def _watched(words: list[str], outcome: Outcome) -> Iterator[str]:
     """Run a program, and give the lines that it printed. It is ended where it takes too much memory, or for too long
     says and writes nothing."""
     with tempfile.TemporaryFile() as printed:
@@ -185,7 +185,7 @@ def _watched(words: list[str], outcome: Outcome, ignored: str = "") -> Iterator[
             outcome.lost.append(f"exit status {process.returncode}")
         printed.seek(0)
         lines = printed.read().decode(errors="replace").splitlines()
-    yield from (line for line in lines if line.strip() and not (ignored and re.search(ignored, line)))
+    yield from (line for line in lines if line.strip())
 
 
 def _written(words: list[str]) -> int:
