@@ -7,10 +7,10 @@ STORE  ?= .ced
 PORT   ?= 5000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check ui lock clean
+.PHONY: help setup run test test-faults check ui lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.installed ## make .venv with the exact versions of constraints.txt
 
@@ -20,6 +20,9 @@ run: $(VENV)/.installed ## train every method on real photographs and show what 
 test: $(VENV)/.tested ## all checks and tests
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+test-faults: $(VENV)/.tested ## damaged files by the thousand, through the command and the served model (an hour)
+	@$(BIN)/python -m tests.faults.files --count 10000
 
 check: $(VENV)/.tested ## style, types and layers only
 	@$(BIN)/ruff check .

@@ -106,7 +106,7 @@ def run(count: int, seed: int, scratch: Path, batch: int = BATCH) -> tuple[Outco
         if not command.lost and not served.lost:
             shutil.rmtree(folder)
         if batch < count:
-            print(command.row(), served.row(), sep="\n", flush=True)
+            print(command.row(), served.row(), *command.lost[-3:], *served.lost[-3:], sep="\n", flush=True)
     return command, served
 
 
@@ -172,17 +172,17 @@ def _watched(words: list[str], outcome: Outcome) -> Iterator[str]:
             time.sleep(0.05)
             outcome.peak = max([outcome.peak, *_peaks(process.pid)])
             size = printed.seek(0, 2) + _written(words)
-            waited = time.monotonic() - last
+            waited, most = time.monotonic() - last, SECONDS if before else _START
             if before:
                 outcome.slowest = max(outcome.slowest, waited)
             if size != before:
                 last, before = time.monotonic(), size
-            if outcome.peak > MEMORY or waited > (SECONDS if before else _START):
+            if outcome.peak > MEMORY or waited > most:
                 process.kill()
                 why = "memory" if outcome.peak > MEMORY else "time"
                 outcome.lost.append(f"{words[-1]}: ended for {why}")
-        if process.returncode not in (0, 2, -9):
-            outcome.lost.append(f"exit status {process.returncode}")
+        if process.returncode not in (0, 2):
+            outcome.lost.append(f"{words[-1]}: exit status {process.returncode}")
         printed.seek(0)
         lines = printed.read().decode(errors="replace").splitlines()
     yield from (line for line in lines if line.strip())
