@@ -1,18 +1,19 @@
 """Subprocess isolation: work in a process of its own. What ends that process does not end this one."""
 
 import contextlib
+import faulthandler
 import os
 import pickle
 import resource
 import signal
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
 
-_DEADLY = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGTERM)
+_DEADLY = (signal.SIGALRM, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGTERM)
 _SHARE = 0.8  # of the memory that is free now
 
 
@@ -23,9 +24,34 @@ class Crashed(Exception):
         super().__init__(how)
         self.how = how
 
+    @classmethod
+    def of(cls, code: int) -> "Crashed":
+        """By an exit code; negative, it is that of a signal."""
+        if code >= 0:
+            return cls(f"exit status {code}")
+        try:
+            return cls(signal.Signals(-code).name)
+        except ValueError:
+            return cls(f"signal {-code}")
 
-def run_isolated(work: Callable[[], T]) -> T:
-    """`work()`, done by a fork of this process.
+
+class TooSlow(Crashed):
+    """The process was ended since the work took too long."""
+
+
+@contextlib.contextmanager
+def ends_after(seconds: float) -> Iterator[None]:
+    """This process ends, with exit status 1, where the body takes longer; it is asked for nothing before."""
+    with open(os.devnull, "wb") as nothing:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=nothing)  # a thread of C: no lock can keep it
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+
+def run_isolated(work: Callable[[], T], seconds: float = 0) -> T:
+    """`work()`, done by a fork of this process, in so many seconds; 0 means any number.
 
     What it returns or raises travels as a pickle. It may take no more memory than is free now, so that it rather gets a
     MemoryError than has the system end other processes too. Raises Crashed.
@@ -36,13 +62,14 @@ def run_isolated(work: Callable[[], T]) -> T:
         child = os.fork()
     if child == 0:
         os.close(reading)
-        _answer(work, writing)
+        _answer(work, writing, seconds)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
         answer = pipe.read()
     _, status = os.waitpid(child, 0)
     if status:
-        raise Crashed(_how(status))
+        code = os.waitstatus_to_exitcode(status)
+        raise TooSlow("too slow") if seconds and code == -signal.SIGALRM else Crashed.of(code)
     succeeded, value = pickle.loads(answer)
     if not succeeded:
         raise value
@@ -50,13 +77,14 @@ def run_isolated(work: Callable[[], T]) -> T:
     return result
 
 
-def _answer(work: Callable[[], object], writing: int) -> None:
+def _answer(work: Callable[[], object], writing: int, seconds: float) -> None:
     """The life of the fork: it never returns to what this process was doing."""
     status = 1
     with contextlib.suppress(BaseException):
         for number in _DEADLY:
             signal.signal(number, signal.SIG_DFL)  # no traces of a process that is not the one they speak of
         _bound()
+        signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
             answer = (True, work())
         except Exception as error:  # noqa: BLE001 - whatever it is, it travels
@@ -77,13 +105,3 @@ def _bound() -> None:
         limit = taken + int(_SHARE * free)
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
         resource.setrlimit(resource.RLIMIT_AS, (limit if hard < 0 else min(limit, hard), hard))
-
-
-def _how(status: int) -> str:
-    code = os.waitstatus_to_exitcode(status)
-    if code >= 0:
-        return f"exit status {code}"
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"signal {-code}"

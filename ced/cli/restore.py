@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from ced import environment
 from ced.cli.options import option
 from ced.config import RELEASED
-from ced.core.images import Rejected
+from ced.core.images import MAX_PIXELS, SECONDS, Rejected
 from ced.data import sources
+from ced.decoding import Decoder
 from ced.errors import ConfigError, InputError, OutputError
 from ced.progress import Progress
 from ced.store.outputs import write_bytes
@@ -43,6 +44,8 @@ class RestoreOptions:
     self_ensemble: bool = option(
         help="the mean over the image and its three flips: nearer to the pixels, less sharp, four times as long"
     )
+    max_pixels: int = option("N", "pixels of an image; larger ones are left out", default=MAX_PIXELS)
+    max_seconds: float = option("S", "that decoding an image may take", default=SECONDS)
 
 
 def restore(arguments: RestoreOptions) -> None:
@@ -50,18 +53,27 @@ def restore(arguments: RestoreOptions) -> None:
     temperature = _temperature(arguments.read_off)
     if arguments.faithful:
         _check_faithful(arguments, temperature)
+    if not (arguments.max_seconds > 0 and arguments.max_pixels > 0):
+        raise ConfigError("--max-seconds and --max-pixels: use numbers above 0")
     work = _plan(arguments.inputs, Path(arguments.out))
     folder = None if arguments.faithful or arguments.model == RELEASED else _model(arguments)
-    family = _family(arguments, folder, temperature)  # and with it torch, once what was asked for is found right
-    from ced.restoration.family import decoded_bytes
+    with Decoder(arguments.max_seconds) as decoder:  # which starts while torch is imported
+        family = _family(arguments, folder, temperature)  # once what was asked for is found right
+        _restore(arguments, work, family, decoder)
+
+
+def _restore(
+    arguments: RestoreOptions, work: list[tuple[sources.Photograph, Path]], family: "Family", decoder: Decoder
+) -> None:
+    from ced.restoration.family import unchanged_png
 
     progress = Progress("restore", len(work), "images")
     failed = unchanged = 0
     for source, target in work:
         try:
-            data = sources.read(source)
-            restorer = family.for_file(data)
-            write_bytes(target, restorer.restore_bytes(data) if restorer else decoded_bytes(data))
+            photograph = decoder.decode(sources.read(source), arguments.max_pixels)
+            restorer = family.for_photograph(photograph)
+            write_bytes(target, restorer.png(photograph) if restorer else unchanged_png(photograph))
             unchanged += restorer is None
         except Rejected as error:
             failed += 1

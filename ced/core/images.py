@@ -1,23 +1,42 @@
-"""Photograph files -> RGB arrays, and a stable reason for each that cannot be used; arrays -> PNG."""
+"""Photograph files -> RGB arrays, and a stable reason for each that cannot be used; arrays -> PNG.
+
+All images of the outside are opened here (`opened`): by the formats that ced lists and no other, within its limits.
+"""
 
 import contextlib
 import io
+import os
 import re
+import threading
 import warnings
 from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-REASONS = ("unreadable", "empty", "not an image", "truncated", "too large", "too small", "damaged", "crashed")
+REASONS = ("unreadable", "empty", "not an image", "truncated", "too large", "too small") + (
+    "damaged",
+    "crashed",
+    "too slow",
+)
 
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff")
     + (".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".tga", ".avif")
 )
+# Pillow's names of the formats with these suffixes: whatever a file is called, no other one is tried. Among Pillow's
+# others are some that start programs (EPS: Ghostscript). TGA is last: its files have no mark of their own.
+FORMATS = ("BMP", "DIB", "GIF", "JPEG", "PPM", "PNG", "AVIF", "JPEG2000", "TIFF", "WEBP", "TGA")
 
+# The limits of one photograph, where no setting says otherwise (docs/reliability.md, "Files").
 MAX_PIXELS = 200_000_000
+MAX_SIDE = 65_500  # pixels; libjpeg's: evaluation makes a JPEG of every image
 MAX_BYTES = 1 << 30  # of a file
+SECONDS = 30.0  # for decoding it
+
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_LONGEST = 200  # characters of a reason: some errors quote the file
+_standard_error = threading.Lock()
 
 
 class Rejected(Exception):
@@ -39,25 +58,34 @@ def decode_rgb(data: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
 
 def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """The image in `data`, upright, in mode RGB. Raises Rejected."""
-    return to_rgb(open_upright(data, max_pixels))
+    with opened(data, max_pixels) as image:
+        return to_rgb(upright(image))
 
 
 def open_upright(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """The decoded image (of an animation the first frame) with its EXIF orientation applied. Raises Rejected."""
+    with opened(data, max_pixels) as image:
+        return upright(image)
+
+
+@contextlib.contextmanager
+def opened(data: bytes, max_pixels: int = MAX_PIXELS, formats: tuple[str, ...] = FORMATS) -> Iterator[Image.Image]:
+    """The image in `data`, of one of `formats`, within the limits; its header is read, its pixels are not yet.
+
+    Whatever is raised, here or where the image is used, is a Rejected, and nothing is printed by other libraries.
+    """
     if not data:
         raise Rejected("empty", "the file has no bytes")
     try:
-        with warnings.catch_warnings(), _pillows_limit(max_pixels):
+        with warnings.catch_warnings(), _pillows_limit(max_pixels), _silenced(data):
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data)) as image:
-                _check_pixels(image.width * image.height, max_pixels)
-                image.load()
-                ImageOps.exif_transpose(image, in_place=True)
-                return image
+            with Image.open(io.BytesIO(data), formats=formats) as image:
+                check_size(image.width, image.height, max_pixels)
+                yield image
     except Rejected:
         raise
     except Image.DecompressionBombError as error:
-        stated = re.search(r"\d+(?= pixels)", str(error))  # also of an image inside the image, as icons have
+        stated = re.search(r"\d+(?= pixels)", str(error))  # also of an image inside the image
         raise _too_large(stated[0] if stated else "too many", max_pixels) from error
     except UnidentifiedImageError as error:
         raise Rejected("not an image", "no known image format") from error
@@ -68,12 +96,27 @@ def open_upright(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
         raise Rejected(reason, _plain(error)) from error
 
 
+def upright(image: Image.Image) -> Image.Image:
+    """An opened image, decoded, with its EXIF orientation applied."""
+    image.load()
+    ImageOps.exif_transpose(image, in_place=True)
+    return image
+
+
+def check_size(width: int, height: int, max_pixels: int, grid: int = 1) -> None:
+    """Raises Rejected where an image, each side padded to a multiple of `grid`, is beyond the limits."""
+    if (pixels := (width + -width % grid) * (height + -height % grid)) > max_pixels:
+        raise _too_large(pixels, max_pixels)
+    if max(width, height) > MAX_SIDE:
+        raise Rejected("too large", f"{width}x{height} pixels, the limit of a side is {MAX_SIDE}")
+
+
 def in_colour(data: bytes) -> bool:
     """Whether the image in `data` has more than one plane of gray, by its header; what is no image has not."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with opened(data) as image:
             return image.mode != "L"
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except Rejected:
         return False
 
 
@@ -117,11 +160,6 @@ def png(image: np.ndarray | Image.Image, compress_level: int = 6, icc_profile: b
     return stream.getvalue()
 
 
-def _check_pixels(pixels: int, max_pixels: int) -> None:
-    if pixels > max_pixels:
-        raise _too_large(pixels, max_pixels)
-
-
 def _too_large(pixels: int | str, max_pixels: int) -> Rejected:
     return Rejected("too large", f"{pixels} pixels, the limit is {max_pixels}")
 
@@ -136,6 +174,24 @@ def _pillows_limit(max_pixels: int) -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = former
 
 
+@contextlib.contextmanager
+def _silenced(data: bytes) -> Iterator[None]:
+    """libtiff writes what it thinks of a file to the process's standard error by itself; meanwhile nobody else can."""
+    if not data.startswith(_TIFF):
+        yield
+        return
+    with _standard_error, contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # there is no standard error
+            former = os.dup(2)
+            stack.callback(os.close, former)
+            with open(os.devnull, "wb") as nothing:
+                os.dup2(nothing.fileno(), 2)
+            stack.callback(os.dup2, former, 2)
+        yield
+
+
 def _plain(error: Exception) -> str:
-    """The error's text without memory addresses, which differ from run to run."""
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", str(error)) or type(error).__name__
+    """The error's text in one line, without memory addresses, which differ from run to run."""
+    text = " ".join(re.sub(r" at 0x[0-9a-fA-F]+", "", str(error)).split())
+    printable = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return printable[:_LONGEST] or type(error).__name__

@@ -4,7 +4,11 @@ import functools
 import io
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
+
+from ced.core.images import Rejected, opened
+
+_FORMATS = ("JPEG",)
 
 
 def encode(plane: np.ndarray, quality: int) -> bytes:
@@ -19,7 +23,7 @@ def encode(plane: np.ndarray, quality: int) -> bytes:
 
 def decode(stream: bytes) -> np.ndarray:
     """The image of a JPEG stream. Shape: (H, W) uint8 for one channel, else (H, W, 3) uint8 RGB."""
-    with Image.open(io.BytesIO(stream), formats=["JPEG"]) as image:
+    with opened(stream, formats=_FORMATS) as image:
         return np.asarray(image if image.mode == "L" else image.convert("RGB"))
 
 
@@ -35,10 +39,16 @@ def quality_of(stream: bytes) -> int | None:
     Exact for the tables of the IJG's library, whatever program used it; others are compared on a logarithmic scale.
     """
     try:
-        with Image.open(io.BytesIO(stream), formats=["JPEG"]) as image:
-            table = getattr(image, "quantization", {}).get(0)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+        with opened(stream, formats=_FORMATS) as image:
+            return quality_of_opened(image)
+    except Rejected:
         return None
+
+
+def quality_of_opened(image: Image.Image) -> int | None:
+    """`quality_of` an image that is opened."""
+    layers = getattr(image, "layer", None)  # of each component its number, two factors of sampling, and its table's
+    table = getattr(image, "quantization", {}).get(layers[0][3]) if layers else None
     if table is None or len(table) != 64:
         return None
     apart = np.abs(np.log(_tables()) - np.log(np.maximum(table, 1))).mean(axis=1)
@@ -51,6 +61,6 @@ def _tables() -> np.ndarray:
     blank = np.zeros((8, 8), np.uint8)
     tables = []
     for quality in range(1, 101):
-        with Image.open(io.BytesIO(encode(blank, quality))) as image:
+        with opened(encode(blank, quality), formats=_FORMATS) as image:
             tables.append(image.quantization[0])  # type: ignore[attr-defined]
     return np.array(tables, np.float64)

@@ -5,7 +5,7 @@ Writes: examples/part-*.parquet (`ced.schema.EXAMPLES`), and quarantine/part-*.p
 photographs of that part that cannot be used. Counts: photographs = prepared + quarantined, examples.
 Is run again for: another setting of `prepare`, other photographs.
 Safe to retry: parts that are there are kept, and the bytes do not depend on the workers or on interruptions. What ends
-the process that decodes it is set aside too.
+the process that decodes it, or takes it too long, is set aside too.
 """
 
 import collections
@@ -24,8 +24,8 @@ from ced.core.examples import Example, binary, examples
 from ced.core.images import Rejected, decode
 from ced.data import sources as photographs
 from ced.data.sources import Photograph
+from ced.decoding import guarded
 from ced.errors import InputError, ServiceError
-from ced.isolation import Crashed, run_isolated
 from ced.progress import Progress
 from ced.store import checked
 from ced.store.attempts import Attempts
@@ -86,8 +86,9 @@ def prepare_part(config: PrepareConfig, crops: int, folder: str, row: Row) -> La
     """Write one part: the quarantine first, the examples last, so that a part of examples is a finished part. Calling
     what is returned waits for the files and gives their digests.
 
-    Ray runs a task again whose worker died. If the part was begun before, each photograph is decoded in a process of
-    its own, and one that ends this process is set aside. Raises ServiceError where that does not help.
+    Ray runs a task again whose worker died, or ended since a photograph took it too long. If the part was begun before,
+    each photograph is decoded in a process of its own, and the one that was to blame is set aside. Raises ServiceError
+    where that does not help.
     """
     name = part_name(row["part"])
     attempts = Attempts(Path(folder, _BEGUN, str(row["part"])))
@@ -99,13 +100,14 @@ def prepare_part(config: PrepareConfig, crops: int, folder: str, row: Row) -> La
             f"Ray lost {attempts.before} workers at the same photographs (memory?); its logs in "
             "/tmp/ray/session_latest say why, and the same command goes on"
         )
-    decode_one = _decode_isolated if attempts.before else _decode
+    again = attempts.before > 0
     kept: list[tuple[str, Example]] = []
     rejected: list[dict[str, object]] = []
     for photograph in row["photographs"]:
         try:
             data = photographs.read(photograph, config.max_bytes)
-            kept += [(photograph.name, example) for example in decode_one(data, photograph.name, config, crops)]
+            some = guarded(partial(_decode, data, photograph.name, config, crops), again)
+            kept += [(photograph.name, example) for example in some]
         except Rejected as error:
             rejected.append({"source": photograph.name, "reason": error.reason, "message": error.message})
     tables = {EXAMPLES: _table(kept)}
@@ -126,18 +128,6 @@ def prepare_part(config: PrepareConfig, crops: int, folder: str, row: Row) -> La
 def _decode(data: bytes, name: str, config: PrepareConfig, crops: int) -> list[Example]:
     """The examples of the photograph in `data`. Raises Rejected."""
     return list(examples(decode(data, config.max_pixels), name, config, crops))
-
-
-def _decode_isolated(data: bytes, name: str, config: PrepareConfig, crops: int) -> list[Example]:
-    """`_decode`, by a process that may die of it: twice, since the first time it may have been for want of memory."""
-    work = partial(_decode, data, name, config, crops)
-    try:
-        try:
-            return run_isolated(work)
-        except Crashed:
-            return run_isolated(work)
-    except Crashed as error:
-        raise Rejected("crashed", f"decoding it ended the process ({error.how})") from error
 
 
 def _table(kept: list[tuple[str, Example]]) -> pa.Table:

@@ -17,17 +17,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
 from ced import schema
 from ced.cluster.parts import Part
 from ced.config import Config, EvaluateConfig, as_dict
-from ced.core.images import Rejected, decode_rgb, luminance, png
+from ced.core.images import Rejected, decode_rgb, luminance, open_upright, png
 from ced.core.metrics import SMALLEST, Reference
 from ced.core.resampling import intervals
 from ced.core.spectrum import Filled
 from ced.data import sources
 from ced.data.sources import Photograph
+from ced.decoding import guarded
 from ced.errors import ConfigError, InputError
 from ced.evaluation import metrics, perceptual, pool, runner
 from ced.evaluation.metrics import Comparison, Metric, Row, in_tables
@@ -125,7 +125,7 @@ class Fidelity:
         `task` has "part", "name", "number", "quality" and "photograph". Raises Rejected.
         """
         attempts.take(ORIGINAL, lambda: image_ended("decoded it"))
-        original, reference, spectrum = _opened(Photograph(*task["photograph"]), self.colour)
+        original, reference, spectrum = _opened(Photograph(*task["photograph"]), self.colour, attempts.before > 0)
         quality = task["quality"]
         height, width = original.shape[:2]
         facts = {"dataset": self.dataset, "image_id": task["name"], "colour": self.colour, "quality": quality}
@@ -165,10 +165,10 @@ def part_name(number: int, quality: int) -> str:
 
 
 @functools.lru_cache(maxsize=1)  # often the next task is the same image at another quality factor
-def _opened(photograph: Photograph, colour: str) -> tuple[np.ndarray, Reference, bytes]:
+def _opened(photograph: Photograph, colour: str, again: bool) -> tuple[np.ndarray, Reference, bytes]:
     """An image as it is coded, (H, W) luminance or (H, W, 3) RGB, and what all its versions are compared with: its
     reference and its spectrum. Raises Rejected."""
-    rgb = decode_rgb(sources.read(photograph))
+    rgb = guarded(functools.partial(decode_rgb, sources.read(photograph)), again)
     if min(rgb.shape[:2]) < SMALLEST:
         least = f"the measures take {SMALLEST}x{SMALLEST} and more"
         raise Rejected("too small", f"{rgb.shape[1]}x{rgb.shape[0]} pixels, {least}")
@@ -265,8 +265,7 @@ def picture(output: Output, number: int, quality: int, method: str) -> np.ndarra
     path = _picture_file(output.path, number, pool.version(quality, method))
     if not path.exists():
         return None
-    with Image.open(path) as image:
-        return np.asarray(image)
+    return np.asarray(open_upright(path.read_bytes()))
 
 
 def _picture_file(folder: Path, number: int, version: str) -> Path:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ced.core.images import SUFFIXES, Rejected, open_upright, to_rgb
+from ced.core.images import SECONDS, SUFFIXES, Rejected, opened, to_rgb, upright
 from ced.data import sources
 from ced.errors import InputError
+from ced.isolation import ends_after
 from ced.methods.method import Conditions, Damaged, Failed, Find, Method, Request
 
 
@@ -113,16 +114,19 @@ def has_qualities(folder: Path) -> bool:
 
 
 def pixels(data: bytes, damaged: Damaged, what: str) -> np.ndarray:
-    """The pixels of an image file, gray or RGB as the damaged image is. Raises Failed."""
+    """The pixels of an image file, gray or RGB as the damaged image is. Raises Failed.
+
+    Where decoding it takes too long this process ends, as where it crashes: the evaluation passes over it then.
+    """
     try:
-        image = open_upright(data)
+        with ends_after(SECONDS), opened(data) as image:
+            plain = upright(image)
+            plain = plain if damaged.image.ndim == 2 and plain.mode == "L" else to_rgb(plain)
     except Rejected as error:
         raise Failed(error.reason, f"{what}: {error.message}") from error
-    if damaged.image.ndim == 3:
-        return np.asarray(to_rgb(image))
-    if image.mode == "L":
-        return np.asarray(image)
-    rgb = np.asarray(to_rgb(image))
+    if damaged.image.ndim == 3 or plain.mode == "L":
+        return np.asarray(plain)
+    rgb = np.asarray(plain)
     if (rgb != rgb[..., :1]).any():
         raise Failed("not gray", f"{what}: a colour image, and the JPEG is one plane of luminance; use --colour rgb")
     return np.ascontiguousarray(rgb[..., 0])

@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from ced.core import images, jpeg
+from ced.decoding import Decoded, decoded
 from ced.errors import FormatError
-from ced.restoration.restorer import DESCRIPTION, DIGESTS, FILES, Restorer, check_seal, open_image, part
+from ced.restoration.restorer import DESCRIPTION, DIGESTS, FILES, Restorer, check_seal, part
 from ced.restoration.restorer import contents as restorer_contents
 
 FORMAT, VERSION = "ced-family", 1
@@ -97,25 +96,37 @@ class Family:
         return _load(member.folder, self.device, self.temperature, self.self_ensemble)
 
     def for_file(self, data: bytes) -> Restorer | None:
-        """The restorer for an image file, None where the file is better left as it is. Raises FormatError."""
-        quality = jpeg.quality_of(data)
-        if quality is not None and quality > self.leave_above:
-            return None
-        colour = "rgb" if images.in_colour(data) else "y"
-        member = self.member(quality, colour) or self.members[-1]
-        return self.restorer(member)
+        """The restorer for an image file, by its header; None where it is better left as it is. Raises FormatError."""
+        return self._for("rgb" if images.in_colour(data) else "y", jpeg.quality_of(data))
+
+    def for_photograph(self, photograph: Decoded) -> Restorer | None:
+        """The restorer for a decoded one, None where it is better left as it is. Raises FormatError."""
+        return self._for("y" if photograph.pixels.ndim == 2 else "rgb", photograph.quality)
 
     def restore_bytes(self, data: bytes) -> bytes:
         """Image file in, PNG out, upright and with its colour profile: restored, or as it was where it is better left
         alone. Raises Rejected, FormatError."""
-        restorer = self.for_file(data)
-        return restorer.restore_bytes(data) if restorer else decoded_bytes(data)
+        return self.png(decoded(data))
+
+    def png(self, photograph: Decoded) -> bytes:
+        """`restore_bytes` of a decoded photograph. Raises FormatError."""
+        restorer = self.for_photograph(photograph)
+        return restorer.png(photograph) if restorer else unchanged_png(photograph)
+
+    def _for(self, colour: str, quality: int | None) -> Restorer | None:
+        if quality is not None and quality > self.leave_above:
+            return None
+        return self.restorer(self.member(quality, colour) or self.members[-1])
 
 
 def decoded_bytes(data: bytes) -> bytes:
     """Image file in, the same picture as a PNG, upright and with its colour profile. Raises Rejected."""
-    image: Image.Image = open_image(data)
-    return images.png(image, icc_profile=image.info.get("icc_profile"))
+    return unchanged_png(decoded(data))
+
+
+def unchanged_png(photograph: Decoded) -> bytes:
+    """A photograph as it is, as a PNG with its colour profile."""
+    return images.png(photograph.pixels, icc_profile=photograph.icc_profile)
 
 
 def files_of(folder: Path) -> dict[str, Path]:

@@ -9,7 +9,7 @@ ED has no C: its decoder takes E's output alone. The networks of other authors t
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +20,7 @@ from PIL import Image
 
 from ced.core import images
 from ced.core.classes import Classes
+from ced.decoding import Decoded, decoded
 from ced.errors import FormatError
 from ced.models import weights
 from ced.models.base import Network, mean_over_flips
@@ -35,7 +36,7 @@ FILES = (DESCRIPTION, AUTOENCODER, CLASSIFIER, CLASSES)
 
 DIGESTS = "sha256"  # of the other files by name, in a description, and its own: those that ced 0.2.0 made have none
 
-TILE_PIXELS = 1 << 21  # larger images are restored in bands of about this many pixels
+TILE_PIXELS = 3 << 20  # larger images are restored in tiles of at most this many pixels, with their margins
 GRID = 4  # sides the networks take are multiples of this
 _JPEG_GRID = 8  # sides of an image whose flips have their blocks where it has them
 
@@ -91,14 +92,12 @@ class Restorer:
     def restore_planes(self, planes: np.ndarray) -> np.ndarray:
         """Restore an image of any size. Shape: (C, H, W) uint8 -> the same.
 
-        Large images go through in bands with a margin beyond which no input reaches: the result is that of
-        the whole image at once.
+        Large images go through in tiles, each with a margin beyond which no input reaches: the result is that of
+        the whole image at once, and the memory that of one tile.
         """
-        height, width = planes.shape[1:]
-        padded = np.pad(planes, ((0, 0), (0, -height % self._grid), (0, -width % self._grid)), "edge")
-        rows = max(self._grid, TILE_PIXELS // padded.shape[2] // self._grid * self._grid)
-        bands = [self._band(padded, top, min(top + rows, padded.shape[1])) for top in range(0, padded.shape[1], rows)]
-        return np.concatenate(bands, axis=1)[:, :height, :width]
+        restored = np.empty(planes.shape, np.uint8)
+        self._restore_into(restored, planes)
+        return restored
 
     def restore_image(self, image: Image.Image) -> Image.Image:
         """Restore a decoded image, colour kept; gray stays gray.
@@ -109,8 +108,7 @@ class Restorer:
         if self.channels == 1:
             pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"))
             return Image.fromarray(self.restore_pixels(pixels))
-        planes = np.ascontiguousarray(np.asarray(image.convert("RGB")).transpose(2, 0, 1))
-        restored = Image.fromarray(np.ascontiguousarray(self.restore_planes(planes).transpose(1, 2, 0)))
+        restored = Image.fromarray(self.restore_pixels(np.asarray(image.convert("RGB"))))
         return restored.convert("L") if image.mode == "L" else restored
 
     def restore_pixels(self, pixels: np.ndarray, through: str = "luma") -> np.ndarray:
@@ -118,20 +116,34 @@ class Restorer:
 
         `through`: how a luminance model takes a colour image, by its luma alone or by all of "ycbcr" (`planewise`).
         """
-        if self.channels == 3:
+        if self.channels == 1:
+            return planewise(lambda plane: self.restore_planes(plane[None])[0], pixels, through)
+        if pixels.ndim == 2:
             return np.asarray(self.restore_image(Image.fromarray(pixels)))
-        return planewise(lambda plane: self.restore_planes(plane[None])[0], pixels, through)
+        restored = np.empty(pixels.shape, np.uint8)
+        self._restore_into(restored.transpose(2, 0, 1), pixels.transpose(2, 0, 1))
+        return restored
 
     def restore_bytes(self, data: bytes) -> bytes:
         """Image file in, restored PNG out, upright and with its colour profile. Raises Rejected."""
-        image = open_image(data)
-        return images.png(self.restore_image(image), icc_profile=image.info.get("icc_profile"))
+        return self.png(decoded(data))
 
-    def _band(self, planes: np.ndarray, top: int, bottom: int) -> np.ndarray:
-        margin = self._margin()
-        start, end = max(0, top - margin), min(planes.shape[1], bottom + margin)
-        restored = self._forward(planes[:, start:end])
-        return restored[:, top - start : bottom - start]
+    def png(self, photograph: Decoded) -> bytes:
+        """Restored, as a PNG with the photograph's colour profile."""
+        return images.png(self.restore_pixels(photograph.pixels), icc_profile=photograph.icc_profile)
+
+    def _restore_into(self, restored: np.ndarray, planes: np.ndarray) -> None:
+        """Fill `restored` with the restoration of `planes`, (C, H, W) uint8 in any order of memory."""
+        grid, margin = self._grid, self._margin()
+        size = planes.shape[1], planes.shape[2]
+        for tile in tiles(size, grid, margin):
+            (top, bottom), (left, right) = tile
+            start = max(0, top - margin), max(0, left - margin)
+            seen = planes[:, start[0] : bottom + margin, start[1] : right + margin]
+            padding = [(0, -side % grid) for side in seen.shape[1:]]  # none but at the image's end: all else is on grid
+            out = self._forward(np.pad(seen, ((0, 0), *padding), "edge"))
+            out = out[:, top - start[0] : bottom - start[0], left - start[1] : right - start[1]]
+            restored[:, top:bottom, left:right] = out
 
     def _margin(self) -> int:
         reach = self.autoencoder.receptive_radius(self.classifier)
@@ -143,8 +155,8 @@ class Restorer:
 
     @torch.inference_mode()
     def _forward(self, planes: np.ndarray) -> np.ndarray:
-        device = next(self.autoencoder.parameters()).device
-        x = torch.from_numpy(np.ascontiguousarray(planes)).to(device).unsqueeze(0).float().div_(255)
+        weight = next(self.autoencoder.parameters())
+        x = torch.from_numpy(planes).to(weight.device).unsqueeze(0).to(weight.dtype).div_(255)
         restored = (mean_over_flips(self._restored, x) if self.self_ensemble else self._restored(x))[0]
         planes_out: np.ndarray = restored.mul_(255).round_().clamp_(0, 255).to(torch.uint8).cpu().numpy()
         return planes_out
@@ -231,10 +243,39 @@ def _own_digest(described: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 
-def open_image(data: bytes) -> Image.Image:
-    """Decode an image file, upright; gray stays gray. Raises Rejected."""
-    image = images.open_upright(data, images.MAX_PIXELS)
-    return image if image.mode == "L" else images.to_rgb(image)
+def tiles(size: tuple[int, int], grid: int, margin: int) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    """Divide an image of `size`, (height, width), into tiles: the rows from and to, and the columns.
+
+    One with its margins has at most TILE_PIXELS (more where hardly more than margins would go in); of all such
+    divisions this is the one with the fewest pixels in margins. Tiles begin on multiples of `grid`.
+    """
+    height, width = size
+    most = max(TILE_PIXELS, (9 * margin // 4 + grid) ** 2)
+    best = (height, width)
+    if height * width > most:
+        columns = range(1, -(-width // grid) + 1)
+        best = min(_tile(size, count, most, grid, margin) for count in columns)[1]
+    for top in range(0, height, best[0]):
+        for left in range(0, width, best[1]):
+            yield (top, min(top + best[0], height)), (left, min(left + best[1], width))
+
+
+def _tile(
+    size: tuple[int, int], columns: int, most: int, grid: int, margin: int
+) -> tuple[tuple[bool, int], tuple[int, int]]:
+    """The height and width of a tile where there are so many columns of tiles: before it, what it costs."""
+    height, width = size
+    wide = _on_grid(-(-width // columns), grid)
+    high = (most // (wide + 2 * margin * (columns > 1)) - 2 * margin) // grid * grid
+    if high < grid:
+        return (True, columns), (grid, wide)  # none such: too large, unless all divisions are
+    rows = -(-height // high)
+    high = _on_grid(-(-height // rows), grid)  # all alike
+    return (False, (height + 2 * margin * (rows - 1)) * (width + 2 * margin * (columns - 1))), (high, wide)
+
+
+def _on_grid(side: int, grid: int) -> int:
+    return side + -side % grid
 
 
 _ANOTHER = "take it again from where it came: `ced train` makes one, those that come with ced are installed with it"

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 SHIPPED = (
     "__init__.py",
     "config.py",
+    "decoding.py",
     "errors.py",
+    "isolation.py",
     "networks.py",
     "registry.py",
     "sections.py",
@@ -28,8 +30,9 @@ SHIPPED = (
     "models",
 )
 REQUIREMENTS = ("mlflow", "numpy", "pandas", "pillow", "safetensors", "torch")
-# What a server may change with SERVING_MODEL_CONFIG: the most images, bytes and pixels it takes, and where it runs.
-SERVING = {"max_images": 16, "max_bytes": 50_000_000, "max_pixels": 50_000_000, "device": "cpu"}
+# What a server may change with SERVING_MODEL_CONFIG: the most images, bytes and pixels it takes, the seconds that
+# decoding one may take, and where it runs.
+SERVING = {"max_images": 16, "max_bytes": 50_000_000, "max_pixels": 50_000_000, "max_seconds": 10.0, "device": "cpu"}
 _SCRIPT = Path(__file__).with_name("serving_model.py")
 
 

@@ -4,7 +4,6 @@ MLflow keeps this file inside the model and runs it on loading ("models from cod
 imports beside it. It is a script: nothing else imports it.
 """
 
-import io
 import json
 import threading
 from typing import Any
@@ -13,9 +12,9 @@ import mlflow
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import BAD_REQUEST, INTERNAL_ERROR
-from PIL import Image, UnidentifiedImageError
 
 from ced.core.images import Rejected
+from ced.decoding import Decoded, Decoder
 from ced.restoration.family import Family
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
@@ -40,6 +39,7 @@ class Restoration(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         """Read the weights: safetensors and JSON, no pickle."""
         self.settings = dict(context.model_config)
         self.family = Family.load(context.artifacts["restorer"]).on(self.settings["device"])
+        self.decoder = Decoder(self.settings["max_seconds"]).start()
         self.turn = threading.Lock()
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
@@ -53,33 +53,29 @@ class Restoration(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     def _restore(self, data: object, number: int, count: int) -> bytes:
         name = "image" if count == 1 else f"image {number} of {count}"
         try:
-            admitted = self._admitted(data)
             with self.turn:
-                return self.family.restore_bytes(admitted)
+                photograph = self._decoded(data)
+                return self.family.png(photograph)
         except Rejected as error:
             raise Refused(f"{name} cannot be restored: {error.message} ({error.reason})") from None
         except (MemoryError, RuntimeError) as error:  # torch reports exhausted memory as a RuntimeError
             kind = type(error).__name__
             raise Refused(f"{name} could not be restored here ({kind}); a smaller one may be", INTERNAL_ERROR) from None
+        except Exception as error:  # noqa: BLE001 - MLflow would answer with our own lines of code
+            raise Refused(f"{name} could not be restored here ({type(error).__name__})", INTERNAL_ERROR) from None
 
-    def _admitted(self, data: object) -> bytes:
-        """The bytes, where their header says that decoding them is within the limits. Raises Rejected."""
+    def _decoded(self, data: object) -> Decoded:
+        """The image, decoded within the limits. Raises Rejected."""
         if not isinstance(data, bytes) or not data:
             raise Rejected("empty", "there are no bytes; send the file as base64 text")
         if len(data) > self.settings["max_bytes"]:
             raise Rejected("too large", f"{len(data)} bytes, the limit is {self.settings['max_bytes']}")
         try:
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                pixels = image.width * image.height
-        except Image.DecompressionBombError:
-            raise Rejected("too large", f"the limit is {self.settings['max_pixels']} pixels") from None
-        except UnidentifiedImageError:
-            raise Rejected("not an image", "no JPEG, PNG, WebP or BMP file") from None
-        except Exception:  # noqa: BLE001 - Pillow raises nearly anything on damaged files
-            raise Rejected("damaged", "its header cannot be read") from None
-        if pixels > self.settings["max_pixels"]:
-            raise Rejected("too large", f"{pixels} pixels, the limit is {self.settings['max_pixels']}")
-        return data
+            return self.decoder.decode(data, self.settings["max_pixels"], FORMATS)
+        except Rejected as error:
+            if error.reason == "not an image":
+                raise Rejected("not an image", "no JPEG, PNG, WebP or BMP file") from None
+            raise
 
 
 mlflow.models.set_model(Restoration())

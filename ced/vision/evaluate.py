@@ -125,7 +125,7 @@ class Recognition:
         """
         scene = voc.Scene(*json.loads(task["scene"]))
         attempts.take("image", lambda: image_ended("decoded it"))
-        rgb, mask = voc.read(scene)
+        rgb, mask = voc.read(scene, attempts.before > 0)
         facts, rows = self._facts(scene, rgb.shape), []
         for version, restored in self._restorations(scene, rgb, attempts):
             method, quality, colour = version

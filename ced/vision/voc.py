@@ -5,6 +5,7 @@ of Annotations: {name: {"split", "size", "objects": [{"class", "bbox": [x1, y1, 
 0-based and half open.
 """
 
+import functools
 import hashlib
 import json
 from pathlib import Path
@@ -12,9 +13,9 @@ from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
-from PIL import Image
 
-from ced.core.images import Rejected, decode_rgb
+from ced.core.images import Rejected, decode_rgb, opened
+from ced.decoding import guarded
 from ced.errors import FormatError, InputError
 from ced.vision.objects import CLASSES, SEGMENTS, VOID, Objects
 
@@ -67,14 +68,20 @@ def content(scenes: list[Scene]) -> str:
     return digest.hexdigest()[:16]
 
 
-def read(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
-    """The image and its mask. Shape: (H, W, 3) uint8, (H, W) uint8 in 0..20 or 255. Raises Rejected."""
+def read(scene: Scene, again: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """The image and its mask. Shape: (H, W, 3) uint8, (H, W) uint8 in 0..20 or 255. Raises Rejected.
+
+    `again`: whether this process was begun again, since it ended while it read them (ced.decoding.guarded).
+    """
     try:
-        rgb = decode_rgb(Path(scene.image).read_bytes())
-        with Image.open(scene.mask) as image:
-            mode, mask = image.mode, np.asarray(image)
+        image, labels = Path(scene.image).read_bytes(), Path(scene.mask).read_bytes()
     except OSError as error:
         raise Rejected("unreadable", str(error)) from error
+    rgb = guarded(functools.partial(decode_rgb, image), again)
+    try:
+        mode, mask = guarded(functools.partial(_palette, labels), again)
+    except Rejected as error:
+        raise Rejected(error.reason, f"its mask: {error.message}") from error
     if mode not in ("P", "L"):
         raise Rejected("damaged", f"its mask is {mode}, not a palette image whose values are classes")
     if mask.shape != rgb.shape[:2]:
@@ -82,6 +89,12 @@ def read(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
     if (strange := mask[(mask >= len(SEGMENTS)) & (mask != VOID)]).size:
         raise Rejected("damaged", f"its mask has the value {strange.max()}; classes are 0 to 20, and 255 is void")
     return rgb, mask
+
+
+def _palette(data: bytes) -> tuple[str, np.ndarray]:
+    """The mode of an image, and its values as they are stored. Raises Rejected."""
+    with opened(data) as image:
+        return image.mode, np.asarray(image)
 
 
 _Labels = tuple[list[list[float]], list[int], list[bool]]

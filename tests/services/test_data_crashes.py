@@ -1,4 +1,5 @@
-"""Photographs whose decoding ends the process that decodes them, by real signals from a decoder of Pillow's.
+"""Photographs whose decoding ends the process that decodes them, by real signals from a decoder of Pillow's, or never
+ends.
 
 The decoder is registered in every Python that starts with this folder on its path: in Ray's workers too.
 """
@@ -19,23 +20,28 @@ from ced.errors import InputError
 from ced.store.outputs import Manifest, Output
 
 DECODER = """
-import os, signal
+import os, signal, time
 from PIL import Image, ImageFile
+from ced.core import images
+
+images.SECONDS = 3.0
 
 class Deadly(ImageFile.ImageFile):
-    format = "DEADLY"
+    format = "TGA"
 
     def _open(self):
         self._mode, self._size, self.tile = "RGB", (64, 64), []
         self.how = self.fp.read(64).split()[1].decode()
 
     def load(self):
+        if self.how == "hangs":
+            time.sleep(1000)
         if self.how.startswith("SIG"):
             os.kill(os.getpid(), getattr(signal, self.how))
         os._exit(int(self.how))
 
 Image.init()
-Image.register_open("DEADLY", Deadly, lambda prefix: prefix.startswith(b"DEADLY"))
+Image.register_open("TGA", Deadly, lambda prefix: prefix.startswith(b"DEADLY"))
 """
 
 DRIVER = """
@@ -51,7 +57,7 @@ with connection.session("local"):
     prepare.run(config, (sys.argv[1],), Session(Store(Path(sys.argv[2])), int(sys.argv[3])))
 """
 
-HOW = {"segfault": "SIGSEGV", "abort": "SIGABRT", "killed as for memory": "SIGKILL", "exit": "3"}
+HOW = {"segfault": "SIGSEGV", "abort": "SIGABRT", "killed as for memory": "SIGKILL", "exit": "3", "hang": "hangs"}
 
 
 @pytest.fixture(scope="module")
@@ -87,15 +93,17 @@ def run(source: Path, store: Path, site: Path, workers: int) -> dict[str, Any]:
 
 def test_they_are_set_aside_and_the_counts_add_up(alive: dict[str, Any]) -> None:
     counts = alive["counts"]
-    assert counts["photographs"] == 12 + 1 + 4
-    assert (counts["prepared"], counts["quarantined"]) == (12, 5)
-    assert (counts["quarantined: crashed"], counts["quarantined: truncated"]) == (4, 1)
+    assert counts["photographs"] == 12 + 1 + 5
+    assert (counts["prepared"], counts["quarantined"]) == (12, 6)
+    why = [counts[f"quarantined: {reason}"] for reason in ("crashed", "truncated", "too slow")]
+    assert why == [4, 1, 1]
     assert counts["examples"] == 12 * 3 * 2
     output = Output(alive["folder"], Manifest(**{k: alive[k] for k in Manifest.__annotations__}), True)
     messages = {row["source"].split("/")[1]: row["message"] for row in prepare.quarantined(output)}
     for name, how in HOW.items():
         named = how if how.startswith("SIG") else f"exit status {how}"
-        assert messages[f"0-{name}.jpg"] == f"decoding it ended the process ({named})"
+        told = "takes more than 3 s" if name == "hang" else f"ended the process ({named})"
+        assert messages[f"0-{name}.jpg"] == f"decoding it {told}"
 
 
 def test_no_partial_file_is_left(alive: dict[str, Any]) -> None:

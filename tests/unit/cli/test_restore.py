@@ -1,7 +1,10 @@
 """`ced restore`: where outputs go is decided, and mistakes are found, before anything is written."""
 
+import io
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,7 @@ from skimage import data
 
 from ced.cli.main import main
 from ced.config import NetworkConfig
-from ced.core import metrics
+from ced.core import images, metrics
 from ced.core.classes import Classes
 from ced.core.images import luminance
 from ced.core.spectrum import Spectrum, likeness
@@ -93,6 +96,57 @@ def test_a_bad_image_is_named_and_the_others_are_restored(
     assert "1 of 2 images could not be restored" in capsys.readouterr().err
     assert any("bad.jpg" in message and "truncated" in message for message in caplog.messages)
     assert (tmp_path / "out" / "cat.png").is_file()
+
+
+def jpeg_stating(side: int) -> bytes:
+    """A JPEG whose header states a size that is not there."""
+    stream = io.BytesIO()
+    Image.new("L", (16, 16)).save(stream, "JPEG")
+    frame = stream.getvalue().index(b"\xff\xc0") + 5
+    return stream.getvalue()[:frame] + side.to_bytes(2, "big") * 2 + stream.getvalue()[frame + 4 :]
+
+
+def test_hostile_files_are_each_named_in_a_line_and_the_last_one_is_restored(
+    cat: Path, model: Path, tmp_path: Path
+) -> None:
+    """Nothing else is printed: neither by Pillow's warnings, nor by libtiff, nor by a program that a file starts."""
+    avif, tiff = io.BytesIO(), io.BytesIO()
+    Image.fromarray(data.chelsea()).save(avif, "AVIF")
+    Image.fromarray(data.chelsea()).save(tiff, "TIFF", compression="tiff_lzw")
+    torn = tiff.getvalue()
+    hostile = {
+        "0-eps.jpg": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n{} loop\n",
+        "1-bomb.jpg": jpeg_stating(15_000),
+        "2-large.jpg": jpeg_stating(10_000)[:300],
+        "3-line.png": images.png(np.zeros((1, 70_000), np.uint8)),
+        "4-torn.avif": avif.getvalue()[:600],
+        "5-torn.tif": torn[: len(torn) // 2] + bytes(99) + torn[len(torn) // 2 + 99 :],
+        "6-pdf.png": b"%PDF-1.4\n1 0 obj\n",
+    }
+    for name, stream in hostile.items():
+        (cat.parent / name).write_bytes(stream)
+    cat.rename(cat.with_name("z.jpg"))
+    command = [sys.executable, "-m", "ced", "restore", cat.parent, "-o", tmp_path / "out", "--model", model]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    *lines, restored, error = ended.stderr.splitlines()
+    assert [line.partition(":")[0] for line in lines] == [f"in/{name}" for name in sorted(hostile)]
+    assert all(line.endswith("; left out") for line in lines)
+    assert "15000" not in lines[0] and "225000000 pixels, the limit is 200000000 (too large)" in lines[1]
+    assert "70000x1 pixels, the limit of a side is 65500 (too large)" in lines[3]
+    assert "(not an image)" in lines[0] and "(not an image)" in lines[6]
+    assert restored.startswith("restored 1 of 8 images") and error.startswith("ced: error: 7 of 8 images")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["z.png"]
+
+
+def test_the_limits_are_options(cat: Path, model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert run(cat, "-o", tmp_path / "cat.png", "--model", model, "--max-pixels", 100_000) == 2
+    assert "in/cat.jpg" not in caplog.text and "135300 pixels, the limit is 100000 (too large)" in caplog.text
+    assert run(cat, "-o", tmp_path / "cat.png", "--model", model, "--max-seconds", 0.0001) == 2
+    assert "decoding it takes more than 0.0001 s (too slow)" in caplog.text
+    for wrong in (("--max-pixels", 0), ("--max-seconds", -1), ("--max-seconds", "nan")):
+        assert run(cat, "-o", tmp_path / "cat.png", "--model", model, *wrong) == 2
+    assert not (tmp_path / "cat.png").exists()
 
 
 def test_gray_stays_gray(cat: Path, model: Path, tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """Decoding whatever people have, and a stable reason for what cannot be decoded. Luminance against its formula in exact
 rational arithmetic."""
 
+import contextlib
 import io
 import pickle
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -12,7 +14,21 @@ from hypothesis import strategies as st
 from PIL import Image
 from skimage import data
 
-from ced.core.images import REASONS, Rejected, decode_rgb, in_colour, luma_of, luminance, open_upright, png
+from ced.core.images import (
+    FORMATS,
+    MAX_SIDE,
+    REASONS,
+    SUFFIXES,
+    Rejected,
+    check_size,
+    decode_rgb,
+    in_colour,
+    luma_of,
+    luminance,
+    open_upright,
+    png,
+)
+from ced.core.jpeg import quality_of
 
 PIXELS = 10**7
 
@@ -112,13 +128,89 @@ def test_the_limit_is_the_users_not_pillows(monkeypatch: pytest.MonkeyPatch) -> 
     assert Image.MAX_IMAGE_PIXELS == 1000
 
 
-def test_a_bomb_inside_an_icon_is_refused() -> None:
-    """The frame of an icon is a PNG that states a size of its own."""
-    icon = bytearray(encoded(Image.new("RGB", (16, 16)), "ICO", sizes=[(16, 16)]))
-    png = encoded(Image.new("1", (4000, 4000)))
-    header = icon[:14] + len(png).to_bytes(4, "little") + icon[18:22]
-    with pytest.raises(Rejected, match="too large: 16000000 pixels, the limit is 1000000"):
-        decode_rgb(bytes(header) + png, 1_000_000)
+def test_each_side_has_a_limit() -> None:
+    assert decode_rgb(encoded(Image.new("1", (MAX_SIDE, 2)))).shape == (2, MAX_SIDE, 3)
+    for size in ((MAX_SIDE + 1, 2), (2, MAX_SIDE + 1)):
+        with pytest.raises(Rejected, match=rf"too large: {size[0]}x{size[1]} pixels, the limit of a side is 65500$"):
+            decode_rgb(encoded(Image.new("1", size)))
+    with pytest.raises(Rejected, match="too large: 10816 pixels, the limit is 10000"):
+        check_size(100, 100, 10_000, grid=8)
+    check_size(104, 96, 10_000, grid=8)
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n{} loop\n"
+
+
+@pytest.mark.parametrize("kind", ["ICO", "PCX", "SGI", "PDF", "DDS", "ICNS", "IM", "MSP", "SPIDER", "XBM"])
+def test_a_format_that_is_not_listed_is_no_image(kind: str) -> None:
+    """Whatever the file is called: Pillow knows these, and writes them."""
+    image = Image.new("1" if kind in ("MSP", "XBM") else "F" if kind == "SPIDER" else "RGB", (64, 64))
+    data = encoded(image, kind)
+    with pytest.raises(Rejected, match="not an image"):
+        decode_rgb(data)
+    assert not in_colour(data)
+
+
+def test_no_other_program_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow has Ghostscript run an EPS file, for as long as its program says."""
+
+    def start(*_: object, **__: object) -> None:
+        raise AssertionError("a program was started")
+
+    monkeypatch.setattr("subprocess.check_call", start)
+    monkeypatch.setattr("subprocess.Popen", start)
+    with pytest.raises(Rejected, match="not an image"):
+        open_upright(EPS)
+    assert not in_colour(EPS) and quality_of(EPS) is None
+
+
+def test_every_listed_suffix_has_its_format() -> None:
+    Image.init()
+    known = Image.registered_extensions()
+    assert {known[suffix] for suffix in SUFFIXES if suffix in known} == set(FORMATS)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, ValueError, OverflowError, RecursionError, IndexError, MemoryError])
+def test_whatever_pillow_raises_is_a_reason(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
+    """Some of its plugins raise these at the header, others at the pixels."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise error("of\na plugin at 0x7fff")
+
+    data = encoded(Image.new("L", (8, 8)), "JPEG")
+    for name in ("Image.open", "JpegImagePlugin.JpegImageFile.load_prepare"):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"PIL.{name}", fail)
+            with pytest.raises(Rejected) as refusal:
+                decode_rgb(data)
+            assert refusal.value.reason in ("damaged", "too large") and "\n" not in str(refusal.value)
+            if name == "Image.open":
+                assert not in_colour(data) and quality_of(data) is None
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_header_beyond_the_limit_is_read_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:
+    """Pillow warns from 89 million pixels on, and raises from 179 million on."""
+    stream = bytearray(encoded(Image.new("L", (16, 16)), "JPEG"))
+    frame = stream.index(b"\xff\xc0") + 5
+    for side in (10_000, 14_000, 15_000):
+        stream[frame : frame + 4] = side.to_bytes(2, "big") * 2
+        assert quality_of(bytes(stream)) == (75 if side < 15_000 else None)
+        assert not in_colour(bytes(stream))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_libtiff_prints_nothing(cat: Image.Image, capfd: pytest.CaptureFixture[str]) -> None:
+    whole = encoded(cat, "TIFF", compression="tiff_lzw")
+    print("before", file=sys.stderr, flush=True)
+    spoilt = bytearray(whole)
+    spoilt[len(whole) // 2 : len(whole) // 2 + 400] = bytes(400)
+    for stream in (bytes(spoilt), whole[: len(whole) // 2], encoded(cat, "TIFF", compression="jpeg")[:9000]):
+        with contextlib.suppress(Rejected):
+            decode_rgb(stream)
+        in_colour(stream)
+    print("after", file=sys.stderr, flush=True)
+    assert capfd.readouterr().err == "before\nafter\n"
 
 
 def test_rejections_travel_between_processes() -> None:

@@ -67,6 +67,20 @@ def test_the_quality_factor_is_told_from_the_tables(image: str) -> None:
             assert one.quantization[0] == other.quantization[0]
 
 
+def test_the_luminance_table_is_the_one_that_its_component_names() -> None:
+    """Its number is any: `cjpeg -qslots 1,0,0` writes chroma's as table 0."""
+    stream = bytearray(jpeg.encode(data.astronaut()[:64, :64], 90))
+    tables = [at for at in range(len(stream)) if stream[at : at + 4] == b"\xff\xdb\x00\x43"]
+    assert [stream[at + 4] for at in tables] == [0, 1]
+    frame = stream.index(b"\xff\xc0")
+    for at in tables:
+        stream[at + 4] ^= 1
+    for component in range(3):
+        stream[frame + 12 + 3 * component] ^= 1
+    assert jpeg.quality_of(bytes(stream)) == 90
+    assert np.array_equal(jpeg.decode(bytes(stream)), jpeg.decode(jpeg.encode(data.astronaut()[:64, :64], 90)))
+
+
 def test_tables_of_other_programs_have_a_nearest_factor(camera: np.ndarray) -> None:
     stream = io.BytesIO()
     Image.fromarray(camera).save(stream, "JPEG", qtables=[[40] * 64])

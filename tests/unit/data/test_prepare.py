@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from ced import schema
+from ced import decoding, schema
 from ced.config import PrepareConfig
 from ced.data import prepare
 from ced.data.sources import Photograph
@@ -73,11 +73,11 @@ def test_after_a_workers_death_what_ends_its_own_process_twice_is_set_aside(
     Image.fromarray(data.chelsea()).save(tmp_path / "cat.png")
     calls: list[object] = []
 
-    def crash(work: object) -> None:
+    def crash(work: object, seconds: float) -> None:
         calls.append(work)
         raise Crashed("SIGSEGV")
 
-    monkeypatch.setattr(prepare, "run_isolated", crash)
+    monkeypatch.setattr(decoding, "run_isolated", crash)
     part(tmp_path, PrepareConfig(), "cat.png")
     assert not calls and not (tmp_path / "out/quarantine").exists()
     (tmp_path / "out/examples/part-00007.parquet").unlink()

@@ -1,5 +1,7 @@
 """One image: every method and quality, its spectra and pictures; failures are rows."""
 
+import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from ced.config import EvaluateConfig
 from ced.core import jpeg, metrics
 from ced.core.images import luminance
 from ced.core.spectrum import Spectrum
+from ced.decoding import guarded
 from ced.evaluation.evaluate import PARTS, SPECTRA, Fidelity, part_name
 from ced.evaluation.metrics import metrics as all_metrics
 from ced.evaluation.metrics import per_image_schema
@@ -140,6 +143,18 @@ def test_an_image_whose_decoding_ends_the_process_is_set_aside(tmp_path: Path) -
     answer, rows = measure(mine)
     assert answer["reason"] == "crashed" and answer["message"] == "3 times the process ended that decoded it"
     assert rows == [] and not list((tmp_path / BEGUN).iterdir())
+
+
+def test_an_image_that_takes_too_long_is_set_aside_at_the_second_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the first one the process ends."""
+    monkeypatch.setattr("ced.evaluation.evaluate.decode_rgb", lambda stream: time.sleep(1000))
+    monkeypatch.setattr("ced.evaluation.evaluate.guarded", partial(guarded, seconds=0.3))
+    mine = measurer(tmp_path)
+    ended(mine, "original", 1)
+    answer, rows = measure(mine)
+    assert (answer["reason"], answer["message"]) == ("too slow", "decoding it takes more than 0.3 s") and rows == []
 
 
 def test_colour_is_coded_and_restored_in_colour_and_measured_on_its_luminance(tmp_path: Path) -> None:

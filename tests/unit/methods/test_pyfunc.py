@@ -18,7 +18,8 @@ from ced.config import EvaluateConfig, fingerprint
 from ced.errors import CedError, ConfigError
 from ced.methods import Damaged, Failed, checked, find, parse
 from ced.methods.pyfunc import Form, answer, form_of, load
-from ced.methods.restorer import RestorerMethod, contents
+from ced.methods.restorer import RestorerMethod
+from ced.restoration.family import contents
 from ced.restoration.restorer import Restorer, planewise
 from ced.tracking import client
 

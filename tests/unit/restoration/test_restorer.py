@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from skimage import data
 
@@ -106,6 +108,60 @@ def test_bands_give_the_image_as_a_whole(
     # Sums inside a convolution may be ordered otherwise for another height: at most a rounding step.
     assert np.abs(banded.astype(int) - whole).max() <= 1
     assert (banded != whole).mean() < 1e-3
+
+
+@pytest.mark.parametrize(("method", "channels"), [("ed", 1), ("ced-gt", 1), ("ced-gt", 3)])
+@pytest.mark.parametrize("self_ensemble", [False, True])
+@settings(max_examples=8)
+@given(drawn=st.data())
+def test_tiles_in_both_directions_give_the_image_as_a_whole(
+    exact: dict[tuple[str, int], Restorer], method: str, channels: int, self_ensemble: bool, drawn: st.DataObject
+) -> None:
+    """To the last pixel where no sum is rounded (double precision): whatever the size, in colour and in gray."""
+    restorer = dataclasses.replace(exact[method, channels], self_ensemble=self_ensemble)
+    height, width = drawn.draw(st.sampled_from([(1, 700), (700, 1), (130, 190), (203, 141), (37, 401), (300, 64)]))
+    pixels = np.random.default_rng(height).integers(0, 256, (height, width, 3), np.uint8)
+    pixels = pixels if drawn.draw(st.booleans()) else pixels[..., 0]
+    through = drawn.draw(st.sampled_from(["luma", "ycbcr"]))
+    grid, margin = restorer._grid, restorer._margin()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(restore, "TILE_PIXELS", 1 << 30)
+        whole = restorer.restore_pixels(pixels, through)
+        patched.setattr(restore, "TILE_PIXELS", drawn.draw(st.integers(1, 30_000)))
+        tiled = restorer.restore_pixels(pixels, through)
+        divided = list(restore.tiles((height, width), grid, margin))
+    assert len(divided) > 1 or height * width < 31_000
+    assert whole.shape == pixels.shape and np.array_equal(whole, tiled)
+
+
+@pytest.fixture(scope="module")
+def exact(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], Restorer]:
+    restorers = {}
+    for method, channels in (("ed", 1), ("ced-gt", 1), ("ced-gt", 3)):
+        one = Restorer.load(folder(tmp_path_factory.mktemp("exact"), method, channels))
+        for module in (one.autoencoder, one.classifier, one.mapping):
+            if module is not None:
+                module.double()
+        restorers[method, channels] = one
+    return restorers
+
+
+@given(
+    st.integers(1, 3000), st.integers(1, 3000), st.sampled_from([4, 8]), st.integers(0, 50), st.integers(1, 1_000_000)
+)
+def test_tiles_cover_the_image_once_and_are_bounded(height: int, width: int, grid: int, margin: int, most: int) -> None:
+    margin *= grid
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(restore, "TILE_PIXELS", most)
+        divided = list(restore.tiles((height, width), grid, margin))
+    covered = np.zeros((height, width), np.uint8)
+    least = 9 * margin // 4 + grid
+    for (top, bottom), (left, right) in divided:
+        covered[top:bottom, left:right] += 1
+        assert top % grid == left % grid == 0
+        seen = (min(bottom + margin, height) - max(top - margin, 0), min(right + margin, width) - max(left - margin, 0))
+        assert seen[0] * seen[1] <= max(most, least**2)
+    assert (covered == 1).all()
 
 
 @pytest.fixture(params=["arcnn", "galteri-mse"])

@@ -14,6 +14,7 @@ from mlflow.pyfunc import PythonModelContext
 from PIL import Image
 from skimage import data
 
+from ced.decoding import Decoder
 from ced.restoration.restorer import Restorer
 from ced.tracking import registry
 from ced.tracking.serving_model import Refused, Restoration
@@ -90,13 +91,15 @@ def test_the_servers_addition_to_the_message_does_not_reach_the_user(model: Rest
     assert "whole request" not in caught.value.serialize_as_json()
 
 
-@pytest.mark.parametrize(("side", "message"), [(30_000, "the limit"), (10_000, "100000000 pixels, the limit")])
+@pytest.mark.parametrize(
+    ("side", "message"), [(30_000, "900000000 pixels, the limit"), (10_000, "100000000 pixels, the limit")]
+)
 def test_a_bomb_is_refused_by_its_header(side: int, message: str) -> None:
     header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
     bomb = picture("PNG")[:8] + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
     bomb += struct.pack(">I", 100) + b"IDAT" + bytes(20)
     no_restorer = Restoration()
-    no_restorer.settings = SETTINGS
+    no_restorer.settings, no_restorer.decoder, no_restorer.turn = SETTINGS, Decoder(), threading.Lock()
     with pytest.raises(Refused, match=rf"image cannot be restored: {message} .*\(too large\)"):
         ask(no_restorer, bomb)
 
@@ -112,10 +115,10 @@ def test_memory_that_runs_out_is_the_servers_fault(restorer_folder: Path, monkey
     model.load_context(PythonModelContext({"restorer": str(restorer_folder)}, SETTINGS))
     huge = Image.new("L", (100, 100))
 
-    def allocate(_: bytes) -> bytes:
+    def allocate(_: object) -> bytes:
         return bytes(np.empty((1 << 46,), np.uint8)[: huge.width])  # more than any machine has
 
-    monkeypatch.setattr(type(model.family), "restore_bytes", lambda _, data: allocate(data))
+    monkeypatch.setattr(type(model.family), "png", lambda _, data: allocate(data))
     with pytest.raises(Refused) as caught:
         ask(model, picture())
     assert caught.value.get_http_status_code() == 500

@@ -206,6 +206,15 @@ def test_bad_annotations_are_one_clear_line(devkit: Path, text: str, message: st
         voc.find(str(devkit))
 
 
+def test_a_mask_is_opened_as_photographs_are(folder: Path) -> None:
+    """Formats that ced does not list, and sizes beyond the limits, are no masks."""
+    mask = folder / "SegmentationClass" / "2007_000000.png"
+    for size, kind, reason in (((64, 48), "PCX", "not an image"), ((70_000, 1), "PNG", "70000x1 pixels, the limit")):
+        Image.new("L", size).save(mask, kind)
+        with pytest.raises(Rejected, match=reason):
+            voc.read(voc.find(str(folder))[0])
+
+
 @pytest.mark.parametrize(
     ("mask", "message"),
     [
@@ -226,7 +235,7 @@ def test_bad_images_say_why(folder: Path) -> None:
     scenes = voc.find(str(folder))
     with pytest.raises(Rejected, match="not an image"):
         voc.read(scenes[0])
-    with pytest.raises(Rejected, match="unreadable"):
+    with pytest.raises(Rejected, match="not an image: its mask: "):
         voc.read(scenes[1])
 
 

@@ -1,0 +1,236 @@
+"""Photographs decoded within a time limit, whatever their decoder does: hang, crash, take all memory.
+
+- `guarded`, for tasks that are begun again where their process ends (Ray's): in this process, which ends where the
+  limit is passed; that costs nothing. The next attempt is isolated, and the photograph set aside.
+- `Decoder`, for a process that must go on (`ced restore`, a served model): in a process of its own.
+"""
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any, NamedTuple, Self, TypeVar
+
+import numpy as np
+
+from ced.core import images, jpeg
+from ced.core.images import FORMATS, MAX_PIXELS, SECONDS, Rejected
+from ced.isolation import Crashed, TooSlow, ends_after, run_isolated
+
+T = TypeVar("T")
+
+GRID = 8  # pixels that the sides of an image are padded to, by JPEG and by what restores
+_MEMORY, _MEMORY_PER_PIXEL = 1 << 30, 48  # bytes that decoding an image may take: JPEG 2000 takes 40 a pixel
+_GRACE = 1.0  # seconds that the process may take to end itself
+_CHILD = "import sys; sys.path[:] = {path!r}; from ced import decoding; decoding.serve()"
+
+
+class Decoded(NamedTuple):
+    """A photograph as restorers take it."""
+
+    pixels: np.ndarray  # (H, W) or (H, W, 3) uint8, upright; gray stays gray
+    quality: int | None = None  # factor of a JPEG
+    icc_profile: bytes | None = None
+
+
+def decoded(
+    data: bytes,
+    max_pixels: int = MAX_PIXELS,
+    formats: tuple[str, ...] = FORMATS,
+    stated: Callable[[int], None] = lambda pixels: None,
+) -> Decoded:
+    """A photograph, decoded in this process. Raises Rejected.
+
+    `stated` is told the pixels that the header states, before they are decoded.
+    """
+    with images.opened(data, max_pixels, formats) as image:
+        images.check_size(image.width, image.height, max_pixels, GRID)
+        stated(image.width * image.height)
+        quality = jpeg.quality_of_opened(image)
+        upright = images.upright(image)
+        profile = upright.info.get("icc_profile")
+        plain = upright if upright.mode == "L" else images.to_rgb(upright)
+        return Decoded(np.asarray(plain), quality, profile if isinstance(profile, bytes) else None)
+
+
+def guarded(work: Callable[[], T], again: bool, seconds: float = SECONDS) -> T:
+    """`work()`, which decodes one photograph. Raises Rejected.
+
+    Where it takes too long this process ends, unless it has done so before: `again`. Then the work is done by a fork;
+    twice where that crashes, since the first time may have been for want of memory.
+    """
+    if not again:
+        with ends_after(seconds):
+            return work()
+    try:
+        try:
+            return run_isolated(work, seconds)
+        except TooSlow as error:
+            raise _too_slow(seconds) from error
+        except Crashed:
+            return run_isolated(work, seconds)
+    except Crashed as error:
+        raise _crashed(error.how) from error
+
+
+class Decoder:
+    """A process that decodes one photograph after the other, and is replaced where it ends.
+
+    It holds no secrets and its answers are plain data; what it says is checked. Threads may share it.
+    """
+
+    def __init__(self, seconds: float = SECONDS):
+        self.seconds = seconds
+        self._turn = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Self:
+        """Start the process now: it is ready in a fifth of a second."""
+        with self._turn:
+            self._running()
+        return self
+
+    def decode(self, data: bytes, max_pixels: int = MAX_PIXELS, formats: tuple[str, ...] = FORMATS) -> Decoded:
+        """A photograph. Raises Rejected."""
+        request = {"bytes": len(data), "seconds": self.seconds, "max_pixels": max_pixels, "formats": formats}
+        with self._turn:
+            try:
+                return self._asked(request, data)
+            except _Ended as ended:
+                if ended.status == -signal.SIGALRM:
+                    raise _too_slow(self.seconds) from None
+            try:  # once more, since it may have been for want of memory
+                return self._asked(request, data)
+            except _Ended as ended:
+                raise _crashed(str(Crashed.of(ended.status))) from None
+
+    def close(self) -> None:
+        """End the process."""
+        with self._turn:
+            self._end()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _asked(self, request: dict[str, Any], data: bytes) -> Decoded:
+        process = self._running()
+        assert process.stdin and process.stdout
+        try:
+            process.stdin.write(json.dumps(request).encode() + b"\n")
+            process.stdin.write(data)
+            process.stdin.flush()
+            return _read_answer(process.stdout)
+        except (_NoAnswer, BrokenPipeError):
+            raise _Ended(self._end()) from None
+        except Rejected:
+            raise
+        except BaseException:  # Ctrl-C: what the process has still to say belongs to no later question
+            self._end()
+            raise
+
+    def _running(self) -> "subprocess.Popen[bytes]":
+        if self._process is None or self._process.poll() is not None:
+            self._end()
+            code = _CHILD.format(path=sys.path)
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+            self._process = subprocess.Popen([sys.executable, "-c", code], **pipes)  # type: ignore[call-overload]
+        assert self._process is not None
+        return self._process
+
+    def _end(self) -> int:
+        """End the process, if there is one; its exit status, negative of the signal that ended it before."""
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()  # type: ignore[union-attr]
+        try:
+            status = process.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            status = process.wait()
+        process.stdout.close()  # type: ignore[union-attr]
+        return status
+
+
+class _Ended(Exception):
+    """The process ended with this status."""
+
+    def __init__(self, status: int):
+        super().__init__(status)
+        self.status = status
+
+
+class _NoAnswer(Exception):
+    """What comes is no answer, or ends."""
+
+
+def serve() -> None:
+    """The life of the process of a `Decoder`: a line of JSON and a file in; a line of JSON, a colour profile and pixels
+    out; until nothing more comes in."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints is no answer
+    while line := questions.readline():
+        question = json.loads(line)
+        _answer(question, questions.read(question["bytes"]), answers)
+
+
+def _answer(question: dict[str, Any], data: bytes, answers: IO[bytes]) -> None:
+    signal.setitimer(signal.ITIMER_REAL, question["seconds"])  # its signal ends the process, whatever that is doing
+    _bound_memory(0)
+    try:
+        image = decoded(data, question["max_pixels"], tuple(question["formats"]), _bound_memory)
+    except Rejected as error:
+        answers.write(json.dumps({"reason": error.reason, "message": error.message}).encode() + b"\n")
+    else:
+        profile = image.icc_profile or b""
+        answer = {"shape": image.pixels.shape, "quality": image.quality, "profile": len(profile)}
+        answers.write(json.dumps(answer).encode() + b"\n" + profile)
+        answers.write(np.ascontiguousarray(image.pixels).data.cast("B"))
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    answers.flush()
+
+
+def _bound_memory(pixels: int) -> None:
+    """What this process may take more than now, for an image whose header states so many pixels."""
+    with contextlib.suppress(OSError, ValueError):
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        taken = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+        limit = taken + _MEMORY + _MEMORY_PER_PIXEL * pixels
+        resource.setrlimit(resource.RLIMIT_DATA, (limit if hard < 0 else min(limit, hard), hard))
+
+
+def _read_answer(pipe: IO[bytes]) -> Decoded:
+    """Raises Rejected, and _NoAnswer."""
+    try:
+        answer = json.loads(pipe.readline(1 << 16))
+        if "reason" in answer:
+            raise Rejected(str(answer["reason"]), str(answer["message"]))
+        profile = pipe.read(answer["profile"])
+        pixels = np.empty(answer["shape"], np.uint8)
+        if pipe.readinto(pixels.data.cast("B")) != pixels.nbytes:  # type: ignore[attr-defined]
+            raise _NoAnswer
+        return Decoded(pixels, answer["quality"], profile or None)
+    except (ValueError, KeyError, TypeError) as error:
+        raise _NoAnswer from error
+
+
+def _too_slow(seconds: float) -> Rejected:
+    return Rejected("too slow", f"decoding it takes more than {seconds:g} s")
+
+
+def _crashed(how: str) -> Rejected:
+    return Rejected("crashed", f"decoding it ended the process ({how})")
