@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,23 @@ _DEFAULTS = {
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "30",  # then with fewer workers, where that is allowed
     "RAY_USAGE_STATS_ENABLED": "0",
 }
+
+# What a private Ray must not take from the user's environment: it is said of other instances.
+_OF_OTHER_RAYS = (
+    "RAY_ADDRESS",
+    "RAY_AUTH_MODE",
+    "RAY_AUTH_TOKEN",
+    "RAY_AUTH_TOKEN_PATH",
+    "RAY_GCS_SERVER_PORT",
+    "RAY_JOB_CONFIG_JSON_ENV_VAR",
+    "RAY_NAMESPACE",
+    "RAY_OVERRIDE_NODE_ID_FOR_TESTING",
+    "RAY_REDIS_ADDRESS",
+    "RAY_RUNTIME_ENV_HOOK",
+    "RAY_USE_TLS",
+)
+_ONE_MACHINE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # at 0, Ray's programs take 127.0.0.1 for their address
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
@@ -49,6 +68,45 @@ def quiet() -> None:
     """Set what the user has not set; before torch is imported, which reads some of it then."""
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
+    _ask_this_machine_directly()
+
+
+def _ask_this_machine_directly() -> None:
+    """What listens on this machine is never asked through a proxy. Programs read either spelling, or the small one
+    alone (gRPC), and then forget the other."""
+    given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    if given.strip() == "*":
+        return
+    hosts = [host for host in map(str.strip, given.split(",")) if host]
+    value = ",".join([*hosts, *(host for host in _LOOPBACK if host not in hosts)])
+    for name in ("no_proxy", "NO_PROXY"):
+        os.environ[name] = value
+    if os.environ.get("no_grpc_proxy"):
+        os.environ["no_grpc_proxy"] += "," + ",".join(_LOOPBACK)
+
+
+def python(module: str) -> list[str]:
+    """The command line that runs a module in a Python of its own, which looks for modules in the current folder only
+    where this one does."""
+    here = "" in sys.path or os.getcwd() in sys.path
+    return [sys.executable, *([] if here else ["-P"]), "-m", module]
+
+
+def of_private_ray() -> dict[str, str]:
+    """The environment of the process that holds a private Ray."""
+    quiet()
+    own = {name: value for name, value in os.environ.items() if name not in _OF_OTHER_RAYS}
+    return own | {"RAY_AUTH_MODE": "token", _ONE_MACHINE: "0"}
+
+
+def enter_private_ray(folder: str, token: str) -> None:
+    """What its processes are told: where their files go, and the file that holds the token."""
+    os.environ.update(RAY_TMPDIR=folder, RAY_AUTH_TOKEN_PATH=token)
+
+
+def temporary_folders() -> list[str]:
+    """Folders for temporary files, best first."""
+    return [*filter(None, [os.environ.get("RAY_TMPDIR")]), tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"]
 
 
 def set_default(name: str, value: str) -> None:
@@ -59,12 +117,32 @@ def set_default(name: str, value: str) -> None:
 @contextlib.contextmanager
 def temporarily(name: str, value: str) -> Iterator[None]:
     """An environment variable for libraries, inside the block."""
-    former = os.environ.get(name)
-    os.environ[name] = value
+    with _as({**os.environ, name: value}):
+        yield
+
+
+@contextlib.contextmanager
+def inside_private_ray(token: str) -> Iterator[None]:
+    """The environment of a driver that connects to a private Ray, inside the block."""
+    with _as({**of_private_ray(), "RAY_AUTH_TOKEN_PATH": token}):
+        yield
+
+
+@contextlib.contextmanager
+def _as(wanted: dict[str, str]) -> Iterator[None]:
+    """An environment that differs from this one in some variables, which are put back afterwards."""
+    former = dict(os.environ)
+    changed = [name for name in former.keys() | wanted.keys() if former.get(name) != wanted.get(name)]
+    _put(changed, wanted)
     try:
         yield
     finally:
-        if former is None:
-            del os.environ[name]
+        _put(changed, former)
+
+
+def _put(names: list[str], values: dict[str, str]) -> None:
+    for name in names:
+        if name in values:
+            os.environ[name] = values[name]
         else:
-            os.environ[name] = former
+            os.environ.pop(name, None)
