@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+from ced import environment
 from ced.errors import ServiceError
 
 START_TIMEOUT = 180.0  # seconds for the first start: it makes the database
@@ -26,7 +27,7 @@ class Server:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.port: int = listener.getsockname()[1]
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "flows.server", str(listener.fileno())],
+                [*environment.python("flows.server"), str(listener.fileno())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -72,6 +73,13 @@ def embedded() -> Iterator[Server]:
         yield server
     finally:
         server.stop()
+
+
+def leave_signals_to_the_command() -> None:
+    """Prefect takes SIGTERM over while a flow runs, and raises it again wherever the flow is, also while it leaves."""
+    from prefect import flow_engine
+
+    flow_engine.capture_sigterm = contextlib.nullcontext  # type: ignore[assignment]
 
 
 def serve(descriptor: int) -> None:

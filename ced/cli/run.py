@@ -51,11 +51,12 @@ def _prefect(store: Path) -> Iterator[None]:
     environment.quiet()
     for level in ("PREFECT_LOGGING_LEVEL", "PREFECT_LOGGING_INTERNAL_LEVEL"):
         environment.set_default(level, "CRITICAL")  # our own lines say it; tracebacks are no messages
+    from flows import server
+
+    server.leave_signals_to_the_command()
     if environment.load().prefect_api:
         yield
         return
-    from flows import server
-
     home = store / "prefect"
     home.mkdir(exist_ok=True)
     environment.set_default("PREFECT_HOME", str(home))

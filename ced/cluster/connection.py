@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from ced import environment
 from ced.cluster.instance import Instance
-from ced.errors import ServiceError, first_line
+from ced.errors import LostError, ServiceError, first_line
 from ced.timeouts import ANSWER_TIMEOUT, NoAnswer, call_in_time
 
 LOCAL = "local"
@@ -33,7 +33,7 @@ def session(address: str) -> Iterator[None]:
         yield
     except BaseException as error:
         if lost():
-            raise ServiceError("Ray's own processes were ended from outside; the same command goes on") from error
+            raise LostError("Ray's processes were ended from outside; the same command goes on where this one ended") from error
         raise
     finally:
         _current["address"] = LOCAL
@@ -88,7 +88,8 @@ def disconnect() -> None:
     instance = _held.pop(LOCAL, None)
     if instance is not None:
         instance.stop()
-        _forget_token()
+        if ray is not None:
+            _forget_token()
 
 
 def _start() -> None:
