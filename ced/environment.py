@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import socket
 import sys
 import tempfile
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,8 +102,17 @@ def of_private_ray() -> dict[str, str]:
 
 
 def enter_private_ray(folder: str, token: str) -> None:
-    """What its processes are told: where their files go, and the file that holds the token."""
+    """What its processes are told: where their files go, the file that holds the token, and that workers of a training
+    talk to each other on this machine alone."""
     os.environ.update(RAY_TMPDIR=folder, RAY_AUTH_TOKEN_PATH=token)
+    loopback = next((name for _, name in socket.if_nameindex() if name.startswith("lo")), None)
+    if loopback is not None:
+        os.environ.update(GLOO_SOCKET_IFNAME=loopback, NCCL_SOCKET_IFNAME=loopback)
+
+
+def scratch_file() -> str:
+    """A new name for a file beside those of a private Ray, in a process of its own."""
+    return os.path.join(os.environ["RAY_TMPDIR"], uuid.uuid4().hex)
 
 
 def temporary_folders() -> list[str]:
