@@ -83,8 +83,8 @@ def _ask_this_machine_directly() -> None:
     value = ",".join([*hosts, *(host for host in _LOOPBACK if host not in hosts)])
     for name in ("no_proxy", "NO_PROXY"):
         os.environ[name] = value
-    if os.environ.get("no_grpc_proxy"):
-        os.environ["no_grpc_proxy"] += "," + ",".join(_LOOPBACK)
+    if os.environ.get("no_grpc_proxy"):  # noqa: SIM112 - gRPC asks for the small one
+        os.environ["no_grpc_proxy"] += "," + ",".join(_LOOPBACK)  # noqa: SIM112
 
 
 def python(module: str) -> list[str]:
@@ -105,6 +105,7 @@ def enter_private_ray(folder: str, token: str) -> None:
     """What its processes are told: where their files go, the file that holds the token, and that workers of a training
     talk to each other on this machine alone."""
     os.environ.update(RAY_TMPDIR=folder, RAY_AUTH_TOKEN_PATH=token)
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.join(folder, "inductor"))
     loopback = next((name for _, name in socket.if_nameindex() if name.startswith("lo")), None)
     if loopback is not None:
         os.environ.update(GLOO_SOCKET_IFNAME=loopback, NCCL_SOCKET_IFNAME=loopback)
@@ -113,6 +114,20 @@ def enter_private_ray(folder: str, token: str) -> None:
 def scratch_file() -> str:
     """A new name for a file beside those of a private Ray, in a process of its own."""
     return os.path.join(os.environ["RAY_TMPDIR"], uuid.uuid4().hex)
+
+
+@contextlib.contextmanager
+def inside_own_prefect(home: str) -> Iterator[None]:
+    """The environment of an embedded Prefect server and its client, inside the block: what is said of other servers,
+    their databases and keys is not for it, nor a SOCKS proxy, without which its client does not even start."""
+    kept = ("PREFECT_HOME", "PREFECT_LOGGING_", *(name for name in _DEFAULTS if name.startswith("PREFECT_")))
+    own = {
+        name: value for name, value in os.environ.items() if not name.startswith("PREFECT_") or name.startswith(kept)
+    }
+    for name in [name for name in own if name.lower().endswith("_proxy") and own[name].startswith("socks")]:
+        del own[name]
+    with _as({"PREFECT_HOME": home, "PREFECT_UI_ENABLED": "false", **own}):
+        yield
 
 
 def temporary_folders() -> list[str]:

@@ -33,7 +33,9 @@ def session(address: str) -> Iterator[None]:
         yield
     except BaseException as error:
         if lost():
-            raise LostError("Ray's processes were ended from outside; the same command goes on where this one ended") from error
+            raise LostError(
+                "Ray's processes were ended from outside; the same command goes on where this one ended"
+            ) from error
         raise
     finally:
         _current["address"] = LOCAL
@@ -96,7 +98,6 @@ def _start() -> None:
     """Start a private instance and connect to it."""
     instance = _held[LOCAL] = Instance()
     door = instance.wait()
-    import ray
     from ray._private import ray_constants
 
     with environment.inside_private_ray(door.token):

@@ -33,6 +33,7 @@ _MARK = "CED_FAULTS_MARK"  # in the environment of a run and of all that it star
 
 def main(seed: int = 0, count: int = 40) -> int:
     """Send `count` signals and print what became of them. Returns how many went wrong."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # else those started in the background would ignore it
     chance = random.Random(seed)
     kinds: Counter[str] = Counter()
     slowest = 0.0

@@ -179,7 +179,7 @@ def test_what_a_killed_instance_leaves_goes_with_the_next_run_but_nothing_that_l
     assert not used.exists()
 
 
-def test_a_long_or_missing_TMPDIR_is_not_for_ray(tmp_path: Path, temporary: Path) -> None:
+def test_a_long_or_missing_folder_for_temporary_files_is_not_for_ray(tmp_path: Path, temporary: Path) -> None:
     long = tmp_path / ("x" * 110)
     long.mkdir()
     for folder in (long, tmp_path / "missing"):
