@@ -74,17 +74,17 @@ def quiet() -> None:
 
 
 def _ask_this_machine_directly() -> None:
-    """What listens on this machine is never asked through a proxy. Programs read either spelling, or the small one
-    alone (gRPC), and then forget the other."""
-    given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
-    if given.strip() == "*":
-        return
-    hosts = [host for host in map(str.strip, given.split(",")) if host]
-    value = ",".join([*hosts, *(host for host in _LOOPBACK if host not in hosts)])
-    for name in ("no_proxy", "NO_PROXY"):
-        os.environ[name] = value
-    if os.environ.get("no_grpc_proxy"):  # noqa: SIM112 - gRPC asks for the small one
-        os.environ["no_grpc_proxy"] += "," + ",".join(_LOOPBACK)  # noqa: SIM112
+    """What listens on this machine is never asked through a proxy. Of the two spellings programs read one alone, and
+    gRPC one of its own before them."""
+    both = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    for name, given in (
+        ("no_proxy", both),
+        ("NO_PROXY", both),
+        ("no_grpc_proxy", os.environ.get("no_grpc_proxy", "")),  # noqa: SIM112 - its name is small
+    ):
+        hosts = [host for host in map(str.strip, given.split(",")) if host]
+        if "*" not in hosts and (hosts or name != "no_grpc_proxy"):
+            os.environ[name] = ",".join([*hosts, *(host for host in _LOOPBACK if host not in hosts)])
 
 
 def python(module: str) -> list[str]:
@@ -105,7 +105,6 @@ def enter_private_ray(folder: str, token: str) -> None:
     """What its processes are told: where their files go, the file that holds the token, and that workers of a training
     talk to each other on this machine alone."""
     os.environ.update(RAY_TMPDIR=folder, RAY_AUTH_TOKEN_PATH=token)
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.join(folder, "inductor"))
     loopback = next((name for _, name in socket.if_nameindex() if name.startswith("lo")), None)
     if loopback is not None:
         os.environ.update(GLOO_SOCKET_IFNAME=loopback, NCCL_SOCKET_IFNAME=loopback)

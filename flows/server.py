@@ -110,7 +110,7 @@ def leave_signals_to_the_command() -> None:
     """Prefect takes SIGTERM over while a flow runs, and raises it again wherever the flow is, also while it leaves."""
     from prefect import flow_engine
 
-    flow_engine.capture_sigterm = contextlib.nullcontext  # type: ignore[assignment]
+    flow_engine.capture_sigterm = contextlib.nullcontext  # type: ignore[assignment,attr-defined]
 
 
 def serve(descriptor: int) -> None:

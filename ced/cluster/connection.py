@@ -14,7 +14,7 @@ from ced.timeouts import ANSWER_TIMEOUT, NoAnswer, call_in_time
 
 LOCAL = "local"
 _PRIVATE_TIMEOUT = 60.0  # seconds to connect to an instance that has said where it is, on a very busy machine
-_LEAVING = 5.0  # seconds to disconnect; an instance that was lost is not waited for
+_LEAVING = 3.0  # seconds to disconnect; an instance that was lost is not waited for
 
 _current: dict[str, str] = {"address": LOCAL}
 _held: dict[str, Instance] = {}  # the private instance, under LOCAL, while there is one
@@ -114,7 +114,7 @@ def _start() -> None:
 
 def _forget_token() -> None:
     """Have Ray read the environment again: it keeps the mode and the token that it found first."""
-    from ray._raylet import AuthenticationTokenLoader, Config
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
