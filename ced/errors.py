@@ -31,6 +31,10 @@ class ServiceError(CedError):
     """A Ray, MLflow or Prefect address where nobody answers."""
 
 
+class LostError(ServiceError):
+    """A service of the run's own that was ended from outside."""
+
+
 class TrainingError(CedError):
     """Training cannot go on (a loss that is not finite); the last checkpoint is intact."""
 

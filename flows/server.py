@@ -8,13 +8,19 @@ import contextlib
 import http.client
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 
+from ced import environment
 from ced.errors import CedError, ServiceError, first_line
+from ced.timeouts import ANSWER_TIMEOUT, NoAnswer, call_in_time
 
 START_TIMEOUT = 180.0  # seconds for the first start: it makes the database
 
@@ -26,7 +32,7 @@ class Server:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.port: int = listener.getsockname()[1]
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "flows.server", str(listener.fileno())],
+                [*environment.python("flows.server"), str(listener.fileno())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -92,6 +98,39 @@ def errors() -> Iterator[None]:
             above = above.__cause__ or above.__context__
         cure = "make room where its database is, or look at its log; the same command goes on"
         raise ServiceError(f"Prefect's server fails ({first_line(error, 100)}); {cure}") from error
+
+
+def check(url: str) -> None:
+    """Find out whether a Prefect server answers at `url`. Raises ServiceError."""
+    cure = "start it, or unset PREFECT_API_URL"
+
+    def ask() -> None:
+        request = urllib.request.Request(f"{url.rstrip('/')}/health", headers={"User-Agent": "ced"})
+        urllib.request.urlopen(request, timeout=ANSWER_TIMEOUT).close()
+
+    try:
+        call_in_time(ask)
+    except NoAnswer:
+        raise ServiceError(f"no Prefect server at {url} (no answer); {cure}") from None
+    except urllib.error.HTTPError as error:  # one that asks who we are hears it from Prefect
+        if error.code == http.HTTPStatus.NOT_FOUND and not _is_cloud(url):
+            raise ServiceError(f"no Prefect server at {url} (what answers is another one); {cure}") from error
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        if not isinstance(reason, ssl.SSLCertVerificationError):  # whom to trust is a setting of Prefect's
+            text = getattr(reason, "strerror", None) or first_line(reason)
+            raise ServiceError(f"no Prefect server at {url} ({text}); {cure}") from error
+
+
+def _is_cloud(url: str) -> bool:
+    return (urllib.parse.urlsplit(url).hostname or "").endswith("prefect.cloud")
+
+
+def leave_signals_to_the_command() -> None:
+    """Prefect takes SIGTERM over while a flow runs, and raises it again wherever the flow is, also while it leaves."""
+    from prefect import flow_engine
+
+    flow_engine.capture_sigterm = contextlib.nullcontext  # type: ignore[assignment,attr-defined]
 
 
 def serve(descriptor: int) -> None:

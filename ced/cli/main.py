@@ -3,16 +3,15 @@
 import importlib
 import io
 import logging
-import signal
 import sys
-import threading
 import typing
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TextIO
 
 from ced import __version__, environment
 from ced.cli.options import Parser, declare
-from ced.errors import CedError, of_the_machine
+from ced.cli.stop import LINE, Stop
+from ced.errors import CedError, LostError, of_the_machine
 
 
 class Subcommand(NamedTuple):
@@ -58,37 +57,60 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command. Returns the exit code: 0, 2 for a mistake of the user's, 130 where stopped."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _stop)
+    """Run a command. Returns the exit code: 0, 2 for a mistake of the user's, 130 or 143 where stopped."""
+    with Stop() as stop:
+        code = _run(sys.argv[1:] if argv is None else argv, stop)
+        if code and argv is None:
+            stop.leave(code)
+    return code
+
+
+def _run(words: Sequence[str], stop: Stop) -> int:
     _print_any_letter(sys.stdout)
     environment.quiet()
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("ced").setLevel(logging.INFO)
     try:
-        function, options = parse(sys.argv[1:] if argv is None else argv)
+        function, options = parse(words)
         function(options)
+    except LostError as error:  # Ray says it by an interrupt
+        return _refuse(error)
     except CedError as error:
-        print(f"ced: error: {error}", file=sys.stderr)
-        return error.exit_code
-    except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package not in PIPELINE:
-            raise
-        print(f"ced: error: this needs {package}, which is not here; pip install 'ced[pipeline]'", file=sys.stderr)
-        return CedError.exit_code
+        return _stopped(stop) if stop.signal else _refuse(error)
     except KeyboardInterrupt:
-        print("ced: stopped; the same command goes on where this one ended", file=sys.stderr)
-        return 130
+        return _stopped(stop)
     except BrokenPipeError:
         return 0
-    except OSError as error:
-        line = of_the_machine(error)
+    except Exception as error:
+        if stop.signal:  # what libraries make of an interrupt
+            return _stopped(stop)
+        line = _outside(error)
         if line is None:
             raise
-        print(f"ced: error: {line}", file=sys.stderr)
-        return line.exit_code
+        return _refuse(line)
     return 0
+
+
+def _outside(error: Exception) -> CedError | None:
+    """An error that is not ced's own as a mistake outside the program; None for any other."""
+    if isinstance(error, OSError):
+        return of_the_machine(error)
+    package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    return (
+        CedError(f"this needs {package}, which is not here; pip install 'ced[pipeline]'")
+        if package in PIPELINE
+        else None
+    )
+
+
+def _refuse(error: CedError) -> int:
+    print(f"ced: error: {error}", file=sys.stderr)
+    return error.exit_code
+
+
+def _stopped(stop: Stop) -> int:
+    print(LINE, file=sys.stderr)
+    return stop.code
 
 
 def parse(words: Sequence[str]) -> tuple[Callable[[Any], None], Any]:
@@ -122,8 +144,3 @@ def _print_any_letter(stream: TextIO) -> None:
     """What an output's encoding has no letter for (rules of tables, names of images) is a question mark, no failure."""
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="replace")
-
-
-def _stop(number: int, frame: object) -> None:
-    """SIGTERM is Ctrl-C: what is under way is left in order."""
-    raise KeyboardInterrupt

@@ -30,6 +30,7 @@ def run(options: RunOptions) -> None:
     deliver.check(options.report)
     store = open_store(options.store)
     check(store, options.ray_address)
+    _check_prefect()
     from flows import server
 
     with _prefect(store.root), server.errors():
@@ -47,24 +48,35 @@ def run(options: RunOptions) -> None:
     _print_results(results, store.root, options)
 
 
+def _check_prefect() -> None:
+    from flows import server
+
+    if url := environment.load().prefect_api:
+        server.check(url)
+
+
 @contextlib.contextmanager
 def _prefect(store: Path) -> Iterator[None]:
     """Prefect's server: the one of PREFECT_API_URL, else one of this run's own, with its database in the store."""
     environment.quiet()
     for level in ("PREFECT_LOGGING_LEVEL", "PREFECT_LOGGING_INTERNAL_LEVEL"):
         environment.set_default(level, "CRITICAL")  # our own lines say it; tracebacks are no messages
-    if environment.load().prefect_api:
-        yield
-        return
     from flows import server
 
+    if environment.load().prefect_api:  # checked before
+        server.leave_signals_to_the_command()
+        yield
+        return
     home = store / "prefect"
     home.mkdir(exist_ok=True)
-    environment.set_default("PREFECT_HOME", str(home))
-    environment.set_default("PREFECT_UI_ENABLED", "false")
-    with server.embedded() as started, environment.temporarily("PREFECT_API_URL", started.url):
+    with (
+        environment.inside_own_prefect(str(home)),
+        server.embedded() as started,
+        environment.temporarily("PREFECT_API_URL", started.url),
+    ):
         import flows.pipeline  # noqa: F401 - what takes a while is imported while the server starts
 
+        server.leave_signals_to_the_command()  # imports Prefect, which reads its settings then
         started.wait()
         yield
 

@@ -8,25 +8,35 @@ import threading
 from collections.abc import Iterator
 
 from ced import environment
-from ced.errors import ServiceError, first_line
+from ced.cluster.instance import Instance
+from ced.errors import LostError, ServiceError, first_line
 from ced.timeouts import ANSWER_TIMEOUT, NoAnswer, call_in_time
 
 LOCAL = "local"
+_PRIVATE_TIMEOUT = 60.0  # seconds to connect to an instance that has said where it is, on a very busy machine
+_LEAVING = 3.0  # seconds to disconnect; an instance that was lost is not waited for
 
-_current = {"address": LOCAL}
+_current: dict[str, str] = {"address": LOCAL}
+_held: dict[str, Instance] = {}  # the private instance, under LOCAL, while there is one
 
 
 @contextlib.contextmanager
 def session(address: str) -> Iterator[None]:
     """Use Ray at `address` inside the block: "local" starts a private instance at the first need.
 
-    Raises ServiceError where a given address does not answer.
+    Raises ServiceError where a given address does not answer, or where the private instance is lost.
     """
     _current["address"] = address
     try:
         if address != LOCAL:
             _connect_in_time(address)
         yield
+    except BaseException as error:
+        if lost():
+            raise LostError(
+                "Ray's processes were ended from outside; the same command goes on where this one ended"
+            ) from error
+        raise
     finally:
         _current["address"] = LOCAL
         disconnect()
@@ -47,10 +57,15 @@ def check_reachable(address: str) -> None:
 
 
 def ensure() -> None:
-    """Connect where not connected yet."""
-    import ray
+    """Connect where not connected yet. Raises ServiceError where Ray does not start."""
+    import sys
 
-    if not ray.is_initialized():
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():
+        return
+    if private():
+        _start()
+    else:
         _connect(_current["address"])
 
 
@@ -59,25 +74,70 @@ def private() -> bool:
     return _current["address"] == LOCAL
 
 
+def lost() -> bool:
+    """Whether there was a private instance, and it has ended by itself."""
+    return LOCAL in _held and _held[LOCAL].process.poll() is not None
+
+
 def disconnect() -> None:
     """Leave the cluster; a private instance ends."""
     import sys
 
     ray = sys.modules.get("ray")  # never imported: nothing to leave
     if ray is not None and ray.is_initialized():
-        ray.shutdown()
+        with contextlib.suppress(NoAnswer):
+            call_in_time(ray.shutdown, _LEAVING)
+    instance = _held.pop(LOCAL, None)
+    if instance is not None:
+        instance.stop()
+        if ray is not None:
+            _forget_token()
+
+
+def _start() -> None:
+    """Start a private instance and connect to it."""
+    instance = _held[LOCAL] = Instance()
+    door = instance.wait()
+    from ray._private import ray_constants
+
+    with environment.inside_private_ray(door.token):
+        _forget_token()
+        former, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False  # 127.0.0.1 stays itself
+        try:
+            call_in_time(lambda: _connect(door.address), _PRIVATE_TIMEOUT)
+        except NoAnswer:
+            raise ServiceError("Ray was started on this machine, but does not answer") from None
+        finally:
+            ray_constants.ENABLE_RAY_CLUSTER = former
+    threading.Thread(target=_watch, args=(instance,), daemon=True).start()
+
+
+def _forget_token() -> None:
+    """Have Ray read the environment again: it keeps the mode and the token that it found first."""
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
+def _watch(instance: Instance) -> None:
+    """Interrupt what waits for an instance that was lost: Ray itself would wait for a minute, and end the process."""
+    instance.process.wait()
+    if _held.get(LOCAL) is not instance:
+        return
+    main = threading.main_thread().ident
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if main is not None and callable(signal.getsignal(number)):
+            signal.pthread_kill(main, number)
+            return
 
 
 def _connect(address: str) -> None:
     environment.quiet()
-    private = address == LOCAL
-    if private:
-        environment.set_default("RAY_AUTH_MODE", "disabled")
     import ray
 
-    dashboard = {"include_dashboard": False} if private else {}
     with _handlers_kept():
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **dashboard)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
 
 
 @contextlib.contextmanager

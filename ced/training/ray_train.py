@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ced import errors
+from ced import environment, errors
 from ced.cluster import connection
 from ced.config import ClusterConfig
 from ced.errors import CedError, ConfigError, FormatError, OutputError, TrainingError
@@ -154,13 +154,14 @@ def _written(job: TrainJob) -> int:
 
 def _trainer(job: TrainJob, cluster: ClusterConfig, scratch: Path) -> Any:
     from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchTrainer
+    from ray.train.torch import TorchConfig, TorchTrainer
 
     least, most = cluster.train_workers_least or cluster.train_workers, cluster.train_workers
     gpus = {"GPU": cluster.gpus_per_worker} if cluster.gpus_per_worker else {}
     return TorchTrainer(
         _worker,
         train_loop_config={"job": job, "cluster": cluster},
+        torch_config=_meeting_in_a_file() if connection.private() else TorchConfig(),
         scaling_config=ScalingConfig(
             num_workers=most if least == most else (least, most),
             use_gpu=bool(gpus),
@@ -174,6 +175,34 @@ def _trainer(job: TrainJob, cluster: ClusterConfig, scratch: Path) -> Any:
             failure_config=FailureConfig(max_failures=_RESTARTS),
         ),
     )
+
+
+def _meeting_in_a_file() -> Any:
+    """How the workers of one machine find each other: torch's own way is a port that is open to every network."""
+    from ray.train.torch import TorchConfig
+    from ray.train.torch.config import _set_torch_distributed_env_vars, _setup_torch_process_group, _TorchBackend
+
+    class Backend(_TorchBackend):  # type: ignore[misc]
+        def on_start(self, worker_group: Any, backend_config: Any) -> None:
+            gpus = worker_group.get_resources_per_worker().get("GPU", 0)
+            worker_group.execute(_set_torch_distributed_env_vars)
+            meeting = f"file://{worker_group.execute_single(0, environment.scratch_file)}"
+            count = len(worker_group)
+            settings = {"backend": "nccl" if gpus else "gloo", "world_size": count, "init_method": meeting}
+            ready = [
+                worker_group.execute_single_async(rank, _setup_torch_process_group, world_rank=rank, **settings)
+                for rank in range(count)
+            ]
+            import ray
+
+            ray.get(ready)
+
+    class Config(TorchConfig):  # type: ignore[misc]
+        @property
+        def backend_cls(self) -> type[Backend]:
+            return Backend
+
+    return Config()
 
 
 def _fit(fit: Callable[[], object], stop: Path) -> None:

@@ -1,0 +1,175 @@
+"""SIGTERM and Ctrl-C at random moments of a small quickstart: once or twice, to the command, its group, or its Ray.
+
+    python -m tests.faults.signals [SEED] [COUNT]
+
+Right is: a command that gets a signal leaves within ten seconds with exit code 143 or 130 and one line; one whose Ray
+gets it goes on, or ends in one line with exit code 2. No process and no temporary folder is left behind, and the same
+command goes on where it was stopped.
+"""
+
+import contextlib
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections import Counter
+from pathlib import Path
+
+from tests.e2e.test_pipeline import command
+
+SIGNALS = 8  # on each store
+SECONDS = 10.0  # to leave in
+_START = 20.0  # seconds in which a half of the signals come: Ray, Prefect and databases start
+_WHOLE = 90.0  # of a run, about
+_SLOW = 30.0  # seconds that a very busy machine may add before a verdict of "hangs"
+_LIMIT = 600  # seconds of a run, many times what it takes
+_MARK = "CED_FAULTS_MARK"  # in the environment of a run and of all that it starts
+
+
+def main(seed: int = 0, count: int = 40) -> int:
+    """Send `count` signals and print what became of them. Returns how many went wrong."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # else those started in the background would ignore it
+    chance = random.Random(seed)
+    kinds: Counter[str] = Counter()
+    slowest = 0.0
+    for number, first in enumerate(range(0, count, SIGNALS)):
+        with tempfile.TemporaryDirectory(prefix="sig") as name:
+            store = Path(name, "store")
+            for _ in range(min(SIGNALS, count - first)):
+                kind, moment, took = send(store, chance)
+                kinds[kind] += 1
+                slowest = max(slowest, took)
+                print(f"signal: store {number}, {moment}: {kind}, {took:.1f} s", flush=True)
+            kind, _ = _judged("", *_finished(Run(store)), 0.0)
+            kinds[f"finished: {kind}"] += kind != "went on"
+    bad = sum(times for kind, times in kinds.items() if kind not in ("stopped", "went on", "refused"))
+    print(f"signals: {count} on {number + 1} stores: {dict(kinds)}; left within {slowest:.1f} s; {bad} wrong")
+    return bad
+
+
+class Run:
+    """A run with temporary files of its own."""
+
+    def __init__(self, store: Path) -> None:
+        self.mark = uuid.uuid4().hex
+        self.temporary = store.parent / "t"
+        self.temporary.mkdir(exist_ok=True)
+        self.log = store.with_suffix(".log")
+        environment = os.environ | {_MARK: self.mark, "TMPDIR": str(self.temporary)}
+        with open(self.log, "w") as file:
+            self.process = subprocess.Popen(
+                command(store, "--set", "evaluate.methods=jpeg,ced-gt", "--set", "evaluate.pictures=1"),
+                stdout=file,
+                stderr=file,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                env=environment,
+            )
+
+    def processes(self) -> list[int]:
+        """All living processes of the run, whoever their parent is now."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if f"{_MARK}={self.mark}".encode() in (path / "environ").read_bytes():
+                    found.append(int(path.name))
+        return found
+
+    def ray(self) -> list[int]:
+        """Those that are Ray's, and the one that holds it."""
+        found = []
+        for pid in self.processes():
+            with contextlib.suppress(OSError):
+                line = Path(f"/proc/{pid}/cmdline").read_bytes()
+                if re.search(rb"^ray::|/gcs_server|/raylet|ced\.cluster\.instance|/ray/", line):
+                    found.append(pid)
+        return found
+
+    def left_behind(self) -> str:
+        """What is there still, some seconds after the end; it is removed."""
+        deadline = time.monotonic() + SECONDS
+        while (alive := self.processes()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        # But for torch's cache of compiled code, one for each user, which is meant to stay.
+        files = sorted(p.name for p in self.temporary.iterdir() if not p.name.startswith("torchinductor_"))
+        for pid in alive:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        return f"{len(alive)} processes, {files}" if alive or files else ""
+
+
+def send(store: Path, chance: random.Random) -> tuple[str, str, float]:
+    """Start a run and send it a signal. What became of it, when that was, and the seconds until it had left."""
+    run = Run(store)
+    after = chance.uniform(0, _START if chance.random() < 0.6 else _WHOLE)
+    number = chance.choice((signal.SIGTERM, signal.SIGINT))
+    target = chance.choice(("command", "command", "group", "group", "ray"))
+    again = chance.choice((None, chance.uniform(0, 2)))
+    end = time.monotonic() + after
+    while time.monotonic() < end and run.process.poll() is None:
+        time.sleep(0.02)
+    moment = f"{number.name} to {target} after {after:.1f} s" + ("" if again is None else f" and {again:.1f} s later")
+    sent = time.monotonic()
+    for pause in (0.0, again):
+        if pause is not None and run.process.poll() is None:
+            time.sleep(pause)
+            target = _reached(run, target, number, chance)
+    code, log = _finished(run, _LIMIT if target in ("ray", "nobody") else SECONDS + _SLOW)
+    took = time.monotonic() - sent if target in ("command", "group") else 0.0
+    kind, log = _judged(target, code, log, took)
+    left = run.left_behind()
+    if left:
+        kind = f"{kind}, left behind: {left}"
+    if kind not in ("stopped", "went on", "refused"):
+        print(log[-3000:], flush=True)
+    return kind, moment, took
+
+
+def _reached(run: Run, target: str, number: int, chance: random.Random) -> str:
+    """Send the signal; "nobody" where there was no Ray yet."""
+    with contextlib.suppress(ProcessLookupError):
+        if target == "command":
+            run.process.send_signal(number)
+        elif target == "group":
+            os.killpg(run.process.pid, number)
+        elif some := run.ray():
+            os.kill(chance.choice(some), number)
+        else:
+            return "nobody"
+    return target
+
+
+def _finished(run: Run, limit: float = _LIMIT) -> tuple[int | None, str]:
+    """The exit code, None where it hangs, and what was printed."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        run.process.wait(limit)
+    code = run.process.poll()
+    if code is None:
+        run.process.kill()
+        run.process.wait()
+    return code, run.log.read_text()
+
+
+def _judged(target: str, code: int | None, log: str, took: float) -> tuple[str, str]:
+    if code is None:
+        return "hangs", log
+    if code == 0:
+        return "went on", log
+    traceback = "Traceback" in log or "*** SIG" in log
+    lines = len(re.findall(r"^ced: stopped", log, re.MULTILINE))
+    if code in (-signal.SIGTERM, -signal.SIGINT) and not lines and took < 2:
+        return "stopped", log  # before the command's first line
+    if code in (143, 130) and lines == 1 and not traceback and target != "ray":
+        return "stopped" if took <= SECONDS else "late", log
+    if code == 2 and len(re.findall(r"^ced: error: ", log, re.MULTILINE)) == 1 and not traceback:
+        return "refused", log
+    return f"exit {code}", log
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:])) > 0)
