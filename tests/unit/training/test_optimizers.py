@@ -1,4 +1,5 @@
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from ced.config import NetworkConfig, TrainConfig
 from ced.models.autoencoder import AutoEncoder
 from ced.training import optimizers
+from ced.training.context import PlainContext
+from ced.training.job import WEIGHTS, TrainJob
 from ced.training.optimizers import average_decay, learning_rate
 from ced.training.state import State, load_checkpoint, save_checkpoint
+from ced.training.trainer import train
 
 RATE = 1e-2
 TRAIN = TrainConfig(steps=20, warmup_steps=1, learning_rate=RATE, clip_norm=1e9, optimizer="muon")
@@ -140,6 +144,13 @@ def test_an_optimizer_for_which_no_weights_are_left_is_left_out(tmp_path: Path, 
     assert set(mine.optimizer.state_dict()) == ({"adam"} if width == 3 else {"muon", "adam"})
     save_checkpoint(tmp_path, "f", mine.to_dict())
     resumed.load(load_checkpoint(tmp_path, "f"))
+
+
+def test_a_classifier_of_8_features_is_trained_with_muon_too(job_of: Callable[..., TrainJob]) -> None:
+    job = job_of("classifier", optimizer="muon")
+    assert job.network.width == 8
+    train(job, PlainContext("cpu"))
+    assert Path(job.out, WEIGHTS).is_file()
 
 
 def test_a_network_without_biases_is_trained_by_muon_alone() -> None:
