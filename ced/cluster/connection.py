@@ -1,6 +1,7 @@
 """The connection to Ray: a private instance by default, a cluster where an address is given."""
 
 import contextlib
+import importlib.util
 import logging
 import signal
 import socket
@@ -96,6 +97,8 @@ def disconnect() -> None:
 
 def _start() -> None:
     """Start a private instance and connect to it."""
+    if importlib.util.find_spec("ray") is None:
+        raise ModuleNotFoundError("No module named 'ray'", name="ray")
     instance = _held[LOCAL] = Instance()
     door = instance.wait()
     from ray._private import ray_constants

@@ -1,7 +1,11 @@
 """`ced run` around the flow: mistakes are found before a server is started, and what came out is printed."""
 
+import http.server
 import sys
+import threading
 import types
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +47,7 @@ def test_mistakes_are_found_before_a_server_is_started(
 
 
 @pytest.fixture
-def flow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
+def flow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, Any]]:
     """What the flow is called with; it gives results without any work, on a server that is there already."""
     called: dict[str, Any] = {}
 
@@ -51,9 +55,15 @@ def flow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
         called.update(parameters)
         return {"rows": [{**ROW, **FIGURES}], "report": str(tmp_path / "page.html"), "model": MODEL}
 
-    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
     monkeypatch.setitem(sys.modules, "flows.pipeline", types.SimpleNamespace(pipeline=pipeline))
-    return called
+    (tmp_path / "api").mkdir()
+    (tmp_path / "api" / "health").write_text("true")
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.HTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{server.server_port}/api")
+        yield called
+        server.shutdown()
 
 
 def test_the_flow_takes_what_was_written(flow: dict[str, Any], tmp_path: Path) -> None:
