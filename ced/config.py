@@ -20,7 +20,8 @@ from ced.sections import Check, Section, as_text, kinds, matching, one_of, parse
 
 RELEASED = "released"  # the method that comes trained with the package
 FAITHFUL = "faithful"  # and the one that is nearest to the pixels
-WITH_CED = (RELEASED, FAITHFUL)
+SA_DCT = "sa-dct"  # a method without training
+WITH_CED = (RELEASED, FAITHFUL, SA_DCT)
 METHOD_NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}"  # it becomes part of file names
 
 AT_LEAST_0 = Check(lambda number: number >= 0, "use 0 or more")

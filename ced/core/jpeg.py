@@ -45,6 +45,16 @@ def quality_of(stream: bytes) -> int | None:
         return None
 
 
+def tables_of(stream: bytes) -> tuple[np.ndarray, ...]:
+    """The quantization table that each component names, in rows; none for what is no JPEG. Shape of each: (64,)."""
+    try:
+        with opened(stream, formats=_FORMATS) as image:
+            tables, layers = getattr(image, "quantization", {}), getattr(image, "layer", [])
+            return tuple(np.array(tables[layer[3]]) for layer in layers if len(tables.get(layer[3], ())) == 64)
+    except Rejected:
+        return ()
+
+
 def quality_of_opened(image: Image.Image) -> int | None:
     """`quality_of` an image that is opened."""
     layers = getattr(image, "layer", None)  # of each component its number, two factors of sampling, and its table's

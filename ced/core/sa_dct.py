@@ -33,15 +33,20 @@ def noise(table: np.ndarray) -> float:
     return math.sqrt(0.69 * low**1.3)
 
 
-def deblocked(plane: np.ndarray, sigma: float, step: int = 1) -> np.ndarray:
+def deblocked(
+    plane: np.ndarray, sigma: float, step: int = 1, guide: tuple[np.ndarray, float] | None = None
+) -> np.ndarray:
     """A plane restored. Shape: (H, W) of any real type -> (H, W) float32, in the same unit as `sigma`.
 
     `step`: a neighbourhood is filtered at every so many pixels each way; 1 is the publication's.
+    `guide`: another plane of the same image and its noise, in which the neighbourhoods are found, as chroma takes those
+    of luma.
     """
     if sigma <= 0:
         return np.asarray(plane, np.float32)
     observed = torch.from_numpy(np.ascontiguousarray(plane, np.float32))
-    lengths = neighbourhoods(observed, sigma)
+    shown, spread = (plane, sigma) if guide is None else guide
+    lengths = neighbourhoods(torch.from_numpy(np.ascontiguousarray(shown, np.float32)), spread)
     first = _filtered(observed, None, lengths, sigma, step)
     return _filtered(observed, first, lengths, sigma, step).numpy()
 

@@ -74,7 +74,7 @@ TABLE_2: dict[tuple[str, int], tuple[Printed, ...]] = {
 # mAP (RGB), mAP (Y), mIoU (RGB), mIoU (Y) on images labelled for both; JPEG at quality factor 10.
 TABLE_3: dict[str, tuple[float | None, float, float | None, float]] = {
     "jpeg": (0.359, 0.292, 0.414, 0.311),
-    "SA-DCT": (0.485, 0.426, 0.456, 0.363),
+    "sa-dct": (0.485, 0.426, 0.456, 0.363),
     "arcnn": (None, 0.429, None, 0.375),
     "galteri-mse": (0.519, 0.438, 0.462, 0.378),
     "ed": (0.525, 0.437, 0.471, 0.380),

@@ -109,6 +109,7 @@ KINDS: Registry[Find] = Registry(
         "jpeg": "ced.methods.restorer",
         "released": "ced.methods.restorer",
         "faithful": "ced.methods.restorer",
+        "sa-dct": "ced.methods.sa_dct",
         "restorer": "ced.methods.restorer",
         "model": "ced.methods.pyfunc",
         "folder": "ced.methods.folder",
@@ -145,7 +146,7 @@ def parse(text: str) -> Request:
     if target in WITH_CED:
         return Request(name, target)
     if name in WITH_CED:
-        raise ConfigError(f"method {text!r}: {name} is a restorer that comes with ced; give yours another name")
+        raise ConfigError(f"method {text!r}: {name} comes with ced; give yours another name")
     if target.startswith(_MODELS):
         return Request(name, MODEL, target)
     kind, colon, rest = target.partition(":")

@@ -18,6 +18,7 @@ _NAMES = {
     "jpeg": "JPEG",
     "released": "CED-GT (released)",
     "faithful": "ED (released)",
+    "sa-dct": "SA-DCT",
 }
 
 
