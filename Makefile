@@ -6,6 +6,7 @@ BIN    := $(VENV)/bin
 STORE  ?= .ced
 PORT   ?= 5000
 SEED   ?= 0
+SHARE  ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-faults check audit ui lock clean
@@ -23,7 +24,7 @@ test: $(VENV)/.tested ## all checks and tests
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-faults: $(VENV)/.tested ## hostile files, kills, failing disks, altered bytes, open ports, an hour of load: at most an hour
-	@$(BIN)/python -m tests.faults $(SEED)
+	@$(BIN)/python -m tests.faults $(SEED) $(SHARE)
 
 check: $(VENV)/.tested ## style, types and layers only
 	@$(BIN)/ruff check .
