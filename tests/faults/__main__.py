@@ -11,7 +11,8 @@ import sys
 import threading
 import time
 
-# Side by side: what mostly waits, and what mostly computes. Each takes a seed and a number: of files, faults or seconds.
+# Side by side: what mostly waits, and what mostly computes. Each test takes a seed and a number, of files,
+# faults or seconds.
 LANES: tuple[dict[str, int], ...] = (
     {"kills": 100, "signals": 40, "doors": 1},
     {"files": 10_000, "disk": 60, "bytes": 1, "soak": 600},
