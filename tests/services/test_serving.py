@@ -31,9 +31,11 @@ from ced.tracking import client
 Ask = Callable[[Any], tuple[int, str]]
 
 # A machine that has what the model requires and nothing else: what a served model may not need cannot be imported,
-# and `ced` is not installed.
+# and `ced` is not installed. One of its image decoders is bad.
 BARE_MACHINE = """
+import os
 import sys
+import time
 
 class Missing:
     def find_spec(self, name, path=None, target=None):
@@ -41,6 +43,23 @@ class Missing:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Missing())
+
+from PIL import Image, ImageFile
+
+class Bad(ImageFile.ImageFile):
+    format = "BMP"
+
+    def _open(self):
+        self._mode, self._size, self.tile = "RGB", (64, 64), []
+        self.how = self.fp.read(9)
+
+    def load(self):
+        if self.how.endswith(b"hangs"):
+            time.sleep(1000)
+        os.abort()
+
+Image.init()
+Image.register_open("BMP", Bad, lambda prefix: prefix.startswith(b"BAD"))
 """
 
 
@@ -69,7 +88,7 @@ def ask(
         "MLFLOW_TRACKING_URI": uri,
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         "OMP_NUM_THREADS": "1",
-        "SERVING_MODEL_CONFIG": json.dumps({"max_pixels": 1_000_000}),
+        "SERVING_MODEL_CONFIG": json.dumps({"max_pixels": 1_000_000, "max_seconds": 3}),
     }
     command = ["mlflow", "models", "serve", "-m", "models:/ced@champion", "--env-manager", "local"]
     address = f"http://127.0.0.1:{unused_port}"
@@ -96,6 +115,12 @@ def unused_port() -> int:
 def jpeg(width: int = 101, height: int = 75, mode: str = "RGB") -> bytes:
     stream = io.BytesIO()
     Image.fromarray(data.coffee()).convert(mode).resize((width, height)).save(stream, "JPEG", quality=10)
+    return stream.getvalue()
+
+
+def png(width: int, height: int) -> bytes:
+    stream = io.BytesIO()
+    Image.new("1", (width, height)).save(stream, "PNG")
     return stream.getvalue()
 
 
@@ -138,6 +163,10 @@ BAD = {
         request(jpeg(1200, 1000, "L")),
         "1200000 pixels, the limit is 1000000 (too large)",
     ),
+    "a program": (request(b"%!PS-Adobe-3.0 EPSF-3.0\n{} loop\n"), "no JPEG, PNG, WebP or BMP file (not an image)"),
+    "a line": (request(png(70_001, 1)), "70001x1 pixels, the limit of a side is 65500 (too large)"),
+    "what hangs": (request(b"BAD hangs"), "image cannot be restored: decoding it takes more than 3 s (too slow)"),
+    "what crashes": (request(b"BAD abort"), "decoding it ended the process (SIGABRT) (crashed)"),
     "seventeen": (request(*[jpeg(8, 8)] * 17), "17 images in one request, the limit is 16"),
 }
 
