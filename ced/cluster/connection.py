@@ -67,7 +67,7 @@ def ensure() -> None:
     if private():
         _start()
     else:
-        _connect(_current["address"])
+        _connect_in_time(_current["address"])
 
 
 def private() -> bool:
@@ -107,7 +107,7 @@ def _start() -> None:
         _forget_token()
         former, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False  # 127.0.0.1 stays itself
         try:
-            call_in_time(lambda: _connect(door.address), _PRIVATE_TIMEOUT)
+            call_in_time(lambda: _connect(door.address), _PRIVATE_TIMEOUT, _keep_handlers)
         except NoAnswer:
             raise ServiceError("Ray was started on this machine, but does not answer") from None
         finally:
@@ -139,24 +139,20 @@ def _connect(address: str) -> None:
     environment.quiet()
     import ray
 
-    with _handlers_kept():
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
 
 
-@contextlib.contextmanager
-def _handlers_kept() -> Iterator[None]:
+def _keep_handlers() -> None:
     """Ray answers SIGTERM with its own stack traces: who handled it before does so again."""
-    former = signal.getsignal(signal.SIGTERM)
-    yield
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, former)
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 
 
 def _connect_in_time(address: str) -> None:
     """Connect: a driver whose token the cluster refuses waits for ever."""
     check_reachable(address)
     try:
-        call_in_time(lambda: _connect(address), ANSWER_TIMEOUT)
+        call_in_time(lambda: _connect(address), ANSWER_TIMEOUT, _keep_handlers)
     except NoAnswer:
         raise ServiceError(f"Ray at {address} does not let us in; is RAY_AUTH_TOKEN the cluster's?") from None
     except (Exception, SystemExit) as error:

@@ -220,6 +220,8 @@ def _fit(fit: Callable[[], object], stop: Path) -> None:
         thread.start()
         while thread.is_alive() and not interrupt.signal:
             thread.join(0.2)
+        if interrupt.signal and connection.lost():
+            interrupt.leave()
         if interrupt.signal:
             logger.info("stopping: the workers save first, within %.0f s; once more to leave at once", _LEAVING)
             with contextlib.suppress(OSError):

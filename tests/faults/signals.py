@@ -19,6 +19,7 @@ import time
 import uuid
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.e2e.test_pipeline import command
 
@@ -28,6 +29,7 @@ _START = 20.0  # seconds in which a half of the signals come: Ray, Prefect and d
 _WHOLE = 90.0  # of a run, about
 _SLOW = 30.0  # seconds that a very busy machine may add before a verdict of "hangs"
 _LIMIT = 600  # seconds of a run, many times what it takes
+RIGHT = ("stopped", "went on", "refused")
 _MARK = "CED_FAULTS_MARK"  # in the environment of a run and of all that it starts
 
 
@@ -41,15 +43,29 @@ def main(seed: int = 0, count: int = 40) -> int:
         with tempfile.TemporaryDirectory(prefix="sig") as name:
             store = Path(name, "store")
             for _ in range(min(SIGNALS, count - first)):
-                kind, moment, took = send(store, chance)
+                moment = _moment(chance)
+                kind, took = send(store, moment, chance)
                 kinds[kind] += 1
                 slowest = max(slowest, took)
                 print(f"signal: store {number}, {moment}: {kind}, {took:.1f} s", flush=True)
             kind, _ = _judged("", *_finished(Run(store)), 0.0)
             kinds[f"finished: {kind}"] += kind != "went on"
-    bad = sum(times for kind, times in kinds.items() if kind not in ("stopped", "went on", "refused"))
+    bad = sum(times for kind, times in kinds.items() if kind not in RIGHT)
     print(f"signals: {count} on {number + 1} stores: {dict(kinds)}; left within {slowest:.1f} s; {bad} wrong")
     return bad
+
+
+class Moment(NamedTuple):
+    """When what is sent to whom."""
+
+    after: float  # seconds
+    number: signal.Signals
+    target: str  # command, group or ray
+    again: float | None = None  # seconds to the second one
+
+    def __str__(self) -> str:
+        twice = "" if self.again is None else f" and {self.again:.1f} s later"
+        return f"{self.number.name} to {self.target} after {self.after:.1f} s{twice}"
 
 
 class Run:
@@ -103,45 +119,50 @@ class Run:
         return f"{len(alive)} processes, {files}" if alive or files else ""
 
 
-def send(store: Path, chance: random.Random) -> tuple[str, str, float]:
-    """Start a run and send it a signal. What became of it, when that was, and the seconds until it had left."""
+def _moment(chance: random.Random) -> Moment:
+    return Moment(
+        after=chance.uniform(0, _START if chance.random() < 0.6 else _WHOLE),
+        number=chance.choice((signal.SIGTERM, signal.SIGINT)),
+        target=chance.choice(("command", "command", "group", "group", "ray")),
+        again=chance.choice((None, chance.uniform(0, 2))),
+    )
+
+
+def send(store: Path, moment: Moment, chance: random.Random) -> tuple[str, float]:
+    """Start a run and send it a signal. What became of it, and the seconds until it had left."""
     run = Run(store)
-    after = chance.uniform(0, _START if chance.random() < 0.6 else _WHOLE)
-    number = chance.choice((signal.SIGTERM, signal.SIGINT))
-    target = chance.choice(("command", "command", "group", "group", "ray"))
-    again = chance.choice((None, chance.uniform(0, 2)))
-    end = time.monotonic() + after
+    end = time.monotonic() + moment.after
     while time.monotonic() < end and run.process.poll() is None:
         time.sleep(0.02)
-    moment = f"{number.name} to {target} after {after:.1f} s" + ("" if again is None else f" and {again:.1f} s later")
-    sent = time.monotonic()
-    for pause in (0.0, again):
+    sent, reached = time.monotonic(), "nobody"
+    for pause in (0.0, moment.again):
         if pause is not None and run.process.poll() is None:
             time.sleep(pause)
-            target = _reached(run, target, number, chance)
-    code, log = _finished(run, _LIMIT if target in ("ray", "nobody") else SECONDS + _SLOW)
-    took = time.monotonic() - sent if target in ("command", "group") else 0.0
-    kind, log = _judged(target, code, log, took)
+            reached = _reached(run, moment, chance)
+    to_itself = reached in ("command", "group")
+    code, log = _finished(run, SECONDS + _SLOW if to_itself else _LIMIT)
+    took = time.monotonic() - sent if to_itself else 0.0
+    kind, log = _judged(reached, code, log, took)
     left = run.left_behind()
     if left:
         kind = f"{kind}, left behind: {left}"
-    if kind not in ("stopped", "went on", "refused"):
+    if kind not in RIGHT:
         print(log[-3000:], flush=True)
-    return kind, moment, took
+    return kind, took
 
 
-def _reached(run: Run, target: str, number: int, chance: random.Random) -> str:
-    """Send the signal; "nobody" where there was no Ray yet."""
+def _reached(run: Run, moment: Moment, chance: random.Random) -> str:
+    """Send the signal. To whom; "nobody" where there was no Ray yet."""
     with contextlib.suppress(ProcessLookupError):
-        if target == "command":
-            run.process.send_signal(number)
-        elif target == "group":
-            os.killpg(run.process.pid, number)
+        if moment.target == "command":
+            run.process.send_signal(moment.number)
+        elif moment.target == "group":
+            os.killpg(run.process.pid, moment.number)
         elif some := run.ray():
-            os.kill(chance.choice(some), number)
+            os.kill(chance.choice(some), moment.number)
         else:
             return "nobody"
-    return target
+    return moment.target
 
 
 def _finished(run: Run, limit: float = _LIMIT) -> tuple[int | None, str]:
