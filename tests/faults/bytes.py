@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,7 +38,7 @@ from ced.report import stage
 from ced.restoration.family import Family
 from ced.store import finished, outputs
 from ced.store.session import Session
-from ced.tracking import client, sqlite
+from ced.tracking import client, provenance, sqlite
 from ced.training import data, train
 from ced.training.train import TrainingInputs
 
@@ -78,11 +79,12 @@ def run_pipeline(config: Config, store: Path) -> dict[str, Any]:
     prepared = prepare.run(config.prepare, config.images, session)
     classes = edges.run(config.classes, prepared, session)
     labelled = label.run(prepared, classes, session)
-    trained = {"classifier": train.run("classifier", config, TrainingInputs(labelled, classes), session, "cpu")}
+    followed = replace(session, pipeline=provenance.pipeline_identity(config, session.store))
+    trained = {"classifier": train.run("classifier", config, TrainingInputs(labelled, classes), followed, "cpu")}
     inputs = TrainingInputs(labelled, classes, trained["classifier"])
     complete = {}
     for method in config.evaluate.trained:
-        trained[method] = train.run(method, config, inputs, session, "cpu")
+        trained[method] = train.run(method, config, inputs, followed, "cpu")
         made = (trained[method], trained["classifier"], classes, session, config.restore.temperature)
         complete[method] = restorers.run(method, *made)
     evaluated = evaluate.run(config.evaluate, config.test_images, complete, session)
