@@ -31,7 +31,7 @@ from ced.core import jpeg
 from ced.data import edges, label, prepare, sources
 from ced.data.inspect.verify import verify
 from ced.errors import CedError, InputError
-from ced.evaluation import evaluate, means
+from ced.evaluation import evaluate
 from ced.pipeline import publish, restorers
 from ced.recipes import configure
 from ced.report import stage
@@ -93,7 +93,7 @@ def run_pipeline(config: Config, store: Path) -> dict[str, Any]:
     published = publish.run(config, made, session)
     every = [prepared, classes, labelled, *trained.values(), *complete.values(), evaluated, reported, published]
     return {
-        "rows": [repr(row) for row in means.rows_of(evaluated)],
+        "rows": [repr(row) for row in evaluate.rows_of(evaluated)],
         "counts": [output.manifest.counts for output in every],
         "publication": json.loads((published.path / publish.FILE).read_text()),
         "report": _digest(*((reported.path / name).read_bytes() for name in reported.manifest.parts)),

@@ -112,7 +112,7 @@ def test_bands_give_the_image_as_a_whole(
 
 @pytest.mark.parametrize(("method", "channels"), [("ed", 1), ("ced-gt", 1), ("ced-gt", 3)])
 @pytest.mark.parametrize("self_ensemble", [False, True])
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(drawn=st.data())
 def test_tiles_in_both_directions_give_the_image_as_a_whole(
     exact: dict[tuple[str, int], Restorer], method: str, channels: int, self_ensemble: bool, drawn: st.DataObject
