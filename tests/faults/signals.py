@@ -187,7 +187,12 @@ def _judged(target: str, code: int | None, log: str, took: float) -> tuple[str, 
         return "stopped", log  # before the command's first line
     if code in (143, 130) and lines == 1 and not traceback and target != "ray":
         return "stopped" if took <= SECONDS else "late", log
-    if code == 2 and len(re.findall(r"^ced: error: ", log, re.MULTILINE)) == 1 and not traceback:
+    # Ray itself ends a process that misses its raylet, with exit code 1.
+    if (
+        (code == 2 or (code == 1 and target == "ray"))
+        and len(re.findall(r"^ced: error: ", log, re.MULTILINE)) == 1
+        and not traceback
+    ):
         return "refused", log
     return f"exit {code}", log
 
