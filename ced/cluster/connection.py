@@ -133,6 +133,7 @@ def _watch(instance: Instance) -> None:
                 break
         time.sleep(_AGAIN)
     if _held.get(LOCAL) is instance:
+        instance.stop()
         os.write(2, f"ced: error: {LostError(LOST)}\n".encode())
         os._exit(LostError.exit_code)
 

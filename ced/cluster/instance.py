@@ -80,9 +80,9 @@ class Instance:
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 pipe.close()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:
+        if self.process.poll() != 0:  # it hangs, or was killed itself
             _kill_session(self.process.pid)
             self.process.kill()
             self.process.wait()
