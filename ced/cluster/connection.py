@@ -3,18 +3,21 @@
 import contextlib
 import importlib.util
 import logging
+import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 from ced import environment
-from ced.cluster.instance import Instance
+from ced.cluster.instance import LOST, Instance
 from ced.errors import LostError, ServiceError, first_line
 from ced.timeouts import ANSWER_TIMEOUT, NoAnswer, call_in_time
 
 LOCAL = "local"
 _PRIVATE_TIMEOUT = 60.0  # seconds to connect to an instance that has said where it is, on a very busy machine
+_INTERRUPTS, _AGAIN = 2, 3.0  # of what waits for a lost instance; seconds between them
 _LEAVING = 3.0  # seconds to disconnect; an instance that was lost is not waited for
 
 _current: dict[str, str] = {"address": LOCAL}
@@ -34,9 +37,7 @@ def session(address: str) -> Iterator[None]:
         yield
     except BaseException as error:
         if lost():
-            raise LostError(
-                "Ray's processes were ended from outside; the same command goes on where this one ended"
-            ) from error
+            raise LostError(LOST) from error
         raise
     finally:
         _current["address"] = LOCAL
@@ -124,15 +125,20 @@ def _forget_token() -> None:
 
 
 def _watch(instance: Instance) -> None:
-    """Interrupt what waits for an instance that was lost: Ray itself would wait for a minute, and end the process."""
+    """Interrupt what waits for an instance that was lost, and again, since libraries swallow interrupts. What does not
+    listen, since it waits in Ray's own code, would be ended by Ray after a minute, in silence; it is ended here."""
     instance.process.wait()
-    if _held.get(LOCAL) is not instance:
-        return
     main = threading.main_thread().ident
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if main is not None and callable(signal.getsignal(number)):
-            signal.pthread_kill(main, number)
-            return
+    for _ in range(_INTERRUPTS):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if _held.get(LOCAL) is instance and main is not None and callable(signal.getsignal(number)):
+                signal.pthread_kill(main, number)
+                break
+        time.sleep(_AGAIN)
+    if _held.get(LOCAL) is instance:
+        instance.stop()
+        os.write(2, f"ced: error: {LostError(LOST)}\n".encode())
+        os._exit(LostError.exit_code)
 
 
 def _connect(address: str) -> None:

@@ -25,10 +25,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ced import environment
-from ced.errors import CedError, ServiceError, first_line
+from ced.errors import CedError, LostError, ServiceError, first_line
 from ced.timeouts import NoAnswer, call_in_time
 
 HOST = "127.0.0.1"
+LOST = "Ray's processes were"
 START_TIMEOUT = 180.0  # seconds; usually three, but a machine may be very busy
 STOP_TIMEOUT = 6.0  # seconds to end in order; then it is killed
 
@@ -52,14 +53,17 @@ class Instance:
     """A process that starts a private Ray and ends when told, or when this process ends."""
 
     def __init__(self) -> None:
+        messages = os.dup(2)
         self.process = subprocess.Popen(
-            environment.python("ced.cluster.instance"),
+            [*environment.python("ced.cluster.instance"), str(messages)],
             env=environment.of_private_ray(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            pass_fds=[messages],
             start_new_session=True,
         )
+        os.close(messages)
 
     def wait(self, timeout: float = START_TIMEOUT) -> Door:
         """Until Ray is there. Raises ServiceError where it does not start."""
@@ -76,17 +80,18 @@ class Instance:
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 pipe.close()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:
+        if self.process.poll() != 0:  # it hangs, or was killed itself
             _kill_session(self.process.pid)
             self.process.kill()
             self.process.wait()
             sweep()
 
 
-def serve() -> None:
-    """Start Ray, say where on standard output, and end it with standard input."""
+def serve(messages: int) -> None:
+    """Start Ray, say where on standard output, and end it with standard input. `messages` is the run's standard error:
+    Ray ends a run at once and in silence when it misses its raylet, and somebody has to say so."""
     parent = os.getppid()
     try:
         sweep()
@@ -94,7 +99,8 @@ def serve() -> None:
             try:
                 node, door = _start(folder)
                 print(json.dumps(door._asdict()), flush=True)
-                _wait(parent, node)
+                if _wait(parent, node) and node.dead_processes():
+                    os.write(messages, f"ced: error: {LostError(LOST)}\n".encode())
                 _end(node)
             finally:
                 _kill_session(os.getpid())
@@ -144,13 +150,15 @@ def _start(folder: Path) -> tuple[Any, Door]:
     raise AssertionError
 
 
-def _wait(parent: int, node: Any) -> None:
-    """Until standard input ends, the run is gone, somebody asks by SIGTERM, or one of Ray's processes has ended."""
+def _wait(parent: int, node: Any) -> bool:
+    """Until standard input ends, the run is gone, somebody asks by SIGTERM, or one of Ray's processes has ended.
+    Whether the run has ended."""
     asked: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
     while not asked and os.getppid() == parent and not node.dead_processes():
         if select.select([sys.stdin], [], [], _POLL)[0]:
-            return
+            return True
+    return os.getppid() != parent
 
 
 def _end(node: Any) -> None:
@@ -234,4 +242,4 @@ def _locked(lock: int) -> bool:
 
 
 if __name__ == "__main__":
-    serve()
+    serve(int(sys.argv[1]))

@@ -1,13 +1,12 @@
 """The standing test "Files": damaged image files through `ced restore`, and through the model that is served.
 
-    python -m tests.faults.files [--count 10000] [--seed 0] [--keep DIR]
+    python -m tests.faults.files [SEED] [COUNT]
 
 Each is restored, or refused in one line, within MEMORY bytes and SECONDS; anything else is "lost", kept, and named.
 The command restores folders of BATCH files; the model is asked in a process of its own. What it prints is a row of
 counts for each way.
 """
 
-import argparse
 import collections
 import json
 import re
@@ -211,20 +210,22 @@ def _peaks(pid: int) -> list[int]:
     return found
 
 
-def main() -> int:
-    """Print the rows; the exit code is 1 where a file was lost."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--keep", type=Path, help="a folder for the files, where those that were lost remain")
-    arguments = parser.parse_args()
+def main(seed: int = 0, count: int = 10_000) -> int:
+    """Print the rows, and a line for both. Returns how many files were lost."""
     with tempfile.TemporaryDirectory(prefix="ced-faults-") as temporary:
-        outcomes = run(arguments.count, arguments.seed, arguments.keep or Path(temporary))
+        outcomes = run(count, seed, Path(temporary))
     print(HEAD, *(outcome.row() for outcome in outcomes), sep="\n")
     for outcome in outcomes:
         print(*(f"lost: {name}" for name in outcome.lost), sep="\n", end="\n" if outcome.lost else "")
-    return int(any(outcome.lost for outcome in outcomes))
+    lost = sum(len(outcome.lost) for outcome in outcomes)
+    ways = "; ".join(
+        f"{outcome.way}: {outcome.restored:,} restored, {sum(outcome.refused.values()):,} refused in a line, at most "
+        f"{outcome.peak / 2**20:,.0f} MiB and {outcome.slowest:.0f} s"
+        for outcome in outcomes
+    )
+    print(f"files: {count:,} each way; {ways}; {lost} lost")
+    return lost
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*map(int, sys.argv[1:])) > 0)

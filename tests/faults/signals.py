@@ -73,6 +73,7 @@ class Run:
 
     def __init__(self, store: Path) -> None:
         self.mark = uuid.uuid4().hex
+        self.sessions: set[int] = set()
         self.temporary = store.parent / "t"
         self.temporary.mkdir(exist_ok=True)
         self.log = store.with_suffix(".log")
@@ -88,12 +89,19 @@ class Run:
             )
 
     def processes(self) -> list[int]:
-        """All living processes of the run, whoever their parent is now."""
-        found = []
-        for path in Path("/proc").glob("[0-9]*"):
+        """All living processes of the run, whoever their parent is now: those with its mark, and those of their
+        sessions, since programs that set their title write over their environment."""
+        pids = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+        for pid in pids:
             with contextlib.suppress(OSError):
-                if f"{_MARK}={self.mark}".encode() in (path / "environ").read_bytes():
-                    found.append(int(path.name))
+                if f"{_MARK}={self.mark}".encode() in Path(f"/proc/{pid}/environ").read_bytes():
+                    self.sessions.add(os.getsid(pid))
+        found = []
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+                if os.getsid(pid) in self.sessions and state != "Z":
+                    found.append(pid)
         return found
 
     def ray(self) -> list[int]:
@@ -134,6 +142,7 @@ def send(store: Path, moment: Moment, chance: random.Random) -> tuple[str, float
     end = time.monotonic() + moment.after
     while time.monotonic() < end and run.process.poll() is None:
         time.sleep(0.02)
+    run.processes()
     sent, reached = time.monotonic(), "nobody"
     for pause in (0.0, moment.again):
         if pause is not None and run.process.poll() is None:
@@ -187,7 +196,12 @@ def _judged(target: str, code: int | None, log: str, took: float) -> tuple[str, 
         return "stopped", log  # before the command's first line
     if code in (143, 130) and lines == 1 and not traceback and target != "ray":
         return "stopped" if took <= SECONDS else "late", log
-    if code == 2 and len(re.findall(r"^ced: error: ", log, re.MULTILINE)) == 1 and not traceback:
+    # Ray itself ends a process that misses its raylet, with exit code 1.
+    if (
+        (code == 2 or (code == 1 and target == "ray"))
+        and len(re.findall(r"^ced: error: ", log, re.MULTILINE)) == 1
+        and not traceback
+    ):
         return "refused", log
     return f"exit {code}", log
 

@@ -13,6 +13,7 @@ import pytest
 
 from ced.cli import run
 from ced.cli.main import main
+from flows import server
 
 ROW = {"dataset": "set", "quality": 10, "colour": "y", "method": "jpeg", "images": 2}
 FIGURES = {"psnr": 27.77, "psnr_b": 25.33, "ssim": 0.791, "bef_mse_bound": 0.754}
@@ -55,15 +56,16 @@ def flow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, 
         called.update(parameters)
         return {"rows": [{**ROW, **FIGURES}], "report": str(tmp_path / "page.html"), "model": MODEL}
 
+    monkeypatch.setattr(server, "leave_signals_to_the_command", lambda: None)
     monkeypatch.setitem(sys.modules, "flows.pipeline", types.SimpleNamespace(pipeline=pipeline))
     (tmp_path / "api").mkdir()
     (tmp_path / "api" / "health").write_text("true")
     handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
-    with http.server.HTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{server.server_port}/api")
+    with http.server.HTTPServer(("127.0.0.1", 0), handler) as answering:
+        threading.Thread(target=answering.serve_forever, daemon=True).start()
+        monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{answering.server_port}/api")
         yield called
-        server.shutdown()
+        answering.shutdown()
 
 
 def test_the_flow_takes_what_was_written(flow: dict[str, Any], tmp_path: Path) -> None:
@@ -94,3 +96,12 @@ def test_the_table_and_where_things_are_is_printed(
     lines = capsys.readouterr().out.splitlines()
     assert f"report: {out / 'report.html'}" in lines
     assert "model:  mine version 3, not @champion: no better" in lines
+
+
+def test_a_prefect_server_that_is_gone_is_found_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    assert main(["run", "--store", str(tmp_path / "store")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("ced: error: no Prefect server at http://127.0.0.1:9/api (") and error.count("\n") == 1
