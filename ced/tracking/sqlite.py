@@ -138,6 +138,8 @@ def check_other(file: Path, whose: str) -> None:
 
 def damage(file: Path) -> str:
     """What SQLite finds wrong with any file of its own, "" for nothing: with its structure, not with values in it."""
+    if not is_there(file):
+        return "empty"
     try:
         with _opened(file) as database:
             findings = [str(row[0]) for row in database.execute("PRAGMA integrity_check(1)")]

@@ -248,3 +248,5 @@ def test_a_broken_structure_is_found(tmp_path: Path, tracking_uri: str) -> None:
     data[8192:40_000] = bytes(40_000 - 8192)
     file.write_bytes(data)
     assert sqlite.damage(file) != "" and "\n" not in sqlite.damage(file)
+    file.write_bytes(b"")
+    assert sqlite.damage(file) == "empty"
