@@ -22,7 +22,7 @@ from ced.store.outputs import sha256
 
 ARTIFACTS = "mlartifacts"  # beside the file
 
-_PATIENCE = 5.0  # seconds to wait for another process to unlock the file
+_PATIENCE = 10.0  # seconds to wait for another process to unlock the file
 _ADDRESS = "ced.address"  # tag of the default experiment: the file's first address, where it was moved since
 _LOCATIONS = (  # table and column of every path of artifacts
     ("experiments", "artifact_location"),
@@ -138,6 +138,8 @@ def check_other(file: Path, whose: str) -> None:
 
 def damage(file: Path) -> str:
     """What SQLite finds wrong with any file of its own, "" for nothing: with its structure, not with values in it."""
+    if not is_there(file):
+        return "empty"
     try:
         with _opened(file) as database:
             findings = [str(row[0]) for row in database.execute("PRAGMA integrity_check(1)")]
@@ -185,7 +187,7 @@ def _state(database: sqlite3.Connection, file: Path) -> str:
         database.execute("SELECT version_num FROM alembic_version").fetchall() if "alembic_version" in tables else []
     )
     revision = str(revisions[0][0]) if revisions else ""
-    if revision == newest:
+    if revision == newest or not newest:  # without MLflow there is nothing to hold it against
         return "current"
     if revision and revision not in known:
         raise ServiceError(
@@ -193,8 +195,13 @@ def _state(database: sqlite3.Connection, file: Path) -> str:
         )
     if not revision and tables and "experiments" not in tables:
         raise ServiceError(f"MLflow at {uri(file)}: a database of another program; {_REMOVE}")
-    full = (name for name in ("runs", "registered_models") if name in tables)
-    return "old" if any(database.execute(f"SELECT 1 FROM {name} LIMIT 1").fetchone() for name in full) else "missing"
+    # A new file has one experiment, and MLflow's workspace.
+    at_most = {"experiments": 1, "workspaces": 1}
+    others = (name for name in tables if "alembic" not in name and not name.startswith("sqlite_"))
+    rows = (
+        len(database.execute(f'SELECT 1 FROM "{name}" LIMIT 2').fetchall()) > at_most.get(name, 0) for name in others
+    )
+    return "old" if any(rows) else "missing"
 
 
 @functools.cache

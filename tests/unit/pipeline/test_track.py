@@ -11,15 +11,19 @@ from ced.store.session import Session
 from ced.tracking import client
 
 
-def test_what_was_told_to_a_file_that_is_gone_is_forgotten(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["gone", "emptied"])
+def test_what_was_told_to_a_file_that_is_gone_is_forgotten(tmp_path: Path, how: str) -> None:
     folder = tmp_path / "publish"
     folder.mkdir()
     (folder / "manifest.json").write_text("{}")
-    (tmp_path / "mlflow.db").write_text("")
+    (tmp_path / "mlflow.db").write_text("runs")
     track.forget_lost(folder, client.local_uri(tmp_path))
     track.forget_lost(folder, "http://localhost:5000")
     assert (folder / "manifest.json").exists()
-    (tmp_path / "mlflow.db").unlink()
+    if how == "gone":
+        (tmp_path / "mlflow.db").unlink()
+    else:
+        (tmp_path / "mlflow.db").write_text("")
     track.forget_lost(folder, client.local_uri(tmp_path))
     assert not (folder / "manifest.json").exists()
 

@@ -123,6 +123,15 @@ def test_an_old_one_is_upgraded_and_stays_as_it_was_until_then(old: Path) -> Non
     assert sorted(path.name for path in old.parent.iterdir()) == [".mlflow.db.lock", "mlflow.db"]
 
 
+def test_an_old_one_without_runs_keeps_what_it_has(old: Path) -> None:
+    with contextlib.closing(sqlite3.connect(old)) as database:
+        database.execute("DELETE FROM runs")
+        database.execute("INSERT INTO experiment_tags (key, value, experiment_id) VALUES ('mine', 'words', 0)")
+        database.commit()
+    assert experiments(old) == ["kept"]
+    assert rows(old, "SELECT value FROM experiment_tags") == ["words"]
+
+
 def test_an_upgrade_that_fails_leaves_the_old_one(old: Path) -> None:
     with contextlib.closing(sqlite3.connect(old)) as database:
         database.execute("DROP TABLE trace_info")
@@ -239,3 +248,5 @@ def test_a_broken_structure_is_found(tmp_path: Path, tracking_uri: str) -> None:
     data[8192:40_000] = bytes(40_000 - 8192)
     file.write_bytes(data)
     assert sqlite.damage(file) != "" and "\n" not in sqlite.damage(file)
+    file.write_bytes(b"")
+    assert sqlite.damage(file) == "empty"
