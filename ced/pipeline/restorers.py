@@ -7,8 +7,8 @@ from ced.data import edges
 from ced.errors import InputError
 from ced.networks import NETWORKS
 from ced.restoration import restorer
-from ced.restoration.family import contents
-from ced.store.outputs import Making, Manifest, Output, check_small, make, read_manifest, write_bytes
+from ced.restoration.family import files_of
+from ced.store.outputs import Making, Manifest, Output, check_small, make, read_manifest, sha256, write_bytes
 from ced.store.session import Session
 from ced.training.job import WEIGHTS
 
@@ -43,7 +43,7 @@ def _produce(method: str, parts: dict[str, Output], temperature: float, making: 
 def from_folder(method: str, folder: Path) -> Output:
     """The folder of a restorer or a family that was made elsewhere, as an output. Raises FormatError where it is
     neither."""
-    parts = contents(folder)
+    parts = {name: sha256(path) for name, path in files_of(folder).items()}
     return Output(folder.resolve(), Manifest(f"restorer-{method}", "", {}, {}, {}, parts), reused=True)
 
 

@@ -2,7 +2,7 @@
 
     python -m tests.faults.files [SEED] [COUNT]
 
-Each is restored, or refused in one line, within MEMORY bytes and SECONDS; anything else is "lost", kept, and named.
+Each is restored, or refused in one line, within MEMORY bytes and SECONDS; anything else is "lost" and named.
 The command restores folders of BATCH files; the model is asked in a process of its own. What it prints is a row of
 counts for each way.
 """

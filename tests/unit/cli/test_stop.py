@@ -64,6 +64,7 @@ def test_a_thread_that_never_ends_is_not_waited_for() -> None:
 
 def test_handlers_are_put_back_and_what_is_ignored_stays_so() -> None:
     former = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)  # where tests run in the background: ignored
     before = signal.getsignal(signal.SIGINT)
     try:
         with Stop():
@@ -72,6 +73,7 @@ def test_handlers_are_put_back_and_what_is_ignored_stays_so() -> None:
         assert signal.getsignal(signal.SIGINT) == before
     finally:
         signal.signal(signal.SIGTERM, former)
+        signal.signal(signal.SIGINT, interrupt)
 
 
 def test_a_command_that_has_left_in_time_is_not_ended_later(monkeypatch: pytest.MonkeyPatch) -> None:
