@@ -90,7 +90,8 @@ def _judged(code: int, log: str) -> str:
     if code == 0:
         return "went on"
     one_line = len(re.findall(r"^ced: error: ", log, re.MULTILINE)) == 1 and "Traceback" not in log
-    return "refused" if code == 2 and one_line else f"exit {code}: {log[-1500:]}"
+    lost = "Ray's processes were ended from outside" in log  # then Ray itself may end the command, with 1
+    return "refused" if one_line and (code == 2 or (code == 1 and lost)) else f"exit {code}: {log[-1500:]}"
 
 
 def _finish(store: Path) -> str:
