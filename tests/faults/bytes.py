@@ -38,7 +38,8 @@ from ced.report import stage
 from ced.restoration.family import Family
 from ced.store import finished, outputs
 from ced.store.session import Session
-from ced.tracking import client, provenance, sqlite
+from ced.tracking import client, sqlite
+from ced.tracking.runs import pipeline_identity
 from ced.training import data, train
 from ced.training.train import TrainingInputs
 
@@ -79,7 +80,7 @@ def run_pipeline(config: Config, store: Path) -> dict[str, Any]:
     prepared = prepare.run(config.prepare, config.images, session)
     classes = edges.run(config.classes, prepared, session)
     labelled = label.run(prepared, classes, session)
-    followed = replace(session, pipeline=provenance.pipeline_identity(config, session.store))
+    followed = replace(session, pipeline=pipeline_identity(config, session.store))
     trained = {"classifier": train.run("classifier", config, TrainingInputs(labelled, classes), followed, "cpu")}
     inputs = TrainingInputs(labelled, classes, trained["classifier"])
     complete = {}

@@ -155,20 +155,18 @@ from ced.training import ray_train
 from ced.config import ClusterConfig
 from ced.training.job import TrainJob
 
-with connection.session(sys.argv[1]):
-    job = TrainJob.from_json(Path(sys.argv[2]).read_text())
+with connection.session(connection.LOCAL):  # a private Ray of its own
+    job = TrainJob.from_json(Path(sys.argv[1]).read_text())
     ray_train.fit(job, ClusterConfig(train_workers=1, threads_per_worker=1))
 """
 
 
 def test_a_driver_that_is_asked_to_leave_has_its_workers_save_first(data: TrainingInputs, tmp_path: Path) -> None:
     """SIGTERM; Ctrl-C takes the same way (`test_interrupt.py`)."""
-    import ray
-
     out = tmp_path / "out"
     endless = job(data, out, steps=1_000_000, report_every=20, checkpoint_every=1_000_000)
     (tmp_path / "job.json").write_text(endless.to_json())
-    line = [sys.executable, "-c", DRIVER, ray.get_runtime_context().gcs_address, str(tmp_path / "job.json")]
+    line = [sys.executable, "-c", DRIVER, str(tmp_path / "job.json")]
     with open(tmp_path / "log", "wb") as log:
         driver = subprocess.Popen(line, stdout=log, stderr=log, start_new_session=True)
     try:
