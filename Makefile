@@ -23,7 +23,7 @@ test: $(VENV)/.tested ## all checks and tests
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-test-faults: $(VENV)/.tested ## hostile files, kills, failing disks, altered bytes, open ports, an hour of load: at most an hour
+test-faults: $(VENV)/.tested ## hostile files, kills, failing disks, altered bytes, open ports, long load: about an hour
 	@$(BIN)/python -m tests.faults $(SEED) $(SHARE)
 
 check: $(VENV)/.tested ## style, types and layers only

@@ -34,9 +34,6 @@ class ServiceError(CedError):
 class LostError(ServiceError):
     """A service of the run's own that was ended from outside."""
 
-    def __init__(self, what: str):
-        super().__init__(f"{what} ended, by somebody or for want of memory; the same command goes on where it was")
-
 
 class TrainingError(CedError):
     """Training cannot go on (a loss that is not finite); the last checkpoint is intact."""

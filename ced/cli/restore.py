@@ -65,16 +65,13 @@ def restore(arguments: RestoreOptions) -> None:
 def _restore(
     arguments: RestoreOptions, work: list[tuple[sources.Photograph, Path]], family: "Family", decoder: Decoder
 ) -> None:
-    from ced.restoration.family import unchanged_png
-
     progress = Progress("restore", len(work), "images")
     failed = unchanged = 0
     for source, target in work:
         try:
             photograph = decoder.decode(sources.read(source), arguments.max_pixels)
-            restorer = family.for_photograph(photograph)
-            write_bytes(target, restorer.png(photograph) if restorer else unchanged_png(photograph))
-            unchanged += restorer is None
+            write_bytes(target, family.png(photograph))
+            unchanged += family.for_photograph(photograph) is None
         except Rejected as error:
             failed += 1
             logger.warning("%s: %s (%s); left out", source.name, error.message, error.reason)

@@ -78,7 +78,7 @@ def private() -> bool:
 
 def lost() -> bool:
     """Whether there was a private instance, and it has ended by itself."""
-    return LOCAL in _held and _held[LOCAL].process.poll() is not None
+    return LOCAL in _held and _held[LOCAL].lost()
 
 
 def disconnect() -> None:
@@ -102,6 +102,7 @@ def _start() -> None:
         raise ModuleNotFoundError("No module named 'ray'", name="ray")
     instance = _held[LOCAL] = Instance()
     door = instance.wait()
+    threading.Thread(target=_watch, args=(instance,), daemon=True).start()
     from ray._private import ray_constants
 
     with environment.inside_private_ray(door.token):
@@ -113,7 +114,6 @@ def _start() -> None:
             raise ServiceError("Ray was started on this machine, but does not answer") from None
         finally:
             ray_constants.ENABLE_RAY_CLUSTER = former
-    threading.Thread(target=_watch, args=(instance,), daemon=True).start()
 
 
 def _forget_token() -> None:
@@ -127,7 +127,7 @@ def _forget_token() -> None:
 def _watch(instance: Instance) -> None:
     """Interrupt what waits for an instance that was lost, and again, since libraries swallow interrupts. What does not
     listen, since it waits in Ray's own code, would be ended by Ray after a minute, in silence; it is ended here."""
-    instance.process.wait()
+    instance.wait_for_end()
     main = threading.main_thread().ident
     for _ in range(_INTERRUPTS):
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -137,7 +137,7 @@ def _watch(instance: Instance) -> None:
         time.sleep(_AGAIN)
     if _held.get(LOCAL) is instance:
         instance.stop()
-        os.write(2, f"ced: error: {LostError(LOST)}\n".encode())
+        os.write(2, f"ced: error: {LOST}\n".encode())
         os._exit(LostError.exit_code)
 
 

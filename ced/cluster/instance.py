@@ -19,25 +19,28 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ced import environment
-from ced.errors import CedError, LostError, ServiceError, first_line
+from ced.errors import CedError, ServiceError, first_line
 from ced.timeouts import NoAnswer, call_in_time
 
 HOST = "127.0.0.1"
-LOST = "Ray's processes were"
+LOST = "Ray's processes were ended, by somebody or for want of memory; the same command goes on where it was"
 START_TIMEOUT = 180.0  # seconds; usually three, but a machine may be very busy
 STOP_TIMEOUT = 6.0  # seconds to end in order; then it is killed
 
 _PREFIX = "ced-ray-"  # of the instances' folders
 _RAY = "r"  # Ray's own folder in it: Ray opens its own to everybody, and the one around it stays closed
 _TOKEN, _LOCK = "token", "lock"
+_IN_ORDER = b"."  # what a run writes before it closes the instance's standard input
 _LONGEST = 107 - len(f"/{_PREFIX}12345678/{_RAY}/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store")
 _STARTS = 3  # attempts
+_NOTICED = 0.5  # seconds until the run knows of Ray's end
 _POLL = 1.0  # seconds between two looks whether the run and Ray are there
 _UNLOCKED = 60.0  # seconds after which a folder without a lock belongs to nobody
 
@@ -60,9 +63,11 @@ class Instance:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            bufsize=0,
             pass_fds=[messages],
             start_new_session=True,
         )
+        self._ended = threading.Event()  # by itself
         os.close(messages)
 
     def wait(self, timeout: float = START_TIMEOUT) -> Door:
@@ -75,11 +80,25 @@ class Instance:
             raise ServiceError(f"Ray does not start on this machine: {answer['error']}")
         return Door(**answer)
 
+    def wait_for_end(self) -> None:
+        """Until Ray has ended, by itself or since it was told."""
+        assert self.process.stdout is not None and self.process.stdin is not None
+        with contextlib.suppress(OSError, ValueError):  # closed
+            self.process.stdout.read()
+        if not self.process.stdin.closed:
+            self._ended.set()
+
+    def lost(self) -> bool:
+        """Whether Ray has ended by itself. It waits a moment: who calls Ray may see its end first."""
+        return self._ended.wait(_NOTICED)
+
     def stop(self) -> None:
         """End it, with all its processes and files."""
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
+        assert self.process.stdin is not None and self.process.stdout is not None
+        if not self.process.stdin.closed:
+            with contextlib.suppress(OSError):
+                self.process.stdin.write(_IN_ORDER)
+            self.process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(STOP_TIMEOUT)
         if self.process.poll() != 0:  # it hangs, or was killed itself
@@ -87,27 +106,35 @@ class Instance:
             self.process.kill()
             self.process.wait()
             sweep()
+        self.process.stdout.close()
 
 
 def serve(messages: int) -> None:
-    """Start Ray, say where on standard output, and end it with standard input. `messages` is the run's standard error:
-    Ray ends a run at once and in silence when it misses its raylet, and somebody has to say so."""
+    """Start Ray, say where on standard output, which ends with Ray, and end all with standard input.
+
+    `messages` is the run's standard error: Ray ends a run at once and in silence when it misses its raylet, and
+    somebody has to say so.
+    """
     parent = os.getppid()
+    answers = os.fdopen(os.dup(1), "w")  # which no process of Ray's inherits
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     try:
         sweep()
         with _folder() as folder:
             try:
                 node, door = _start(folder)
-                print(json.dumps(door._asdict()), flush=True)
-                if _wait(parent, node) and node.dead_processes():
-                    os.write(messages, f"ced: error: {LostError(LOST)}\n".encode())
+                print(json.dumps(door._asdict()), file=answers, flush=True)
+                lost = _wait(parent, node)
+                answers.close()
                 _end(node)
             finally:
                 _kill_session(os.getpid())
+        if lost and not _left_in_order(parent):
+            os.write(messages, f"ced: error: {LOST}\n".encode())
     except CedError as error:
-        print(json.dumps({"error": str(error)}), flush=True)
+        print(json.dumps({"error": str(error)}), file=answers, flush=True)
     except BaseException as error:  # noqa: BLE001 - the run says it
-        print(json.dumps({"error": first_line(error)}), flush=True)
+        print(json.dumps({"error": first_line(error)}), file=answers, flush=True)
     os._exit(0)  # what Ray has left to do at exit was for its processes, which are gone
 
 
@@ -152,13 +179,28 @@ def _start(folder: Path) -> tuple[Any, Door]:
 
 def _wait(parent: int, node: Any) -> bool:
     """Until standard input ends, the run is gone, somebody asks by SIGTERM, or one of Ray's processes has ended.
-    Whether the run has ended."""
+    Whether the last of these."""
     asked: list[int] = []
+    child, wake = os.pipe()
+    os.set_blocking(wake, False)
     signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     while not asked and os.getppid() == parent and not node.dead_processes():
+        ready, _, _ = select.select([sys.stdin, child], [], [], _POLL)
+        if sys.stdin in ready:
+            break
+        if ready:
+            os.read(child, 4096)
+    return bool(node.dead_processes())
+
+
+def _left_in_order(parent: int) -> bool:
+    """Wait for the run's end, or for its word that it has missed Ray and goes."""
+    while os.getppid() == parent:
         if select.select([sys.stdin], [], [], _POLL)[0]:
-            return True
-    return os.getppid() != parent
+            return os.read(sys.stdin.fileno(), 1) == _IN_ORDER
+    return False
 
 
 def _end(node: Any) -> None:

@@ -111,22 +111,14 @@ class Family:
     def png(self, photograph: Decoded) -> bytes:
         """`restore_bytes` of a decoded photograph. Raises FormatError."""
         restorer = self.for_photograph(photograph)
-        return restorer.png(photograph) if restorer else unchanged_png(photograph)
+        if restorer is None:
+            return images.png(photograph.pixels, icc_profile=photograph.icc_profile)
+        return restorer.png(photograph)
 
     def _for(self, colour: str, quality: int | None) -> Restorer | None:
         if quality is not None and quality > self.leave_above:
             return None
         return self.restorer(self.member(quality, colour) or self.members[-1])
-
-
-def decoded_bytes(data: bytes) -> bytes:
-    """Image file in, the same picture as a PNG, upright and with its colour profile. Raises Rejected."""
-    return unchanged_png(decoded(data))
-
-
-def unchanged_png(photograph: Decoded) -> bytes:
-    """A photograph as it is, as a PNG with its colour profile."""
-    return images.png(photograph.pixels, icc_profile=photograph.icc_profile)
 
 
 def files_of(folder: Path) -> dict[str, Path]:

@@ -34,7 +34,7 @@ CLASSIFIER = "classifier.safetensors"
 CLASSES = "classes.json"
 FILES = (DESCRIPTION, AUTOENCODER, CLASSIFIER, CLASSES)
 
-DIGESTS = "sha256"  # of the other files by name, in a description, and its own: those that ced 0.2.0 made have none
+DIGESTS = "sha256"  # of the other files by name, in a description, and its own; older ones have none
 
 TILE_PIXELS = 3 << 20  # larger images are restored in tiles of at most this many pixels, with their margins
 GRID = 4  # sides the networks take are multiples of this
@@ -105,11 +105,7 @@ class Restorer:
         A luminance model restores the full-range luma of a colour image, the plane its JPEG stream coded, and
         leaves the chroma as it is.
         """
-        if self.channels == 1:
-            pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"))
-            return Image.fromarray(self.restore_pixels(pixels))
-        restored = Image.fromarray(self.restore_pixels(np.asarray(image.convert("RGB"))))
-        return restored.convert("L") if image.mode == "L" else restored
+        return Image.fromarray(self.restore_pixels(np.asarray(image if image.mode == "L" else image.convert("RGB"))))
 
     def restore_pixels(self, pixels: np.ndarray, through: str = "luma") -> np.ndarray:
         """Restore decoded pixels. Shape: (H, W) or (H, W, 3) uint8 -> the same.
@@ -119,7 +115,8 @@ class Restorer:
         if self.channels == 1:
             return planewise(lambda plane: self.restore_planes(plane[None])[0], pixels, through)
         if pixels.ndim == 2:
-            return np.asarray(self.restore_image(Image.fromarray(pixels)))
+            restored = self.restore_pixels(np.repeat(pixels[..., None], 3, axis=2))
+            return np.asarray(Image.fromarray(restored).convert("L"))
         restored = np.empty(pixels.shape, np.uint8)
         self._restore_into(restored.transpose(2, 0, 1), pixels.transpose(2, 0, 1))
         return restored

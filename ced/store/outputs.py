@@ -33,7 +33,7 @@ ELSEWHERE = "elsewhere.json"  # a part: what the output has put beside it in the
 STAGES = ("prepare", "edges", "label")  # those that make data, in their order: they go on from the parts that are there
 _FORMAT = "ced-manifest"
 _VERSION = 1
-_DIGEST = "digest"  # of the manifest itself; those of ced 0.2.0 have none
+_DIGEST = "digest"  # of the manifest itself; older ones have none
 _THREADS = 4  # hashing waits for the disk as much as for a core
 
 

@@ -14,13 +14,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from tests.small import NETWORK
+
 SMALL = (
     "prepare.size=32",
     "prepare.crops=4",
-    "network.width=8",
-    "network.width_half=4",
-    "network.width_full=4",
-    "network.blocks=1",
+    *NETWORK,
     "classifier.steps=12",
     "autoencoder.steps=12",
     "classifier.checkpoint_every=4",

@@ -1,6 +1,6 @@
 """Every file of a small real store altered in turn: found and named, made again, or without effect, never used.
 
-    python -m tests.faults.bytes [SEED]
+    python -m tests.faults.bytes [SEED] [MOST]
 
 A store is made once, by a private Ray. Then, for each file and each way to alter it, a process of its own asks
 everything of a copy that commands ask of a store: the stages up to the publication, all examples and labels, each
@@ -42,14 +42,12 @@ from ced.tracking import client, sqlite
 from ced.tracking.runs import pipeline_identity
 from ced.training import data, train
 from ced.training.train import TrainingInputs
+from tests.small import NETWORK
 
 SMALL = (
     "prepare.size=32",
     "prepare.crops=2",
-    "network.width=8",
-    "network.width_half=4",
-    "network.width_full=4",
-    "network.blocks=1",
+    *NETWORK,
     "classifier.steps=4",
     "autoencoder.steps=4",
     "evaluate.methods=jpeg,ed,ced-gt",
@@ -215,7 +213,7 @@ def trials(config: Config, base: Path, store: Path, seed: int, most: int | None 
     expected = _answers(config, base, store)
     files = [path.relative_to(base) for path in sorted(base.rglob("*")) if path.is_file()]
     planned = [(name, how) for name in files for how in _hows(name)]
-    for name, how in planned if most is None else chosen.sample(planned, most):
+    for name, how in planned if most is None else chosen.sample(planned, min(most, len(planned))):
         shutil.rmtree(store)
         shutil.copytree(base, store)
         neighbour = next((store / other for other in _neighbours(name, files)), None)
@@ -271,16 +269,16 @@ def build(config: Config, store: Path) -> None:
 
 
 def row(found: Sequence[Trial]) -> str:
-    """The counts, as a row of the table of `make test-faults`."""
+    """The counts, in a line."""
     outcomes = Counter(trial.outcome for trial in found)
     blind = sum(not trial.verified and trial.outcome in ("named", "made again", "lost") for trial in found)
     names = ("named", "made again", "no effect", "unnamed", "traceback", "lost")
     counts = ", ".join(f"{outcomes[name]} {name}" for name in names)
     tried = f"{len(found)} alterations of {len({trial.file for trial in found})} files"
-    return f"| Bytes | {tried} | {counts}; {blind} not found by verify |"
+    return f"bytes: {tried}: {counts}; {blind} not found by verify"
 
 
-def main(seed: int = 0) -> int:
+def main(seed: int = 0, most: int | None = None) -> int:
     """Alter everything; the number of trials that were lost, ended with a traceback or named no file."""
     client.configure_mlflow()
     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401 - before the forks
@@ -291,7 +289,7 @@ def main(seed: int = 0) -> int:
         build(config, store)
         shutil.copytree(store, base)
         found = []
-        for trial in trials(config, base, store, seed):
+        for trial in trials(config, base, store, seed, most):
             found.append(trial)
             if trial.outcome in ("lost", "traceback", "unnamed") or not trial.verified:
                 print(*trial, sep=" | ", flush=True)
@@ -300,4 +298,4 @@ def main(seed: int = 0) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(min(main(int(sys.argv[1]) if len(sys.argv) > 1 else 0), 1))
+    sys.exit(main(*map(int, sys.argv[1:])) > 0)

@@ -32,9 +32,11 @@ from pathlib import Path
 from PIL import Image
 from skimage import data
 
+from tests.small import NETWORK
+
 _SETTINGS = (
-    *("prepare.size=32", "prepare.crops=2", "prepare.photographs_per_part=1", "network.width=8"),
-    *("network.width_half=4", "network.width_full=4", "network.blocks=1", "autoencoder.steps=8"),
+    *("prepare.size=32", "prepare.crops=2", "prepare.photographs_per_part=1"),
+    *(*NETWORK, "autoencoder.steps=8"),
     *("autoencoder.batch_size=2", "autoencoder.checkpoint_every=2", "autoencoder.report_every=2"),
 )
 _SET = tuple(word for setting in _SETTINGS for word in ("--set", setting))

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.faults.signals import Run
+from tests.faults.quickstart import SHORTER, Run
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs" / "reliability.md"
@@ -39,7 +39,7 @@ def main(*_: int) -> int:
     """Print the doors of a training and of a whole run. Returns how many are not in the docs."""
     allowed, seen = documented(), set()
     with tempfile.TemporaryDirectory(prefix="doors") as name:
-        run = Run(Path(name, "store"))
+        run = Run(Path(name, "store"), *SHORTER)
         try:
             seen = set().union(*watched(run.processes, lambda: run.process.poll() is None))
         finally:

@@ -19,7 +19,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from ced.cluster.instance import LOST
 from tests.e2e.test_pipeline import command, contents, results
+from tests.faults.quickstart import Run
 
 KILLS = 8  # on each store
 _START = 20.0  # seconds in which a half of the kills fall: databases are made, Ray and Prefect start
@@ -53,35 +55,28 @@ def main(seed: int = 0, count: int = 100) -> int:
 
 def _killed(store: Path, chance: random.Random) -> tuple[str, str]:
     """Start a run, and kill it, its group or a process of its own by chance. What became of it, and when."""
-    log = store.with_suffix(".log")
-    with open(log, "w") as file:
-        run = subprocess.Popen(
-            command(store), stdout=file, stderr=file, stdin=subprocess.DEVNULL, start_new_session=True
-        )
+    run = Run(store)
     seconds = chance.uniform(0, _START if chance.random() < 0.5 else _WHOLE)
     target = chance.choice(("command", "group", "child", "child"))
-    moment = f"{target} after {seconds:.1f} s"
     end = time.monotonic() + seconds
-    while time.monotonic() < end and run.poll() is None:
+    while time.monotonic() < end and run.process.poll() is None:
         time.sleep(0.02)
-    below = _below(run.pid)
+    others = [pid for pid in run.processes() if pid != run.process.pid]
     with contextlib.suppress(ProcessLookupError):
         if target == "group":
-            os.killpg(run.pid, signal.SIGKILL)
+            os.killpg(run.process.pid, signal.SIGKILL)
         else:
-            os.kill(chance.choice(below) if target == "child" and below else run.pid, signal.SIGKILL)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        run.wait(_LIMIT)
-    if run.poll() is None:
-        run.kill()
-        run.wait()
+            os.kill(chance.choice(others) if target == "child" and others else run.process.pid, signal.SIGKILL)
+    try:
+        kind = _judged(run.process.wait(_LIMIT), run.log.read_text())
+    except subprocess.TimeoutExpired:
+        run.process.kill()
+        run.process.wait()
         kind = "hangs"
-    else:
-        kind = _judged(run.returncode, log.read_text())
-    for process in below:  # what a killed run left: the next one finds nothing of it alive
+    for pid in run.processes():  # what a killed run left: the next one finds nothing of it alive
         with contextlib.suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
-    return kind, moment
+            os.kill(pid, signal.SIGKILL)
+    return kind, f"{target} after {seconds:.1f} s"
 
 
 def _judged(code: int, log: str) -> str:
@@ -90,7 +85,7 @@ def _judged(code: int, log: str) -> str:
     if code == 0:
         return "went on"
     one_line = len(re.findall(r"^ced: error: ", log, re.MULTILINE)) == 1 and "Traceback" not in log
-    lost = "Ray's processes were ended from outside" in log  # then Ray itself may end the command, with 1
+    lost = LOST in log  # then Ray itself may end the command, with 1
     return "refused" if one_line and (code == 2 or (code == 1 and lost)) else f"exit {code}: {log[-1500:]}"
 
 
@@ -104,16 +99,6 @@ def _finish(store: Path) -> str:
 
 def _kept(store: Path) -> tuple[object, object]:
     return contents(store), results(store)
-
-
-def _below(pid: int) -> list[int]:
-    """The processes that a process has started, and those that they have."""
-    processes = [pid]
-    for each in processes:  # grows on the way
-        with contextlib.suppress(OSError):
-            for task in Path(f"/proc/{each}/task").iterdir():
-                processes += map(int, (task / "children").read_text().split())
-    return processes[1:]
 
 
 if __name__ == "__main__":

@@ -16,21 +16,18 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.e2e.test_pipeline import command
+from tests.faults.quickstart import SECONDS, SHORTER, Run
 
 SIGNALS = 8  # on each store
-SECONDS = 10.0  # to leave in
 _START = 20.0  # seconds in which a half of the signals come: Ray, Prefect and databases start
 _WHOLE = 90.0  # of a run, about
 _SLOW = 30.0  # seconds that a very busy machine may add before a verdict of "hangs"
 _LIMIT = 600  # seconds of a run, many times what it takes
 RIGHT = ("stopped", "went on", "refused")
-_MARK = "CED_FAULTS_MARK"  # in the environment of a run and of all that it starts
 
 
 def main(seed: int = 0, count: int = 40) -> int:
@@ -48,7 +45,7 @@ def main(seed: int = 0, count: int = 40) -> int:
                 kinds[kind] += 1
                 slowest = max(slowest, took)
                 print(f"signal: store {number}, {moment}: {kind}, {took:.1f} s", flush=True)
-            kind, _ = _judged("", *_finished(Run(store)), 0.0)
+            kind, _ = _judged("", *_finished(Run(store, *SHORTER)), 0.0)
             kinds[f"finished: {kind}"] += kind != "went on"
     bad = sum(times for kind, times in kinds.items() if kind not in RIGHT)
     print(f"signals: {count} on {number + 1} stores: {dict(kinds)}; left within {slowest:.1f} s; {bad} wrong")
@@ -68,65 +65,6 @@ class Moment(NamedTuple):
         return f"{self.number.name} to {self.target} after {self.after:.1f} s{twice}"
 
 
-class Run:
-    """A run with temporary files of its own."""
-
-    def __init__(self, store: Path) -> None:
-        self.mark = uuid.uuid4().hex
-        self.sessions: set[int] = set()
-        self.temporary = store.parent / "t"
-        self.temporary.mkdir(exist_ok=True)
-        self.log = store.with_suffix(".log")
-        environment = os.environ | {_MARK: self.mark, "TMPDIR": str(self.temporary)}
-        with open(self.log, "w") as file:
-            self.process = subprocess.Popen(
-                command(store, "--set", "evaluate.methods=jpeg,ced-gt", "--set", "evaluate.pictures=1"),
-                stdout=file,
-                stderr=file,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-                env=environment,
-            )
-
-    def processes(self) -> list[int]:
-        """All living processes of the run, whoever their parent is now: those with its mark, and those of their
-        sessions, since programs that set their title write over their environment."""
-        pids = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
-        for pid in pids:
-            with contextlib.suppress(OSError):
-                if f"{_MARK}={self.mark}".encode() in Path(f"/proc/{pid}/environ").read_bytes():
-                    self.sessions.add(os.getsid(pid))
-        found = []
-        for pid in pids:
-            with contextlib.suppress(OSError):
-                state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-                if os.getsid(pid) in self.sessions and state != "Z":
-                    found.append(pid)
-        return found
-
-    def ray(self) -> list[int]:
-        """Those that are Ray's, and the one that holds it."""
-        found = []
-        for pid in self.processes():
-            with contextlib.suppress(OSError):
-                line = Path(f"/proc/{pid}/cmdline").read_bytes()
-                if re.search(rb"^ray::|/gcs_server|/raylet|ced\.cluster\.instance|/ray/", line):
-                    found.append(pid)
-        return found
-
-    def left_behind(self) -> str:
-        """What is there still, some seconds after the end; it is removed."""
-        deadline = time.monotonic() + SECONDS
-        while (alive := self.processes()) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        # But for torch's cache of compiled code, one for each user, which is meant to stay.
-        files = sorted(p.name for p in self.temporary.iterdir() if not p.name.startswith("torchinductor_"))
-        for pid in alive:
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
-        return f"{len(alive)} processes, {files}" if alive or files else ""
-
-
 def _moment(chance: random.Random) -> Moment:
     return Moment(
         after=chance.uniform(0, _START if chance.random() < 0.6 else _WHOLE),
@@ -138,7 +76,7 @@ def _moment(chance: random.Random) -> Moment:
 
 def send(store: Path, moment: Moment, chance: random.Random) -> tuple[str, float]:
     """Start a run and send it a signal. What became of it, and the seconds until it had left."""
-    run = Run(store)
+    run = Run(store, *SHORTER)
     end = time.monotonic() + moment.after
     while time.monotonic() < end and run.process.poll() is None:
         time.sleep(0.02)

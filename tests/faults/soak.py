@@ -28,8 +28,11 @@ from typing import NamedTuple
 from PIL import Image
 from skimage import data
 
+from tests.faults.quickstart import below
+
 _HOSTILE = 100  # one in so many files and requests
 _CLIENTS = 4
+_WARM = 20.0  # seconds until everything is loaded; they are not looked at
 _GROWTH = 1.05  # of the memory, from the second quarter to the last: what a median of samples varies by
 
 
@@ -47,16 +50,17 @@ def main(seed: int = 0, seconds: int = 3600) -> int:
     chance = random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="ced-faults-") as name:
         root = Path(name)
-        grown = [_restore(root, chance, seconds / 2), _serve(root, chance, seconds / 2)]
-    return sum(grown)
+        verdicts = [_restore(root, chance, seconds / 2), _serve(root, chance, seconds / 2)]
+    print(f"soak: {'; '.join(text for text, _ in verdicts)}")
+    return sum(grew for _, grew in verdicts)
 
 
-def _restore(root: Path, chance: random.Random, seconds: float) -> bool:
+def _restore(root: Path, chance: random.Random, seconds: float) -> tuple[str, bool]:
     """One `ced restore` of a folder with more files than it can do in that time."""
     folder = root / "photos"
     folder.mkdir()
     good, hostile = _files(chance)
-    for number in range(int(seconds * 40)):  # more than it can do
+    for number in range(int((_WARM + seconds) * 40)):  # more than it can do
         some = hostile if number % _HOSTILE == _HOSTILE // 2 else good
         (folder / f"{number:07d}.jpg").write_bytes(chance.choice(some))
     command = [sys.executable, "-m", "ced", "restore", str(folder), "-o", str(root / "restored")]
@@ -68,10 +72,10 @@ def _restore(root: Path, chance: random.Random, seconds: float) -> bool:
     process.wait()
     finished = len(list((root / "restored").iterdir()))
     refused = (root / "restore.log").read_text().count("; left out")
-    return _told("restore", samples, f"{finished:,} files restored, {refused} refused", alive)
+    return _verdict("restore", samples, f"{finished:,} files restored, {refused} refused", alive)
 
 
-def _serve(root: Path, chance: random.Random, seconds: float) -> bool:
+def _serve(root: Path, chance: random.Random, seconds: float) -> tuple[str, bool]:
     """`mlflow models serve` of the restorers that come with ced, asked by several clients at once."""
     answers: list[int] = []
     good, hostile = _files(chance)
@@ -95,7 +99,7 @@ def _serve(root: Path, chance: random.Random, seconds: float) -> bool:
         alive = _status(address, good[0]) == 200
     refused = sum(400 <= status < 500 for status in answers)
     other = [status for status in answers if status != 200 and not 400 <= status < 500]
-    return _told(
+    return _verdict(
         "serve", samples, f"{len(answers):,} requests, {refused} refused, {len(other)} lost", alive and not other
     )
 
@@ -118,6 +122,7 @@ def _files(chance: random.Random) -> tuple[list[bytes], list[bytes]]:
 
 
 def _watched(pid: int, seconds: float) -> list[Sample]:
+    time.sleep(_WARM)
     samples, end = [], time.monotonic() + seconds
     while time.monotonic() < end:
         with contextlib.suppress(OSError):
@@ -127,10 +132,7 @@ def _watched(pid: int, seconds: float) -> list[Sample]:
 
 
 def _sample(pid: int) -> Sample:
-    processes = [pid]
-    for each in processes:  # grows on the way
-        for task in Path(f"/proc/{each}/task").iterdir():
-            processes += map(int, (task / "children").read_text().split())
+    processes = [pid, *below(pid)]
     statuses = [Path(f"/proc/{each}/status").read_text() for each in processes]
 
     def field(name: str) -> int:
@@ -140,18 +142,22 @@ def _sample(pid: int) -> Sample:
     return Sample(field("RssAnon") / 1024, field("Threads"), files, len(processes))
 
 
-def _told(name: str, samples: list[Sample], done: str, well: bool) -> bool:
-    """Print how the second quarter and the last compare; whether something grew."""
+def _verdict(name: str, samples: list[Sample], done: str, well: bool) -> tuple[str, bool]:
+    """How the second quarter and the last compare, and whether something grew."""
     quarter = len(samples) // 4
     early, late = samples[quarter : 2 * quarter], samples[-quarter:]
     before, after = (Sample(*map(statistics.median, zip(*some, strict=True))) for some in (early, late))
-    grew = not well or after.memory > before.memory * _GROWTH or after[1:] > before[1:]
-    print(
-        f"soak {name}: {done}; {before.memory:.0f} then {after.memory:.0f} MB, {after.threads:.0f} threads, "
-        f"{after.files:.0f} files, {after.processes:.0f} processes{'' if well else '; it ended or failed'}: "
+    grew = (
+        not well
+        or after.memory > before.memory * _GROWTH
+        or any(a > b for a, b in zip(after[1:], before[1:], strict=True))
+    )
+    text = (
+        f"{name}: {done}, {before.memory:.0f} then {after.memory:.0f} MB, {after.threads:.0f} threads, "
+        f"{after.files:.0f} files, {after.processes:.0f} processes{'' if well else ', it ended or failed'}: "
         f"{'GREW' if grew else 'flat'}"
     )
-    return grew
+    return text, grew
 
 
 @contextlib.contextmanager

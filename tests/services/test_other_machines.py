@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 from skimage import data
 
+from tests.small import NETWORK
+
 NOWHERE = "http://127.0.0.1:9"
 PROXIES = {
     name: NOWHERE for proxy in ("http", "https", "grpc") for name in (f"{proxy}_proxy", f"{proxy}_PROXY".upper())
@@ -33,7 +35,7 @@ SLURM = {"SLURM_JOB_ID": "1", "SLURM_NTASKS": "4", "SLURM_PROCID": "2", "SLURM_L
 SLURM |= {"WORLD_SIZE": "8", "LOCAL_RANK": "1", "MASTER_ADDR": "no-such-host", "MASTER_PORT": "1"}
 ODD = {"HOME": "/nowhere", "OMP_NUM_THREADS": "4,2", "CUDA_VISIBLE_DEVICES": "GPU-1,7", "LC_ALL": "xx_YY"}
 
-SMALL = ("prepare.size=32", "network.width=8", "network.width_half=4", "network.width_full=4", "network.blocks=1")
+SMALL = ("prepare.size=32", *NETWORK)
 SMALL += ("classifier.steps=2", "autoencoder.steps=2", "evaluate.methods=jpeg,ced-gt", "evaluate.pictures=1")
 
 

@@ -22,15 +22,13 @@ from pathlib import Path
 import pytest
 
 from ced.config import Config
+from tests.small import NETWORK
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = [
     "prepare.size=32",
     "prepare.crops=2",
-    "network.width=8",
-    "network.width_half=4",
-    "network.width_full=4",
-    "network.blocks=1",
+    *NETWORK,
     "network.stages=1",
     "classifier.steps=4",
     "autoencoder.steps=4",

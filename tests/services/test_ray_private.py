@@ -16,6 +16,7 @@ import pytest
 from ced.cluster import connection, instance
 from ced.cluster.parts import run_tasks
 from tests.faults.doors import documented, doors
+from tests.faults.quickstart import below
 
 RUN = """
 import os, sys, time
@@ -81,16 +82,6 @@ def at_work(**settings: str) -> Iterator[subprocess.Popen[str]]:
     finally:
         run.kill()
         run.wait()
-
-
-def below(pid: int) -> list[int]:
-    """The processes that a process has started, and those that they have."""
-    found = [pid]
-    for each in found:  # grows on the way
-        with contextlib.suppress(OSError):
-            for task in Path(f"/proc/{each}/task").iterdir():
-                found += map(int, (task / "children").read_text().split())
-    return found[1:]
 
 
 def seen_by_all(pid: int) -> str:
@@ -212,7 +203,7 @@ def test_a_ray_that_is_ended_from_outside_is_one_line_within_seconds(temporary: 
         started = time.monotonic()
         said = run.communicate(timeout=60)
         assert time.monotonic() - started < 30
-        assert "".join(said).count("Ray's processes were ended, by somebody") == 1 and "Traceback" not in said[1]
+        assert "".join(said).count(instance.LOST) == 1 and "Traceback" not in said[1] and run.returncode
         assert gone(processes)
 
 

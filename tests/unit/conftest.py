@@ -187,3 +187,16 @@ def tracking_uri(tmp_path: Path, _empty_database: Path) -> str:
     """The address of a registry that is empty."""
     shutil.copyfile(_empty_database, tmp_path / client.DATABASE)
     return client.local_uri(tmp_path)
+
+
+@pytest.fixture
+def one_thread_and_one_seed() -> Iterator[None]:
+    """For what torch computes: the same bits every time, and no other test hears of it."""
+    import torch  # which most of these tests do without
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+    torch.set_num_threads(threads)

@@ -13,6 +13,7 @@ from ced.recipes import configure
 from ced.restoration.family import RELEASED
 from ced.store.outputs import read_manifest
 from ced.training.train import TrainingInputs
+from tests.small import NETWORK
 
 
 def read(folder: Path, *words: str) -> TrainingInputs:
@@ -65,7 +66,7 @@ def test_a_folder_without_data_is_refused(pristine: Path) -> None:
         read(pristine / "edges")
 
 
-TINY = ["network.width=8", "network.width_half=4", "network.width_full=4", "network.blocks=1", "network.stage_blocks=1"]
+TINY = [*NETWORK, "network.stage_blocks=1"]
 SHORT = [f"{section}.{key}" for section in ("classifier", "autoencoder") for key in ("steps=2", "batch_size=2")]
 
 

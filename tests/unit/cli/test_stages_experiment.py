@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from ced.cli.main import main
+from tests.small import NETWORK
 
-TINY = ["network.width=8", "network.width_half=4", "network.width_full=4", "network.blocks=1"]
+TINY = [*NETWORK]
 SHORT = ["steps=3", "batch_size=2", "report_every=3", "validation_fraction=0.4"]
 
 

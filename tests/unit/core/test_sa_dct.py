@@ -127,6 +127,12 @@ def test_the_answer_depends_on_the_pixels_around_alone(monkeypatch: pytest.Monke
     )
 
 
+def test_noise_alone_falls_below_the_threshold() -> None:
+    noisy = torch.from_numpy(np.random.default_rng(0).normal(100, 5, (40, 40)).astype(np.float32))
+    first = sa_dct._filtered(noisy, None, sa_dct.neighbourhoods(noisy, 5.0), 5.0, 2)
+    assert first.std() < 0.3 * noisy.std()
+
+
 def test_without_noise_nothing_is_changed() -> None:
     plane = np.arange(48, dtype=np.uint8).reshape(6, 8)
     np.testing.assert_array_equal(sa_dct.deblocked(plane, 0.0), plane)

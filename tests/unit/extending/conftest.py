@@ -4,12 +4,10 @@ import importlib
 import re
 import sys
 import types
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import torch
 from PIL import Image
 from skimage import data
 
@@ -73,13 +71,8 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Page:
 
 
 @pytest.fixture(autouse=True)
-def one_thread_and_one_seed() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
-    torch.set_num_threads(threads)
+def reproducible(one_thread_and_one_seed: None) -> None:
+    """In every test of this folder."""
 
 
 @pytest.fixture

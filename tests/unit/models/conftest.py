@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -8,13 +8,8 @@ from ced.models.autoencoder import AutoEncoder
 
 
 @pytest.fixture(autouse=True)
-def one_thread_and_one_seed() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
-    torch.set_num_threads(threads)
+def reproducible(one_thread_and_one_seed: None) -> None:
+    """In every test of this folder."""
 
 
 @pytest.fixture

@@ -7,11 +7,9 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from PIL import Image
 
-from ced import schema
 from ced.config import FiguresConfig
 from ced.core.frequency import dct8x8, laplacian
 from ced.errors import ConfigError, FormatError, InputError
@@ -31,6 +29,7 @@ from ced.store.outputs import (
 )
 from ced.store.session import Session
 from ced.vision.evaluate import Sources
+from tests.unit.vision.test_results import TABLE
 
 
 def test_versions_name_what_the_results_depend_on() -> None:
@@ -228,34 +227,6 @@ def test_curves_and_facts_tell_of_the_training(evaluated: Output, tmp_path: Path
 
 
 SOURCES = Sources("voc", "", "models/d.onnx", "models/s.tflite")
-
-
-def row(image: str, method: str, right: bool, colour: str = "rgb") -> dict:
-    """An image with a dog, a difficult dog and a cat; the dog is found, or taken for a cat."""
-    confusion = np.zeros((21, 21), np.int64)
-    confusion[0, 0], confusion[12, 12 if right else 8] = 90, 10
-    return {
-        "dataset": "voc",
-        "image_id": image,
-        "method": method,
-        "quality": 0 if method == "original" else 10,
-        "colour": colour,
-        "height": 10,
-        "width": 10,
-        "boxes": [[0, 0, 4, 4]],
-        "scores": [0.9],
-        "classes": ["dog" if right else "cat"],
-        "true_boxes": [[0, 0, 4, 4], [5, 5, 9, 9], [0, 6, 3, 9]],
-        "true_classes": ["dog", "dog", "cat"],
-        "true_difficult": [False, True, False],
-        "confusion": confusion.tobytes(),
-        "reason": "",
-        "message": "",
-    }
-
-
-ROWS = [row("a", "original", True), row("a", "jpeg", True), row("b", "original", True), row("b", "jpeg", False)]
-TABLE = pa.Table.from_pylist(ROWS, schema.VISION)
 
 
 @pytest.fixture

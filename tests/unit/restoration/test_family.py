@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from ced.core import jpeg
+from ced.core import images, jpeg
 from ced.core.images import Rejected
 from ced.errors import FormatError
-from ced.restoration.family import FAITHFUL, RELEASED, Family, FamilyMember, decoded_bytes, files_of
+from ced.restoration.family import FAITHFUL, RELEASED, Family, FamilyMember, files_of
 from ced.restoration.restorer import Restorer
 
 PHOTOGRAPH = data.coffee()[:48, :64]
@@ -51,8 +51,8 @@ def test_files_that_would_become_worse_are_left_as_they_are(folder: Path, highes
     family = Family.load(folder)
     worst, good = jpeg.encode(PHOTOGRAPH, highest), jpeg.encode(PHOTOGRAPH, highest + 1)
     assert family.for_file(worst) is not None and family.for_file(good) is None
-    assert family.restore_bytes(good) == decoded_bytes(good)
-    assert np.array_equal(pixels(decoded_bytes(good)), jpeg.decode(good))
+    assert family.restore_bytes(good) == images.png(jpeg.decode(good))
+    assert np.array_equal(pixels(family.restore_bytes(good)), jpeg.decode(good))
     assert family.everything().for_file(good) is not None
 
 

@@ -302,6 +302,15 @@ def test_an_rgb_model_restores_all_planes(tmp_path: Path) -> None:
     assert np.array_equal(np.asarray(restorer.restore_image(image)).transpose(2, 0, 1), restorer.restore_planes(planes))
 
 
+def test_an_rgb_model_takes_gray_as_three_equal_planes_and_answers_in_gray(tmp_path: Path) -> None:
+    restorer = Restorer.load(folder(tmp_path, "ced-gt", channels=3))
+    gray = Image.fromarray(data.chelsea()[:61, :50]).convert("L")
+    in_colour = restorer.restore_image(gray.convert("RGB")).convert("L")
+    restored = restorer.restore_image(gray)
+    assert restored.mode == "L" and np.array_equal(np.asarray(restored), np.asarray(in_colour))
+    assert np.array_equal(restorer.restore_pixels(np.asarray(gray)), np.asarray(in_colour))
+
+
 def test_files_in_png_out(restorer: Restorer) -> None:
     stream = jpeg.encode(data.chelsea()[:61, :50], 10)
     with Image.open(io.BytesIO(restorer.restore_bytes(stream))) as image:
