@@ -65,13 +65,16 @@ def restore(arguments: RestoreOptions) -> None:
 def _restore(
     arguments: RestoreOptions, work: list[tuple[sources.Photograph, Path]], family: "Family", decoder: Decoder
 ) -> None:
+    from ced.restoration.files import Writing, restore_file
+
     progress = Progress("restore", len(work), "images")
+    writing = Writing(max_pixels=arguments.max_pixels)
     failed = unchanged = 0
     for source, target in work:
         try:
-            photograph = decoder.decode(sources.read(source), arguments.max_pixels)
-            write_bytes(target, family.png(photograph))
-            unchanged += family.for_photograph(photograph) is None
+            restored = restore_file(sources.read(source), family, decoder, writing)
+            write_bytes(target, restored.data)
+            unchanged += bool(restored.left)
         except Rejected as error:
             failed += 1
             logger.warning("%s: %s (%s); left out", source.name, error.message, error.reason)
