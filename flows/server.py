@@ -81,9 +81,10 @@ def embedded() -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def errors() -> Iterator[None]:
-    """A server that fails inside the block (its disk is full, say) as a ServiceError of one line; where a mistake of
-    the run's own was what it could not be told, as that one."""
+def errors(server: Server | None = None) -> Iterator[None]:
+    """A server that fails inside the block (its disk is full, say; or it has ended, where it is the run's own
+    `server`) as a ServiceError of one line; where a mistake of the run's own was what it could not be told, as that
+    one."""
     try:
         yield
     except Exception as error:
@@ -96,6 +97,9 @@ def errors() -> Iterator[None]:
             if isinstance(above, CedError):
                 raise above from None
             above = above.__cause__ or above.__context__
+        if server is not None and server.process.poll() is not None:
+            why = "was ended, by somebody or for want of memory"
+            raise ServiceError(f"the run's Prefect server {why}; the same command goes on where it was") from error
         cure = "make room where its database is, or look at its log; the same command goes on"
         raise ServiceError(f"Prefect's server fails ({first_line(error, 100)}); {cure}") from error
 

@@ -31,9 +31,7 @@ def run(options: RunOptions) -> None:
     store = open_store(options.store)
     check(store, options.ray_address)
     _check_prefect()
-    from flows import server
-
-    with _prefect(store.root), server.errors():
+    with _prefect(store.root):
         from flows.pipeline import pipeline
 
         results = pipeline(
@@ -65,7 +63,8 @@ def _prefect(store: Path) -> Iterator[None]:
 
     if environment.load().prefect_api:  # checked before
         server.leave_signals_to_the_command()
-        yield
+        with server.errors():
+            yield
         return
     home = store / "prefect"
     home.mkdir(exist_ok=True)
@@ -78,7 +77,8 @@ def _prefect(store: Path) -> Iterator[None]:
 
         server.leave_signals_to_the_command()  # imports Prefect, which reads its settings then
         started.wait()
-        yield
+        with server.errors(started):
+            yield
 
 
 def _print_results(results: dict[str, Any], store: Path, options: RunOptions) -> None:

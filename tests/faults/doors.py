@@ -6,19 +6,23 @@ Right is: nothing listens but what the table has, and at no other address.
 """
 
 import contextlib
+import os
 import re
+import signal
 import socket
 import struct
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.faults.quickstart import SHORTER, Run
+from tests.faults.quickstart import SHORTER, Run, below
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs" / "reliability.md"
+_SERVED, _LONGER = 180.0, 5.0  # seconds for a server to start, and that it is watched when it answers
 _LISTENS = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}  # the kernel's states; 07 = an unconnected UDP socket
 _PROGRAMS = {  # by command line
     r"ced run|ced train": "ced",
@@ -36,19 +40,70 @@ Door = tuple[str, str]  # program, address
 
 
 def main(*_: int) -> int:
-    """Print the doors of a training and of a whole run. Returns how many are not in the docs."""
+    """Print the doors of a whole run, and of MLflow's page and server on its store. Returns how many are not in the
+    docs."""
     allowed, seen = documented(), set()
     with tempfile.TemporaryDirectory(prefix="doors") as name:
-        run = Run(Path(name, "store"), *SHORTER)
+        store = Path(name, "store")
+        run = Run(store, *SHORTER)
         try:
             seen = set().union(*watched(run.processes, lambda: run.process.poll() is None))
         finally:
             run.process.kill()
         assert run.process.wait() == 0, run.log.read_text()[-3000:]
+        for program, words in _servers(store).items():
+            seen |= served(words, store)
+            assert any(found == program for found, _ in seen), f"{program} opened nothing that has its name"
     for program, address in sorted(seen):
         print(f"door: {program}: {address}{'' if (program, address) in allowed else ': NOT IN THE DOCS'}")
     print(f"doors: {len(seen)} kinds, {len(seen - allowed)} wrong")
     return len(seen - allowed)
+
+
+def _servers(store: Path) -> dict[str, list[str]]:
+    """The commands of the README that serve, by the programs of the docs."""
+    serve = ["mlflow", "models", "serve", "-m", "models:/ced@champion", "--env-manager", "local"]
+    return {
+        "mlflow models serve": [*serve, "-p", str(_free())],
+        "mlflow ui": ["make", "-s", "-C", str(ROOT), "ui", f"STORE={store}", f"PORT={_free()}"],
+    }
+
+
+def served(words: list[str], store: Path) -> set[Door]:
+    """The doors of a server, from its start until some seconds after it answers. `words` end with its port."""
+    port = int(re.findall(r"\d+", words[-1])[-1])
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    environment = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{store / 'mlflow.db'}", "PATH": path}
+    with open(store.with_suffix(".served"), "w") as log:
+        server = subprocess.Popen(words, stdout=log, stderr=log, env=environment, start_new_session=True)
+    deadline = time.monotonic() + _SERVED
+    end: list[float] = []
+
+    def going_on() -> bool:
+        assert server.poll() is None and time.monotonic() < deadline, Path(log.name).read_text()[-3000:]
+        if not end and _answers(port):
+            end.append(time.monotonic() + _LONGER)
+        return not end or time.monotonic() < end[0]
+
+    try:
+        return set().union(*watched(lambda: [server.pid, *below(server.pid)], going_on))
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def _answers(port: int) -> bool:
+    with contextlib.suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    return False
+
+
+def _free() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
 
 
 def documented() -> set[Door]:
@@ -66,14 +121,16 @@ def watched(processes: Callable[[], list[int]], going_on: Callable[[], bool]) ->
 
 
 def doors(processes: list[int]) -> set[Door]:
-    """The TCP and UDP sockets that processes listen on."""
-    found = set()
-    for pid in processes:
+    """The TCP and UDP sockets that processes listen on; one that they share is that of the oldest."""
+    found: dict[str, Door] = {}
+    for pid in sorted(processes):
         with contextlib.suppress(OSError):
             own = {link.readlink().name for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()}
             line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-            found |= {(_program(line), address) for inode, address in _listening(pid) if f"socket:[{inode}]" in own}
-    return found
+            for inode, address in _listening(pid):
+                if f"socket:[{inode}]" in own:
+                    found.setdefault(inode, (_program(line), address))
+    return set(found.values())
 
 
 def _program(line: str) -> str:

@@ -58,3 +58,18 @@ def test_a_server_that_cannot_start_is_one_clear_line(tmp_path: Path, monkeypatc
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "file"))
     with server.embedded() as started, pytest.raises(ServiceError, match="name another one in PREFECT_API_URL"):
         started.wait(timeout=60)
+
+
+def test_a_server_that_is_killed_while_it_is_used_is_one_clear_line() -> None:
+    import httpx
+
+    with (
+        pytest.raises(ServiceError, match="the run's Prefect server was ended, .*; the same command goes on"),
+        server.embedded() as started,
+    ):
+        started.wait()
+        with server.errors(started):
+            assert httpx.get(f"{started.url}/health").json() is True
+            started.process.kill()
+            started.process.wait()
+            httpx.get(f"{started.url}/health")
