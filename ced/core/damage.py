@@ -79,9 +79,10 @@ def found(data: bytes, pixels: np.ndarray, decode: Callable[[bytes], np.ndarray 
     if not stream.ended and not single:
         return "its last scans are missing: it has less detail than it had"
     start, end = stream.scans[-1]
-    coded = data[start:end]
+    coded = data[start:end].rstrip(b"\xff")  # filling, or half of a stuffed byte
+    end = start + len(coded)
     turns = [match[1][0] & 7 for match in _RESTART.finditer(coded)]
-    if not np.array_equal(pixels, decode(data[:end] + _noise(stream, len(turns), 1) + _END)):
+    if not _same(pixels, decode(data[:end] + _noise(stream, len(turns), 1) + _END)):
         if not single:
             return "its last scan ends too early: it has less detail than it had"
         blocks = pixels.size // 32 + 64  # twice as many as there are in this picture
@@ -93,13 +94,12 @@ def found(data: bytes, pixels: np.ndarray, decode: Callable[[bytes], np.ndarray 
         return "its end is missing, but none of its pixels"
     if turns != [number % 8 for number in range(len(turns))]:
         return "its data are out of order: part of it may be wrong"
-    coded = coded.rstrip(b"\xff")
     flat = pixels.min() == pixels.max()  # its codes may be such that whatever follows is nothing
     if stream.coding == _PROGRESSIVE or not single or len(coded) < 2 * _LAST or flat:
         return ""
-    kept = data[: start + len(coded) - _LAST]
+    kept = data[: end - _LAST].rstrip(b"\xff")
     for inverted in (False, True):  # one of them shows where the other is white on white
-        if not np.array_equal(pixels, decode(kept + _noise(stream, len(turns), 1, inverted) + _END)):
+        if not _same(pixels, decode(kept + _noise(stream, len(turns), 1, inverted) + _END)):
             return ""
     return "it has more data than its pixels need: part of it may be wrong"
 
@@ -113,6 +113,10 @@ def _noise(stream: Stream, turn: int, blocks: int, inverted: bool = False) -> by
     unit = stream.interval * stream.blocks
     part = piece * (1 + unit * _NOISE // len(piece))
     return b"".join(part + bytes((0xFF, 0xD0 + (turn + number) % 8)) for number in range(1 + blocks // unit))
+
+
+def _same(pixels: np.ndarray, other: np.ndarray | None) -> bool:
+    return other is not None and np.array_equal(pixels, other)
 
 
 def _share(pixels: np.ndarray, other: np.ndarray | None) -> str:

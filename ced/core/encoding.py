@@ -1,6 +1,7 @@
 """Restored pixels -> an image file, with the colour profile and the metadata that they came with."""
 
 import io
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +22,8 @@ _TIFF_XMP = 700
 class Format:
     """A format of restored files: Pillow's name, the names of its files, and how they are written.
 
-    Colour is not subsampled where it can be chosen: half the pixels of the chroma that was restored would be lost.
+    Colour is not subsampled where it can be chosen: three quarters of the chroma that was restored would be lost. TIFF
+    is not compressed: Pillow writes the directories of EXIF and GPS into no other.
     """
 
     pillow: str
@@ -37,7 +39,7 @@ FORMATS = {
     "png": Format("PNG", ".png", lossy=False, options={"compress_level": 6}),
     "jpeg": Format("JPEG", ".jpg", lossy=True, alpha=False, options={"subsampling": "4:4:4"}),
     "webp": Format("WEBP", ".webp", lossy=True, gray=False, side=16_383, options={"exact": True}),
-    "tiff": Format("TIFF", ".tif", lossy=False, options={"compression": "tiff_adobe_deflate"}),
+    "tiff": Format("TIFF", ".tif", lossy=False, options={"compression": "raw"}),
     "avif": Format("AVIF", ".avif", lossy=True, gray=False, options={"subsampling": "4:4:4"}),
 }
 
@@ -79,13 +81,15 @@ def encode(
         left_out.append(f"{format.upper()} has no transparency: it lies over white")
     options = kind.options | ({"quality": QUALITY if quality is None else quality} if kind.lossy else {})
     options["icc_profile"] = icc_profile
-    try:
-        data = _saved(image, kind, options | _options(metadata, kind, left_out))
-    except Exception:  # Pillow raises nearly anything for metadata that it cannot write
-        if metadata == NOTHING:
-            raise
-        left_out.append(f"its metadata, which cannot be written in {format.upper()}")
-        data = _saved(image, kind, options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's about metadata
+        try:
+            data = _saved(image, kind, options | _options(metadata, kind, left_out))
+        except Exception:  # Pillow raises nearly anything for metadata that it cannot write
+            if metadata == NOTHING:
+                raise
+            left_out = [*left_out, f"{format.upper()} cannot hold its metadata"]
+            data = _saved(image, kind, options)
     return data, left_out
 
 
@@ -117,7 +121,7 @@ def _options(metadata: Metadata, kind: Format, left_out: list[str]) -> dict[str,
     if kind.pillow == "PNG":
         options["pnginfo"] = _texts(metadata)
     if kind.pillow == "TIFF":
-        options["exif"] = _tags(metadata)
+        options["exif"] = _tags(metadata).tobytes()
     return options | ({"dpi": metadata.dpi} if metadata.dpi else {})
 
 

@@ -44,7 +44,7 @@ def read(image: Image.Image) -> Metadata:
     xmp, comment = (each.encode() if isinstance(each, str) else each for each in (xmp, comment))
     xmp = _XMP_ORIENTATION.sub(rb"\g<1>1", xmp) if isinstance(xmp, bytes) else b""
     dpi = _resolution(image.info.get("dpi"), sideways)
-    return Metadata(*(_bounded(each) for each in (_upright(raw, sideways), xmp, comment)), dpi)
+    return Metadata(_bounded(_upright(raw, sideways)), _bounded(xmp), _bounded(comment), dpi)
 
 
 def photographic(exif: Image.Exif) -> Image.Exif:
