@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 GRID = 8  # pixels that the sides of an image are padded to, by JPEG and by what restores
 _MEMORY, _MEMORY_PER_PIXEL = 1 << 30, 48  # bytes that decoding an image may take: JPEG 2000 takes 40 a pixel
-_LONGEST = 500  # characters of a warning
+_LONGEST = 500  # characters of a note
 _GRACE = 1.0  # seconds that the process may take to end itself
 _NAMES = {*FORMATS, *jpeg.NAMES}  # of the formats that an image may have
 _CHILD = "import sys; sys.path[:] = {path!r}; from ced import decoding; decoding.serve()"
@@ -47,7 +47,8 @@ class Decoded(NamedTuple):
     chroma_quality: int | None = None  # factor of a JPEG in colour, by the tables of its chroma
     format: str = ""  # Pillow's name of the file's
     metadata: Metadata = NOTHING
-    warning: str = ""  # what is wrong with the file, or not in the pixels, in clauses
+    damage: str = ""  # what is wrong with the file, in a clause
+    lost: str = ""  # what the pixels have no more of it, in clauses
 
 
 def decoded(
@@ -67,14 +68,11 @@ def decoded(
         images.check_size(image.width, image.height, max_pixels, GRID)
         stated(image.width * image.height)
         quality, chroma = jpeg.quality_of_opened(image), jpeg.chroma_quality_of_opened(image)
-        warnings = _lost(image)
+        lost = _lost(image)
         image.load()
-        if image.format in jpeg.NAMES:
-            again = functools.partial(_decoded_again, max_pixels=max_pixels)
-            warnings.append(damage.found(data, np.asarray(image), again))
+        harm = _damage(data, image, max_pixels)
         said = read(image)
         plain = images.plain(images.upright(image))
-        warnings.append(plain.warning)
         return Decoded(
             plain.pixels,
             quality,
@@ -83,7 +81,8 @@ def decoded(
             chroma if plain.pixels.ndim == 3 else None,
             image.format or "",
             said,
-            "; ".join(filter(None, warnings)),
+            harm,
+            "; ".join(filter(None, (*lost, plain.lost))),
         )
 
 
@@ -96,11 +95,21 @@ def _lost(image: Image.Image) -> list[str]:
     return lost + ([f"the first of its {pictures} pictures alone"] if pictures > 1 else [])
 
 
+def _damage(data: bytes, image: Image.Image, max_pixels: int) -> str:
+    """What is wrong with a decoded JPEG, as far as it can be told in this much memory."""
+    if image.format in jpeg.NAMES:
+        with contextlib.suppress(Rejected):
+            return damage.found(data, np.asarray(image), functools.partial(_decoded_again, max_pixels=max_pixels))
+    return ""
+
+
 def _decoded_again(stream: bytes, max_pixels: int) -> np.ndarray | None:
     try:
         with images.opened(stream, max_pixels, jpeg.NAMES[:1]) as image:
             return np.asarray(image)
-    except Rejected:
+    except Rejected as error:
+        if error.reason == "too large":
+            raise
         return None
 
 
@@ -251,7 +260,7 @@ def _answer(question: dict[str, Any], data: bytes, answers: IO[bytes]) -> None:
             "alpha": image.alpha is not None,
             "qualities": [image.quality, image.chroma_quality],
             "format": image.format,
-            "warning": image.warning[:_LONGEST],
+            "notes": [image.damage, image.lost],
             "dpi": said.dpi,
             "parts": [len(each) for each in parts],
         }
@@ -279,18 +288,19 @@ def _read_answer(pipe: IO[bytes], max_pixels: int) -> Decoded:
         if "reason" in answer:
             raise Rejected(str(answer["reason"]), str(answer["message"]))
         height, width, *planes = answer["shape"]
-        qualities, dpi, lengths, warning = answer["qualities"], answer["dpi"], answer["parts"], answer["warning"]
+        qualities, dpi, lengths, notes = answer["qualities"], answer["dpi"], answer["parts"], answer["notes"]
         right = planes in ([], [3]) and height > 0 and width > 0 and height * width <= max_pixels
         right = right and all(each is None or each in range(1, 101) for each in qualities)
         right = right and (dpi is None or all(0 < float(each) < math.inf for each in dpi))
         right = right and len(lengths) == 4 and all(0 <= each <= MOST for each in lengths)
-        if not right or answer["format"] not in _NAMES or len(warning) > _LONGEST or not warning.isprintable():
+        right = right and len(notes) == 2 and all(len(each) <= _LONGEST and each.isprintable() for each in notes)
+        if not right or answer["format"] not in _NAMES:
             raise _NoAnswer
         profile, *said = (_exactly(pipe, length) for length in lengths)
         pixels = _planes(pipe, (height, width, *planes))
         alpha = _planes(pipe, (height, width)) if answer["alpha"] else None
         beside = Metadata(said[0], said[1], said[2], dpi and (float(dpi[0]), float(dpi[1])))
-        return Decoded(pixels, qualities[0], profile or None, alpha, qualities[1], answer["format"], beside, warning)
+        return Decoded(pixels, qualities[0], profile or None, alpha, qualities[1], answer["format"], beside, *notes)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise _NoAnswer from error
 

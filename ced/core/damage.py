@@ -87,9 +87,8 @@ def found(data: bytes, pixels: np.ndarray, decode: Callable[[bytes], np.ndarray 
             return "its last scan ends too early: it has less detail than it had"
         blocks = pixels.size // 32 + 64  # twice as many as there are in this picture
         share = _share(pixels, decode(data[:end] + _noise(stream, len(turns), blocks) + _END))
-        filling = "one colour" if pixels.shape[2:] == (4,) else "gray"
         ends = "its data end too early: at least " if stream.ended else ""
-        return f"{ends}{share} of it is missing, filled with {filling}"
+        return f"{ends}{share} of it is missing"
     if not stream.ended:
         return "its end is missing, but none of its pixels"
     if turns != [number % 8 for number in range(len(turns))]:

@@ -151,7 +151,7 @@ class Plain(NamedTuple):
     pixels: np.ndarray  # (H, W) or (H, W, 3) uint8; gray wherever the channels are equal
     alpha: np.ndarray | None = None  # (H, W) uint8, None where nothing shines through
     icc_profile: bytes | None = None  # of RGB, or of gray where the file has one channel
-    warning: str = ""
+    lost: str = ""  # what they have no more of the file, in a clause
 
 
 def plain(image: Image.Image) -> Plain:
@@ -163,18 +163,18 @@ def plain(image: Image.Image) -> Plain:
     profile = stated if isinstance(stated, bytes) and len(stated) <= _MOST_PROFILE else None
     if image.mode == "CMYK":
         converted = to_srgb(image, profile) if profile_kind(profile) == "CMYK" else None
-        warning = "" if converted else "its CMYK is converted without a colour profile"
-        return Plain(_gray_if_neutral(np.asarray(converted or image.convert("RGB"))), warning=warning)
+        lost = "" if converted else "its CMYK is converted without a colour profile"
+        return Plain(_gray_if_neutral(np.asarray(converted or image.convert("RGB"))), lost=lost)
     gray = image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
     profile = profile if profile_kind(profile) == ("GRAY" if gray else "RGB") else None
-    warning = "its colour profile is broken, or of another kind of image: left out" if stated and not profile else ""
+    lost = "its colour profile is broken, or of another kind of image: left out" if stated and not profile else ""
     if image.mode == "L" and not image.has_transparency_data:
-        return Plain(np.asarray(image), None, profile, warning)
+        return Plain(np.asarray(image), None, profile, lost)
     if image.has_transparency_data and not image.mode.startswith("I"):
         layers = np.asarray(image.convert("RGBA"))
         alpha = np.ascontiguousarray(layers[..., 3]) if layers[..., 3].min() < 255 else None
-        return Plain(_gray_if_neutral(np.ascontiguousarray(layers[..., :3])), alpha, profile, warning)
-    return Plain(_gray_if_neutral(np.asarray(to_rgb(image))), None, profile, warning)
+        return Plain(_gray_if_neutral(np.ascontiguousarray(layers[..., :3])), alpha, profile, lost)
+    return Plain(_gray_if_neutral(np.asarray(to_rgb(image))), None, profile, lost)
 
 
 def profile_kind(profile: bytes | None) -> str:

@@ -80,16 +80,16 @@ def _nearest(table: Sequence[int] | None, component: int) -> int | None:
     """The quality factor whose table for luma (0) or chroma (1) is nearest."""
     if table is None or len(table) != 64:
         return None
-    apart = np.abs(np.log(_tables(component)) - np.log(np.maximum(table, 1))).mean(axis=1)
+    apart = np.abs(np.log(_tables()[component]) - np.log(np.maximum(table, 1))).mean(axis=1)
     return int(apart.argmin()) + 1
 
 
 @functools.cache
-def _tables(component: int) -> np.ndarray:
-    """The table for luma (0) or chroma (1) of each quality factor, as Pillow reads it back. Shape: (100, 64)."""
+def _tables() -> np.ndarray:
+    """The tables for luma and chroma of each quality factor, as Pillow reads them back. Shape: (2, 100, 64)."""
     blank = np.zeros((8, 8, 3), np.uint8)
     tables = []
     for quality in range(1, 101):
         with opened(encode(blank, quality), formats=_FORMATS) as image:
-            tables.append(image.quantization[component])  # type: ignore[attr-defined]
-    return np.array(tables, np.float64)
+            tables.append([image.quantization[0], image.quantization[1]])  # type: ignore[attr-defined]
+    return np.array(tables, np.float64).swapaxes(0, 1)

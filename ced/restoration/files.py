@@ -55,7 +55,7 @@ def restore_file(data: bytes, family: Family, decoder: Decoder, writing: Writing
     photograph = _decoded(data, decoder, writing)
     if left := family.left_because(photograph):
         said = writing.strip and photograph.metadata != NOTHING
-        warning = "; ".join(filter(None, (photograph.warning, "what it says beside its pixels is left too" * said)))
+        warning = "; ".join(filter(None, (photograph.damage, "what it says beside its pixels is left too" * said)))
         return RestoredFile(data, SUFFIX_OF[photograph.format], photograph.quality, left, warning)
     format = writing.format or "png"
     check_side(photograph.pixels.shape, format)
@@ -66,7 +66,7 @@ def restore_file(data: bytes, family: Family, decoder: Decoder, writing: Writing
     written, left_out = encode(
         pixels, photograph.alpha, photograph.icc_profile, metadata, format, writing.output_quality
     )
-    warning = "; ".join(filter(None, (photograph.warning, *left_out)))
+    warning = "; ".join(filter(None, (photograph.damage, photograph.lost, *left_out)))
     return RestoredFile(written, FORMATS[format].suffix, photograph.quality, "", warning)
 
 

@@ -99,7 +99,7 @@ def test_what_a_file_says_comes_along(jpeg: bytes) -> None:
 
 
 def answer(**changed: object) -> bytes:
-    said = {"shape": [2, 3], "alpha": False, "qualities": [30, None], "format": "JPEG", "warning": "", "dpi": None}
+    said = {"shape": [2, 3], "alpha": False, "qualities": [30, None], "format": "JPEG", "notes": ["", ""], "dpi": None}
     return json.dumps({**said, "parts": [0, 0, 0, 0], **changed}).encode() + b"\n" + bytes(20)
 
 
@@ -115,8 +115,8 @@ def answer(**changed: object) -> bytes:
         {"qualities": [True, "x"]},
         {"format": "EPS"},
         {"format": ["JPEG"]},
-        {"warning": "two\nlines"},
-        {"warning": "x" * 600},
+        {"notes": ["two\nlines", ""]},
+        {"notes": ["", "x" * 600]},
         {"dpi": [0, 72]},
         {"dpi": [float("inf"), 72]},
         {"dpi": [72]},

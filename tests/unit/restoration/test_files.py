@@ -161,6 +161,10 @@ def test_what_is_good_is_left_byte_for_byte_and_what_it_still_says_is_told(resto
     assert left == RestoredFile(stream, ".jpg", 95, "quality factor 95", "")
     assert restore(stream, strip=True).warning == "what it says beside its pixels is left too"
     assert restore(stream, FAMILY.everything()).left == ""
+    cut = restore(stream[:-900], damaged=True)
+    assert (cut.data, cut.left) == (stream[:-900], "quality factor 95") and cut.warning.endswith(" % of it is missing")
+    plain_cmyk = encoded(profiles.cmyk_of(CUP), quality=95)
+    assert restore(plain_cmyk).warning == "", "what would be lost is not"
 
 
 def test_bad_colour_alone_is_restored(restore) -> None:
@@ -180,7 +184,7 @@ def test_a_damaged_one_is_restored_as_far_as_it_goes(restore) -> None:
             restore(whole[:kept])
         restored = restore(whole[:kept], damaged=True)
         share, _, rest = restored.warning.partition(" % ")
-        assert rest == "of it is missing, filled with gray" and 0 < float(share) < most
+        assert rest == "of it is missing" and 0 < float(share) < most
         rows = int((1 - float(share) / 100) * 320) // 16 * 16 - 64  # whole units, out of the gap's reach
         assert rows > 90
         expected = np.asarray(opened(restore(whole).data))[:rows]
