@@ -25,7 +25,7 @@ _CELL = 8  # pixels
 class Stream(NamedTuple):
     """Where the parts of a JPEG's first picture lie."""
 
-    scans: tuple[tuple[int, int], ...]  # coded data, from and to
+    scans: tuple[tuple[int, int], ...]  # coded data, from and to; the first alone where it has all components
     whole: int  # where the last part ends that is all there
     ended: bool  # by its marker
     coding: int  # the second byte of the frame's marker
@@ -37,6 +37,7 @@ def stream_of(data: bytes) -> Stream | None:
     """The parts of a JPEG; None for what is none, or ends before its first scan."""
     scans: list[tuple[int, int]] = []
     coding = interval = blocks = 0
+    components = b""  # how many there are
     at = whole = len(_START)
     ended = False
     while data.startswith(_START) and (at := data.find(b"\xff", at)) >= 0 and at + 1 < len(data):
@@ -52,19 +53,23 @@ def stream_of(data: bytes) -> Stream | None:
             break
         if 0xC0 <= code <= 0xCF and code not in (0xC4, 0xC8, 0xCC):
             coding = code
+            components = data[at + 9 : at + 10]
             blocks = sum((factors >> 4) * (factors & 15) for factors in data[at + 11 : end : 3])
         if code == _INTERVAL:
             interval = int.from_bytes(data[at + 4 : at + 6], "big")
         if code == _SCAN:
-            marker = _MARKER.search(data, end)
-            scans.append((end, marker.start() if marker else len(data)))
-            end = scans[-1][1]
+            start, marker = end, _MARKER.search(data, end)
+            end = marker.start() if marker else len(data)
+            scans.append((start, end))
+            if coding in _SEQUENTIAL and data[at + 4 : at + 5] == components:  # the whole picture
+                whole, ended = end, data[end : end + 2] == _END
+                break
         at = whole = end
     return Stream(tuple(scans), whole, ended, coding, max(1, blocks), interval) if scans else None
 
 
 def completed(data: bytes) -> bytes:
-    """A JPEG that ends too early with an end, so that it is decoded as far as it goes."""
+    """A JPEG whose picture ends too early, or in what is no JPEG, with an end: it is decoded as far as it goes."""
     stream = stream_of(data)
     return data if stream is None or stream.ended else data[: stream.whole] + _END
 

@@ -74,6 +74,11 @@ def _decoded(data: bytes, decoder: Decoder, writing: Writing) -> Decoded:
     try:
         return decoder.decode(data, writing.max_pixels, damaged=writing.damaged)
     except Rejected as error:
-        if error.reason == "truncated" and not writing.damaged and damage.stream_of(data):
-            raise Rejected(error.reason, f"{error.message}; --damaged restores what is there") from None
-        raise
+        if writing.damaged or error.reason not in ("truncated", "damaged") or not damage.stream_of(data):
+            raise
+        rejected = error
+    try:
+        decoder.decode(data, writing.max_pixels, damaged=True)
+    except Rejected:
+        raise rejected from None
+    raise Rejected(rejected.reason, f"{rejected.message}; --damaged restores what is there")

@@ -94,6 +94,16 @@ def test_data_that_are_lost_in_the_middle_are_seen() -> None:
     assert found(restarted.replace(b"\xff\xd3", b"\xff\xd5", 1)) == "its data are out of order: part of it may be wrong"
 
 
+def test_what_is_no_jpeg_in_the_middle_ends_the_picture() -> None:
+    """Libjpeg stops at a marker that makes no sense, though all before it is there."""
+    stream = encoded(data.coffee()[:200, :304])
+    middle = len(stream) // 2
+    spoilt = stream[:middle] + b"\xff\xc4\x00\x20" + bytes(range(200)) + stream[middle + 204 :]
+    assert decode(spoilt) is None
+    assert 30 < float(found(spoilt).partition(" % of it is missing")[0]) < 60
+    assert decode(damage.completed(stream + b"\xff")) is not None
+
+
 def test_what_ends_before_its_pixels_is_not_completed() -> None:
     stream = encoded(data.coffee()[:64, :64])
     start = stream.index(b"\xff\xda")
