@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 GRID = 8  # pixels that the sides of an image are padded to, by JPEG and by what restores
 _MEMORY, _MEMORY_PER_PIXEL = 1 << 30, 48  # bytes that decoding an image may take: JPEG 2000 takes 40 a pixel
+_IPTC = 0x0404  # among Photoshop's parts of a JPEG; Pillow writes none of them
 _LONGEST = 500  # characters of a note
 _GRACE = 1.0  # seconds that the process may take to end itself
 _NAMES = {*FORMATS, *jpeg.NAMES}  # of the formats that an image may have
@@ -87,12 +88,13 @@ def decoded(
 
 
 def _lost(image: Image.Image) -> list[str]:
-    """What an opened image has that a photograph of 8 bits has not."""
+    """What an opened image has that is not taken along."""
     rows = [tile[3][0] if isinstance(tile[3], tuple) and tile[3] else tile[3] for tile in getattr(image, "tile", [])]
     deep = image.mode in ("I", "F") or any(";16" in str(row) for row in (image.mode, *rows))
     lost = ["more than 8 bits a sample became 8"] if deep else []
     pictures = getattr(image, "n_frames", 1)
-    return lost + ([f"the first of its {pictures} pictures alone"] if pictures > 1 else [])
+    lost += [f"the first of its {pictures} pictures alone"] if pictures > 1 else []
+    return lost + (["its IPTC block is left out"] if _IPTC in image.info.get("photoshop", ()) else [])
 
 
 def _damage(data: bytes, image: Image.Image, max_pixels: int) -> str:

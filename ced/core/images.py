@@ -167,7 +167,8 @@ def plain(image: Image.Image) -> Plain:
         return Plain(_gray_if_neutral(np.asarray(converted or image.convert("RGB"))), lost=lost)
     gray = image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
     profile = profile if profile_kind(profile) == ("GRAY" if gray else "RGB") else None
-    lost = "its colour profile is broken, or of another kind of image: left out" if stated and not profile else ""
+    unfit = stated and not profile and image.mode != "LAB"  # which Pillow converts by itself
+    lost = "its colour profile is broken, or of another kind of image: left out" if unfit else ""
     if image.mode == "L" and not image.has_transparency_data:
         return Plain(np.asarray(image), None, profile, lost)
     if image.has_transparency_data and not image.mode.startswith("I"):

@@ -117,6 +117,10 @@ def test_what_has_more_than_one_picture_of_8_bits_is_told(restore) -> None:
     assert psnr(restored.data, CUP[..., 1]) > 30
     both = encoded(CUP, "TIFF", save_all=True, append_images=[Image.fromarray(CUP[::-1])])
     assert restore(both, FAMILY.everything()).warning == "the first of its 2 pictures alone"
+    iptc = b"Photoshop 3.0\0" + b"8BIM\x04\x04\0\0\0\0\0\x04none"
+    plain = encoded(CUP, quality=20)
+    restored = restore(plain[:2] + b"\xff\xed" + (len(iptc) + 2).to_bytes(2, "big") + iptc + plain[2:])
+    assert restored.warning == "its IPTC block is left out" and restored.data == restore(plain).data
 
 
 @pytest.mark.parametrize("format", FORMATS)
