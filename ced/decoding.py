@@ -6,7 +6,9 @@
 """
 
 import contextlib
+import functools
 import json
+import math
 import os
 import resource
 import signal
@@ -18,25 +20,36 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, Self, TypeVar
 
 import numpy as np
+from PIL import Image
 
-from ced.core import images, jpeg
+from ced.core import damage, images, jpeg
 from ced.core.images import FORMATS, MAX_PIXELS, SECONDS, Rejected
+from ced.core.metadata import MOST, NOTHING, Metadata, read
 from ced.isolation import Crashed, TooSlow, ends_after, run_isolated
 
 T = TypeVar("T")
 
 GRID = 8  # pixels that the sides of an image are padded to, by JPEG and by what restores
 _MEMORY, _MEMORY_PER_PIXEL = 1 << 30, 48  # bytes that decoding an image may take: JPEG 2000 takes 40 a pixel
+_IPTC = 0x0404  # among Photoshop's parts of a JPEG; Pillow writes none of them
+_LONGEST = 500  # characters of a note
 _GRACE = 1.0  # seconds that the process may take to end itself
+_NAMES = {*FORMATS, *jpeg.NAMES}  # of the formats that an image may have
 _CHILD = "import sys; sys.path[:] = {path!r}; from ced import decoding; decoding.serve()"
 
 
 class Decoded(NamedTuple):
     """A photograph as restorers take it."""
 
-    pixels: np.ndarray  # (H, W) or (H, W, 3) uint8, upright; gray stays gray
-    quality: int | None = None  # factor of a JPEG
-    icc_profile: bytes | None = None
+    pixels: np.ndarray  # (H, W) or (H, W, 3) uint8, upright; gray is gray, also where the file has three equal channels
+    quality: int | None = None  # factor of a JPEG, by the table of its luma
+    icc_profile: bytes | None = None  # one that is for such pixels, or for three equal channels
+    alpha: np.ndarray | None = None  # (H, W) uint8
+    chroma_quality: int | None = None  # factor of a JPEG in colour, by the tables of its chroma
+    format: str = ""  # Pillow's name of the file's
+    metadata: Metadata = NOTHING
+    damage: str = ""  # what is wrong with the file, in a clause
+    lost: str = ""  # what the pixels have no more of it, in clauses
 
 
 def decoded(
@@ -44,19 +57,62 @@ def decoded(
     max_pixels: int = MAX_PIXELS,
     formats: tuple[str, ...] = FORMATS,
     stated: Callable[[int], None] = lambda pixels: None,
+    damaged: bool = False,
 ) -> Decoded:
     """A photograph, decoded in this process. Raises Rejected.
 
-    `stated` is told the pixels that the header states, before they are decoded.
+    `stated` is told the pixels that the header states, before they are decoded. `damaged`: a JPEG that ends too early
+    is decoded as far as it goes.
     """
-    with images.opened(data, max_pixels, formats) as image:
+    whole = damage.completed(data) if damaged else data
+    with images.opened(whole, max_pixels, formats) as image:
         images.check_size(image.width, image.height, max_pixels, GRID)
         stated(image.width * image.height)
-        quality = jpeg.quality_of_opened(image)
-        upright = images.upright(image)
-        profile = upright.info.get("icc_profile")
-        plain = upright if upright.mode == "L" else images.to_rgb(upright)
-        return Decoded(np.asarray(plain), quality, profile if isinstance(profile, bytes) else None)
+        quality, chroma = jpeg.quality_of_opened(image), jpeg.chroma_quality_of_opened(image)
+        lost = _lost(image)
+        image.load()
+        harm = _damage(data, image, max_pixels)
+        said = read(image)
+        plain = images.plain(images.upright(image))
+        return Decoded(
+            plain.pixels,
+            quality,
+            plain.icc_profile,
+            plain.alpha,
+            chroma if plain.pixels.ndim == 3 else None,
+            image.format or "",
+            said,
+            harm,
+            "; ".join(filter(None, (*lost, plain.lost))),
+        )
+
+
+def _lost(image: Image.Image) -> list[str]:
+    """What an opened image has that is not taken along."""
+    rows = [tile[3][0] if isinstance(tile[3], tuple) and tile[3] else tile[3] for tile in getattr(image, "tile", [])]
+    deep = image.mode in ("I", "F") or any(";16" in str(row) for row in (image.mode, *rows))
+    lost = ["more than 8 bits a sample became 8"] if deep else []
+    pictures = getattr(image, "n_frames", 1)
+    lost += [f"the first of its {pictures} pictures alone"] if pictures > 1 else []
+    return lost + (["its IPTC block is left out"] if _IPTC in image.info.get("photoshop", ()) else [])
+
+
+def _damage(data: bytes, image: Image.Image, max_pixels: int) -> str:
+    """What is wrong with a decoded JPEG, as far as it can be told in this much memory."""
+    if image.format in jpeg.NAMES:
+        with contextlib.suppress(Rejected):
+            return damage.found(data, np.asarray(image), functools.partial(_decoded_again, max_pixels=max_pixels))
+    return ""
+
+
+def _decoded_again(stream: bytes, max_pixels: int) -> np.ndarray | None:
+    try:
+        with images.opened(stream, max_pixels, jpeg.NAMES[:1]) as image:
+            return np.asarray(image)
+    except Rejected as error:
+        if error.reason == "too large":
+            raise
+        return None
 
 
 def guarded(work: Callable[[], T], again: bool, seconds: float = SECONDS) -> T:
@@ -96,9 +152,12 @@ class Decoder:
             self._running()
         return self
 
-    def decode(self, data: bytes, max_pixels: int = MAX_PIXELS, formats: tuple[str, ...] = FORMATS) -> Decoded:
-        """A photograph. Raises Rejected."""
+    def decode(
+        self, data: bytes, max_pixels: int = MAX_PIXELS, formats: tuple[str, ...] = FORMATS, damaged: bool = False
+    ) -> Decoded:
+        """A photograph, as of `decoded`. Raises Rejected."""
         request = {"bytes": len(data), "seconds": self.seconds, "max_pixels": max_pixels, "formats": formats}
+        request["damaged"] = damaged
         with self._turn:
             try:
                 return self._asked(request, data)
@@ -128,7 +187,7 @@ class Decoder:
             process.stdin.write(json.dumps(request).encode() + b"\n")
             process.stdin.write(data)
             process.stdin.flush()
-            return _read_answer(process.stdout)
+            return _read_answer(process.stdout, request["max_pixels"])
         except (_NoAnswer, BrokenPipeError):
             raise _Ended(self._end()) from None
         except Rejected:
@@ -175,8 +234,8 @@ class _NoAnswer(Exception):
 
 
 def serve() -> None:
-    """The life of the process of a `Decoder`: a line of JSON and a file in; a line of JSON, a colour profile and pixels
-    out; until nothing more comes in."""
+    """The life of the process of a `Decoder`: a line of JSON and a file in; a line of JSON, what the file says beside
+    its pixels, and these out; until nothing more comes in."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
@@ -192,14 +251,25 @@ def _answer(question: dict[str, Any], data: bytes, answers: IO[bytes]) -> None:
     signal.setitimer(signal.ITIMER_REAL, question["seconds"])  # its signal ends the process, whatever that is doing
     _bound_memory(0)
     try:
-        image = decoded(data, question["max_pixels"], tuple(question["formats"]), _bound_memory)
+        image = decoded(data, question["max_pixels"], tuple(question["formats"]), _bound_memory, question["damaged"])
     except Rejected as error:
         answers.write(json.dumps({"reason": error.reason, "message": error.message}).encode() + b"\n")
     else:
-        profile = image.icc_profile or b""
-        answer = {"shape": image.pixels.shape, "quality": image.quality, "profile": len(profile)}
-        answers.write(json.dumps(answer).encode() + b"\n" + profile)
-        answers.write(np.ascontiguousarray(image.pixels).data.cast("B"))
+        said = image.metadata
+        parts = [image.icc_profile or b"", said.exif, said.xmp, said.comment]
+        answer = {
+            "shape": image.pixels.shape,
+            "alpha": image.alpha is not None,
+            "qualities": [image.quality, image.chroma_quality],
+            "format": image.format,
+            "notes": [image.damage, image.lost],
+            "dpi": said.dpi,
+            "parts": [len(each) for each in parts],
+        }
+        answers.write(json.dumps(answer).encode() + b"\n" + b"".join(parts))
+        for planes in (image.pixels, image.alpha):
+            if planes is not None:
+                answers.write(np.ascontiguousarray(planes).data.cast("B"))
     signal.setitimer(signal.ITIMER_REAL, 0)
     answers.flush()
 
@@ -213,19 +283,42 @@ def _bound_memory(pixels: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (limit if hard < 0 else min(limit, hard), hard))
 
 
-def _read_answer(pipe: IO[bytes]) -> Decoded:
-    """Raises Rejected, and _NoAnswer."""
+def _read_answer(pipe: IO[bytes], max_pixels: int) -> Decoded:
+    """Raises Rejected, and _NoAnswer for whatever no decoder says."""
     try:
         answer = json.loads(pipe.readline(1 << 16))
         if "reason" in answer:
             raise Rejected(str(answer["reason"]), str(answer["message"]))
-        profile = pipe.read(answer["profile"])
-        pixels = np.empty(answer["shape"], np.uint8)
-        if pipe.readinto(pixels.data.cast("B")) != pixels.nbytes:  # type: ignore[attr-defined]
+        height, width, *planes = answer["shape"]
+        qualities, dpi, lengths, notes = answer["qualities"], answer["dpi"], answer["parts"], answer["notes"]
+        right = planes in ([], [3]) and height > 0 and width > 0 and height * width <= max_pixels
+        right = right and all(each is None or each in range(1, 101) for each in qualities)
+        right = right and (dpi is None or all(0 < float(each) < math.inf for each in dpi))
+        right = right and len(lengths) == 4 and all(0 <= each <= MOST for each in lengths)
+        right = right and len(notes) == 2 and all(len(each) <= _LONGEST and each.isprintable() for each in notes)
+        if not right or answer["format"] not in _NAMES:
             raise _NoAnswer
-        return Decoded(pixels, answer["quality"], profile or None)
-    except (ValueError, KeyError, TypeError) as error:
+        profile, *said = (_exactly(pipe, length) for length in lengths)
+        pixels = _planes(pipe, (height, width, *planes))
+        alpha = _planes(pipe, (height, width)) if answer["alpha"] else None
+        beside = Metadata(said[0], said[1], said[2], dpi and (float(dpi[0]), float(dpi[1])))
+        return Decoded(pixels, qualities[0], profile or None, alpha, qualities[1], answer["format"], beside, *notes)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise _NoAnswer from error
+
+
+def _exactly(pipe: IO[bytes], length: int) -> bytes:
+    part = pipe.read(length)
+    if len(part) != length:
+        raise _NoAnswer
+    return part
+
+
+def _planes(pipe: IO[bytes], shape: tuple[int, ...]) -> np.ndarray:
+    planes = np.empty(shape, np.uint8)
+    if pipe.readinto(planes.data.cast("B")) != planes.nbytes:  # type: ignore[attr-defined]
+        raise _NoAnswer
+    return planes
 
 
 def _too_slow(seconds: float) -> Rejected:

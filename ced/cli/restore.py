@@ -73,8 +73,10 @@ def _restore(
     for source, target in work:
         try:
             restored = restore_file(sources.read(source), family, decoder, writing)
-            write_bytes(target, restored.data)
+            write_bytes(target.with_suffix(restored.suffix), restored.data)
             unchanged += bool(restored.left)
+            if restored.warning:
+                logger.warning("%s: %s", source.name, restored.warning)
         except Rejected as error:
             failed += 1
             logger.warning("%s: %s (%s); left out", source.name, error.message, error.reason)
@@ -82,7 +84,7 @@ def _restore(
     logger.info("restored %d of %d images to %s", len(work) - failed - unchanged, len(work), arguments.out)
     if unchanged:
         logger.info(
-            "%d are good as they are (quality factor above %d): written unchanged; --model released restores them too",
+            "%d are left as they are (quality factor above %d, or no JPEG); --model released restores them too",
             unchanged,
             family.leave_above,
         )

@@ -1,4 +1,4 @@
-"""Photograph files -> RGB arrays, and a stable reason for each that cannot be used; arrays -> PNG.
+"""Photograph files -> arrays, and a stable reason for each that cannot be used; arrays -> PNG.
 
 All images of the outside are opened here (`opened`): by the formats that ced lists and no other, within its limits.
 """
@@ -10,9 +10,10 @@ import re
 import threading
 import warnings
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 REASONS = ("unreadable", "empty", "not an image", "truncated", "too large", "too small") + (
     "damaged",
@@ -37,6 +38,7 @@ SECONDS = 30.0  # for decoding it
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _LONGEST = 200  # characters of a reason: some errors quote the file
 _standard_error = threading.Lock()
+_MOST_PROFILE = 16_000_000  # bytes: a JPEG has room for hardly more
 
 
 class Rejected(Exception):
@@ -111,15 +113,6 @@ def check_size(width: int, height: int, max_pixels: int, grid: int = 1) -> None:
         raise Rejected("too large", f"{width}x{height} pixels, the limit of a side is {MAX_SIDE}")
 
 
-def in_colour(data: bytes) -> bool:
-    """Whether the image in `data` has more than one plane of gray, by its header; what is no image has not."""
-    try:
-        with opened(data) as image:
-            return image.mode != "L"
-    except Rejected:
-        return False
-
-
 def luminance(rgb: np.ndarray) -> np.ndarray:
     """Luminance as the paper's protocol pins it: studio-range BT.601 luma, as MATLAB's `rgb2ycbcr`.
 
@@ -150,6 +143,70 @@ def to_rgb(image: Image.Image) -> Image.Image:
         white = Image.new("RGBA", layer.size, "white")
         return Image.alpha_composite(white, layer).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+class Plain(NamedTuple):
+    """An image as restorers take it, whatever its file has."""
+
+    pixels: np.ndarray  # (H, W) or (H, W, 3) uint8; gray wherever the channels are equal
+    alpha: np.ndarray | None = None  # (H, W) uint8, None where nothing shines through
+    icc_profile: bytes | None = None  # of RGB, or of gray where the file has one channel
+    lost: str = ""  # what they have no more of the file, in a clause
+
+
+def plain(image: Image.Image) -> Plain:
+    """A decoded image as it is, without its transparency; 16-bit gray scaled to 8 bits, CMYK as sRGB.
+
+    A profile of another kind of image than this one, or a broken one, is left out. RGB is not converted.
+    """
+    stated = image.info.get("icc_profile")
+    profile = stated if isinstance(stated, bytes) and len(stated) <= _MOST_PROFILE else None
+    if image.mode == "CMYK":
+        converted = to_srgb(image, profile) if profile_kind(profile) == "CMYK" else None
+        lost = "" if converted else "its CMYK is converted without a colour profile"
+        return Plain(_gray_if_neutral(np.asarray(converted or image.convert("RGB"))), lost=lost)
+    gray = image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
+    profile = profile if profile_kind(profile) == ("GRAY" if gray else "RGB") else None
+    unfit = stated and not profile and image.mode != "LAB"  # which Pillow converts by itself
+    lost = "its colour profile is broken, or of another kind of image: left out" if unfit else ""
+    if image.mode == "L" and not image.has_transparency_data:
+        return Plain(np.asarray(image), None, profile, lost)
+    if image.has_transparency_data and not image.mode.startswith("I"):
+        layers = np.asarray(image.convert("RGBA"))
+        alpha = np.ascontiguousarray(layers[..., 3]) if layers[..., 3].min() < 255 else None
+        return Plain(_gray_if_neutral(np.ascontiguousarray(layers[..., :3])), alpha, profile, lost)
+    return Plain(_gray_if_neutral(np.asarray(to_rgb(image))), None, profile, lost)
+
+
+def profile_kind(profile: bytes | None) -> str:
+    """The kind of image that a colour profile is for: RGB, GRAY, CMYK, ...; "" without one, or where it is broken."""
+    try:
+        return str(ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space).strip() if profile else ""
+    except (OSError, TypeError, ValueError):
+        return ""
+
+
+def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image | None:
+    """An image of gray or CMYK through its profile to sRGB; None where the profile cannot be used.
+
+    Relative colorimetric with black-point compensation: colours that sRGB has come out as they were measured, white
+    paper white and the darkest ink black. What print has beyond sRGB is little, so nothing else is moved for it.
+    """
+    try:
+        source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile or b"")), ImageCms.createProfile("sRGB")
+        intent, flags = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION
+        return ImageCms.profileToProfile(image, source, target, intent, "RGB", flags=flags)
+    except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
+        return None
+
+
+def _gray_if_neutral(pixels: np.ndarray) -> np.ndarray:
+    """One of three planes that are all the same. Shape: (H, W, 3) uint8 -> the same or (H, W)."""
+    first = pixels[..., 0]
+    for other in (1, 2):
+        if not np.array_equal(first[:8], pixels[:8, ..., other]) or not np.array_equal(first, pixels[..., other]):
+            return pixels
+    return np.ascontiguousarray(first)
 
 
 def png(image: np.ndarray | Image.Image, compress_level: int = 6, icc_profile: bytes | None = None) -> bytes:

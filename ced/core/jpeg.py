@@ -2,11 +2,14 @@
 
 import functools
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
 
 from ced.core.images import Rejected, opened
+
+NAMES = ("JPEG", "MPO")  # Pillow's, of a JPEG and of one that further pictures follow in its file
 
 _FORMATS = ("JPEG",)
 
@@ -34,7 +37,8 @@ def decode_own(stream: bytes, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def quality_of(stream: bytes) -> int | None:
-    """The quality factor (1..100) whose luminance table is nearest to the stream's; None for what is no JPEG.
+    """The quality factor (1..100) whose luminance table is nearest to the one that the stream's first component names;
+    None for what is no JPEG.
 
     Exact for the tables of the IJG's library, whatever program used it; others are compared on a logarithmic scale.
     """
@@ -43,6 +47,17 @@ def quality_of(stream: bytes) -> int | None:
             return quality_of_opened(image)
     except Rejected:
         return None
+
+
+def chroma_quality_of_opened(image: Image.Image) -> int | None:
+    """The lowest quality factor (1..100) that the tables of the other components of a JPEG are nearest to: those of the
+    IJG's chroma, but a component that names luma's table has luma's quality. None for gray, and for no JPEG."""
+    layers, luma = getattr(image, "layer", None) or [], quality_of_opened(image)
+    tables = getattr(image, "quantization", {})
+    apart = {layer[3] for layer in layers[1:]} - {layers[0][3]} if layers else set()
+    found = [_nearest(tables.get(number), 1) for number in apart]
+    found += [luma] * any(layer[3] == layers[0][3] for layer in layers[1:])
+    return min((quality for quality in found if quality is not None), default=None)
 
 
 def tables_of(stream: bytes) -> tuple[np.ndarray, ...]:
@@ -56,21 +71,25 @@ def tables_of(stream: bytes) -> tuple[np.ndarray, ...]:
 
 
 def quality_of_opened(image: Image.Image) -> int | None:
-    """`quality_of` an image that is opened."""
+    """`quality_of` an image that is opened. In RGB and CMYK without luma, that of the first component."""
     layers = getattr(image, "layer", None)  # of each component its number, two factors of sampling, and its table's
-    table = getattr(image, "quantization", {}).get(layers[0][3]) if layers else None
+    return _nearest(getattr(image, "quantization", {}).get(layers[0][3]), 0) if layers else None
+
+
+def _nearest(table: Sequence[int] | None, component: int) -> int | None:
+    """The quality factor whose table for luma (0) or chroma (1) is nearest."""
     if table is None or len(table) != 64:
         return None
-    apart = np.abs(np.log(_tables()) - np.log(np.maximum(table, 1))).mean(axis=1)
+    apart = np.abs(np.log(_tables()[component]) - np.log(np.maximum(table, 1))).mean(axis=1)
     return int(apart.argmin()) + 1
 
 
 @functools.cache
 def _tables() -> np.ndarray:
-    """The luminance table of each quality factor, as Pillow reads it back. Shape: (100, 64)."""
-    blank = np.zeros((8, 8), np.uint8)
+    """The tables for luma and chroma of each quality factor, as Pillow reads them back. Shape: (2, 100, 64)."""
+    blank = np.zeros((8, 8, 3), np.uint8)
     tables = []
     for quality in range(1, 101):
         with opened(encode(blank, quality), formats=_FORMATS) as image:
-            tables.append(image.quantization[0])  # type: ignore[attr-defined]
-    return np.array(tables, np.float64)
+            tables.append([image.quantization[0], image.quantization[1]])  # type: ignore[attr-defined]
+    return np.array(tables, np.float64).swapaxes(0, 1)

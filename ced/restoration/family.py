@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ced.core import images, jpeg
+from ced.core import jpeg
+from ced.core.encoding import encode
 from ced.decoding import Decoded, decoded
 from ced.errors import FormatError
 from ced.restoration.restorer import DESCRIPTION, DIGESTS, FILES, Restorer, check_seal, part
@@ -96,12 +97,25 @@ class Family:
         return _load(member.folder, self.device, self.temperature, self.self_ensemble)
 
     def for_file(self, data: bytes) -> Restorer | None:
-        """The restorer for an image file, by its header; None where it is better left as it is. Raises FormatError."""
-        return self._for("rgb" if images.in_colour(data) else "y", jpeg.quality_of(data))
+        """The restorer for an image file; None where it is better left as it is. Raises Rejected, FormatError."""
+        return self.for_photograph(decoded(data))
 
     def for_photograph(self, photograph: Decoded) -> Restorer | None:
         """The restorer for a decoded one, None where it is better left as it is. Raises FormatError."""
-        return self._for("y" if photograph.pixels.ndim == 2 else "rgb", photograph.quality)
+        if self._too_good(photograph):
+            return None
+        colour = "y" if photograph.pixels.ndim == 2 else "rgb"
+        return self.restorer(self.member(photograph.quality, colour) or self.members[-1])
+
+    def left_because(self, photograph: Decoded) -> str:
+        """Why a file is left as it is, in a clause; "" where it is restored.
+
+        Beside JPEGs of a high quality factor these are all other files, unless the restorers are for `everything`: they
+        were trained on JPEGs, and would invent losses that were never there.
+        """
+        if self.leave_above < BEST and photograph.format not in jpeg.NAMES:
+            return "not a JPEG file: what it has lost, if anything, cannot be read off it"
+        return f"quality factor {photograph.quality}" if self._too_good(photograph) else ""
 
     def restore_bytes(self, data: bytes) -> bytes:
         """Image file in, PNG out, upright and with its colour profile: restored, or as it was where it is better left
@@ -112,13 +126,13 @@ class Family:
         """`restore_bytes` of a decoded photograph. Raises FormatError."""
         restorer = self.for_photograph(photograph)
         if restorer is None:
-            return images.png(photograph.pixels, icc_profile=photograph.icc_profile)
+            return encode(photograph.pixels, photograph.alpha, photograph.icc_profile)[0]
         return restorer.png(photograph)
 
-    def _for(self, colour: str, quality: int | None) -> Restorer | None:
-        if quality is not None and quality > self.leave_above:
-            return None
-        return self.restorer(self.member(quality, colour) or self.members[-1])
+    def _too_good(self, photograph: Decoded) -> bool:
+        """A JPEG of which all components, chroma's too, have a higher quality factor than these restorers are for."""
+        found = [quality for quality in (photograph.quality, photograph.chroma_quality) if quality is not None]
+        return bool(found) and min(found) > self.leave_above
 
 
 def files_of(folder: Path) -> dict[str, Path]:

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ced.core import images
 from ced.core.classes import Classes
+from ced.core.encoding import encode
 from ced.decoding import Decoded, decoded
 from ced.errors import FormatError
 from ced.models import weights
@@ -126,8 +126,8 @@ class Restorer:
         return self.png(decoded(data))
 
     def png(self, photograph: Decoded) -> bytes:
-        """Restored, as a PNG with the photograph's colour profile."""
-        return images.png(self.restore_pixels(photograph.pixels), icc_profile=photograph.icc_profile)
+        """Restored, as a PNG with the photograph's transparency and colour profile."""
+        return encode(self.restore_pixels(photograph.pixels), photograph.alpha, photograph.icc_profile)[0]
 
     def _restore_into(self, restored: np.ndarray, planes: np.ndarray) -> None:
         """Fill `restored` with the restoration of `planes`, (C, H, W) uint8 in any order of memory."""

@@ -1,6 +1,7 @@
 """Photographs decoded within a time limit: decoders that hang, crash and take all memory, in real processes."""
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -15,7 +16,9 @@ from PIL import Image
 from skimage import data
 
 from ced.core.images import Rejected
-from ced.decoding import Decoded, Decoder, decoded, guarded
+from ced.decoding import Decoded, Decoder, _NoAnswer, _read_answer, decoded, guarded
+from tests import profiles
+from tests.unit.core.test_metadata import exif
 
 # A decoder of a format that ced lists, registered in every Python that starts with its folder on the path.
 BAD_DECODER = """
@@ -52,7 +55,7 @@ Image.register_open("TGA", Bad, lambda prefix: prefix.startswith(b"BAD "))
 @pytest.fixture(scope="module")
 def jpeg() -> bytes:
     stream = io.BytesIO()
-    Image.fromarray(data.chelsea()).save(stream, "JPEG", quality=30, icc_profile=b"a profile")
+    Image.fromarray(data.chelsea()).save(stream, "JPEG", quality=30, icc_profile=profiles.wide_rgb())
     return stream.getvalue()
 
 
@@ -64,7 +67,8 @@ def bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def same(one: Decoded, other: Decoded) -> bool:
-    return np.array_equal(one.pixels, other.pixels) and one[1:] == other[1:]
+    planes = [np.array_equal(*pair) for pair in ((one.pixels, other.pixels), (one.alpha, other.alpha))]
+    return all(planes) and one._replace(pixels=other.pixels, alpha=other.alpha) == other
 
 
 def test_another_process_decodes_to_the_same(jpeg: bytes) -> None:
@@ -77,7 +81,56 @@ def test_another_process_decodes_to_the_same(jpeg: bytes) -> None:
             assert same(decoder.decode(stream.getvalue()), decoded(stream.getvalue()))
         found = decoder.decode(jpeg)
     assert same(found, decoded(jpeg))
-    assert (found.pixels.shape, found.quality, found.icc_profile) == ((300, 451, 3), 30, b"a profile")
+    assert (found.pixels.shape, found.quality, found.icc_profile) == ((300, 451, 3), 30, profiles.wide_rgb())
+
+
+def test_what_a_file_says_comes_along(jpeg: bytes) -> None:
+    stream = io.BytesIO()
+    faded = Image.fromarray(data.chelsea()[:41, :50]).convert("RGBA")
+    faded.putalpha(7)
+    faded.save(stream, "PNG", exif=exif(6), dpi=(300, 200), icc_profile=profiles.wide_rgb())
+    with Decoder() as decoder:
+        found = decoder.decode(stream.getvalue())
+        assert same(found, decoded(stream.getvalue()))
+        assert same(decoder.decode(jpeg[:9000], damaged=True), decoded(jpeg[:9000], damaged=True))
+    assert found.pixels.shape == (50, 41, 3) and found.alpha is not None and (found.alpha == 7).all()
+    assert found.metadata.exif and found.metadata.dpi == pytest.approx((200, 300), abs=0.02)
+    assert (found.format, found.icc_profile) == ("PNG", profiles.wide_rgb())
+
+
+def answer(**changed: object) -> bytes:
+    said = {"shape": [2, 3], "alpha": False, "qualities": [30, None], "format": "JPEG", "notes": ["", ""], "dpi": None}
+    return json.dumps({**said, "parts": [0, 0, 0, 0], **changed}).encode() + b"\n" + bytes(20)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"shape": [2, 3, 4]},
+        {"shape": [10**6, 10**6]},
+        {"shape": [-2, -3]},
+        {"shape": [2]},
+        {"shape": "23"},
+        {"qualities": [101, None]},
+        {"qualities": [True, "x"]},
+        {"format": "EPS"},
+        {"format": ["JPEG"]},
+        {"notes": ["two\nlines", ""]},
+        {"notes": ["", "x" * 600]},
+        {"dpi": [0, 72]},
+        {"dpi": [float("inf"), 72]},
+        {"dpi": [72]},
+        {"parts": [1 << 40, 0, 0, 0]},
+        {"parts": [-1, 0, 0, 0]},
+        {"parts": [0, 0, 0]},
+        {"parts": [15, 0, 0, 0]},
+    ],
+    ids=str,
+)
+def test_what_no_decoder_says_is_no_answer(changed: dict[str, object]) -> None:
+    assert _read_answer(io.BytesIO(answer()), 100).quality == 30
+    with pytest.raises(_NoAnswer):
+        _read_answer(io.BytesIO(answer(**changed)), 100)
 
 
 def test_what_cannot_be_decoded_has_its_reason_there_too(jpeg: bytes) -> None:

@@ -22,7 +22,6 @@ from ced.core.images import (
     Rejected,
     check_size,
     decode_rgb,
-    in_colour,
     luma_of,
     luminance,
     open_upright,
@@ -148,7 +147,6 @@ def test_a_format_that_is_not_listed_is_no_image(kind: str) -> None:
     data = encoded(image, kind)
     with pytest.raises(Rejected, match="not an image"):
         decode_rgb(data)
-    assert not in_colour(data)
 
 
 def test_no_other_program_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +159,7 @@ def test_no_other_program_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("subprocess.Popen", start)
     with pytest.raises(Rejected, match="not an image"):
         open_upright(EPS)
-    assert not in_colour(EPS) and quality_of(EPS) is None
+    assert quality_of(EPS) is None
 
 
 def test_every_listed_suffix_has_its_format() -> None:
@@ -185,7 +183,7 @@ def test_whatever_pillow_raises_is_a_reason(monkeypatch: pytest.MonkeyPatch, err
                 decode_rgb(data)
             assert refusal.value.reason in ("damaged", "too large") and "\n" not in str(refusal.value)
             if name == "Image.open":
-                assert not in_colour(data) and quality_of(data) is None
+                assert quality_of(data) is None
 
 
 @pytest.mark.filterwarnings("error")
@@ -196,7 +194,6 @@ def test_a_header_beyond_the_limit_is_read_without_a_word(capfd: pytest.CaptureF
     for side in (10_000, 14_000, 15_000):
         stream[frame : frame + 4] = side.to_bytes(2, "big") * 2
         assert quality_of(bytes(stream)) == (75 if side < 15_000 else None)
-        assert not in_colour(bytes(stream))
     assert capfd.readouterr() == ("", "")
 
 
@@ -208,7 +205,6 @@ def test_libtiff_prints_nothing(cat: Image.Image, capfd: pytest.CaptureFixture[s
     for stream in (bytes(spoilt), whole[: len(whole) // 2], encoded(cat, "TIFF", compression="jpeg")[:9000]):
         with contextlib.suppress(Rejected):
             decode_rgb(stream)
-        in_colour(stream)
     print("after", file=sys.stderr, flush=True)
     assert capfd.readouterr().err == "before\nafter\n"
 
@@ -220,14 +216,6 @@ def test_rejections_travel_between_processes() -> None:
 
 def test_gray_stays_gray_when_opened(cat: Image.Image) -> None:
     assert open_upright(encoded(cat.convert("L"), "JPEG"), PIXELS).mode == "L"
-
-
-def test_gray_and_colour_are_told_by_the_header(cat: Image.Image) -> None:
-    gray, palette = cat.convert("L"), cat.convert("P")
-    assert not in_colour(encoded(gray, "JPEG")) and not in_colour(encoded(gray))
-    assert all(in_colour(encoded(image, "JPEG")) for image in (cat, cat.convert("CMYK")))
-    assert in_colour(encoded(palette)) and in_colour(encoded(cat))
-    assert not in_colour(b"no image") and not in_colour(b"")
 
 
 def exact(red: int, green: int, blue: int) -> int:

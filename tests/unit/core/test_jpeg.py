@@ -67,18 +67,52 @@ def test_the_quality_factor_is_told_from_the_tables(image: str) -> None:
             assert one.quantization[0] == other.quantization[0]
 
 
-def test_the_luminance_table_is_the_one_that_its_component_names() -> None:
-    """Its number is any: `cjpeg -qslots 1,0,0` writes chroma's as table 0."""
-    stream = bytearray(jpeg.encode(data.astronaut()[:64, :64], 90))
-    tables = [at for at in range(len(stream)) if stream[at : at + 4] == b"\xff\xdb\x00\x43"]
-    assert [stream[at + 4] for at in tables] == [0, 1]
-    frame = stream.index(b"\xff\xc0")
+def swapped(stream: bytes) -> bytes:
+    """The same picture with its tables in each other's slots, as of `cjpeg -qslots 1,0,0`."""
+    changed = bytearray(stream)
+    tables = [at for at in range(len(changed)) if changed[at : at + 4] == b"\xff\xdb\x00\x43"]
+    assert [changed[at + 4] for at in tables] == [0, 1]
+    frame = changed.index(b"\xff\xc0")
     for at in tables:
-        stream[at + 4] ^= 1
+        changed[at + 4] ^= 1
     for component in range(3):
-        stream[frame + 12 + 3 * component] ^= 1
-    assert jpeg.quality_of(bytes(stream)) == 90
-    assert np.array_equal(jpeg.decode(bytes(stream)), jpeg.decode(jpeg.encode(data.astronaut()[:64, :64], 90)))
+        changed[frame + 12 + 3 * component] ^= 1
+    return bytes(changed)
+
+
+def two_qualities(luma: int, chroma: int) -> bytes:
+    pixels, stream = Image.fromarray(data.astronaut()[:64, :64]), io.BytesIO()
+    tables = []
+    for number, quality in enumerate((luma, chroma)):
+        with Image.open(io.BytesIO(jpeg.encode(np.asarray(pixels), quality))) as image:
+            tables.append(image.quantization[number])
+    pixels.save(stream, "JPEG", qtables=tables)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(("luma", "chroma"), [(90, 90), (10, 90), (90, 10), (35, 60)])
+def test_each_component_s_table_is_the_one_that_it_names(luma: int, chroma: int) -> None:
+    plain = two_qualities(luma, chroma)
+    for stream in (plain, swapped(plain)):
+        assert jpeg.quality_of(stream) == luma
+        with Image.open(io.BytesIO(stream)) as image:
+            assert jpeg.chroma_quality_of_opened(image) == chroma
+        assert np.array_equal(jpeg.decode(stream), jpeg.decode(plain))
+        assert all(map(np.array_equal, jpeg.tables_of(stream), jpeg.tables_of(plain)))
+
+
+def test_chroma_that_names_luma_s_table_has_its_quality() -> None:
+    stream = io.BytesIO()
+    with Image.open(io.BytesIO(jpeg.encode(data.astronaut()[:64, :64], 40))) as image:
+        tables = [image.quantization[0]] * 2
+    Image.fromarray(data.astronaut()[:64, :64]).save(stream, "JPEG", qtables=tables)
+    changed = bytearray(stream.getvalue())
+    frame = changed.index(b"\xff\xc0")
+    changed[frame + 15] = changed[frame + 18] = 0
+    with Image.open(io.BytesIO(changed)) as image:
+        assert jpeg.quality_of_opened(image) == jpeg.chroma_quality_of_opened(image) == 40
+    with Image.open(io.BytesIO(jpeg.encode(data.camera()[:64, :64], 40))) as image:
+        assert jpeg.chroma_quality_of_opened(image) is None
 
 
 def test_tables_of_other_programs_have_a_nearest_factor(camera: np.ndarray) -> None:

@@ -47,7 +47,7 @@ def test_the_answer_is_that_of_the_restorer(model: Restoration, restorer_folder:
     assert answer == Restorer.load(restorer_folder).restore_bytes(sent)
     with Image.open(io.BytesIO(answer)) as image, Image.open(io.BytesIO(sent)) as before:
         assert image.format == "PNG" and image.size == (61, 47)
-        assert (np.asarray(image) != np.asarray(before)).any()
+        assert (np.asarray(image) != np.asarray(before.convert(image.mode))).any()
 
 
 def test_several_images_are_answered_in_order(model: Restoration) -> None:

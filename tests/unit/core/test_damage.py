@@ -1,0 +1,112 @@
+"""How much of a damaged JPEG is missing, against what was cut off; and nothing is said of whole ones."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from ced.core import damage
+
+CODINGS = ({}, {"optimize": True}, {"subsampling": 0}, {"progressive": True}, {"restart_marker_rows": 1})
+SEQUENTIAL = [coding for coding in CODINGS if "progressive" not in coding]
+
+
+def encoded(pixels: np.ndarray, quality: int = 30, **options: object) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=quality, **options)
+    return stream.getvalue()
+
+
+def decode(stream: bytes) -> np.ndarray | None:
+    try:
+        return np.asarray(Image.open(io.BytesIO(stream)))
+    except OSError:
+        return None
+
+
+def found(stream: bytes) -> str:
+    pixels = decode(damage.completed(stream))
+    assert pixels is not None
+    return damage.found(stream, pixels, decode)
+
+
+@pytest.mark.parametrize("coding", CODINGS, ids=str)
+@pytest.mark.parametrize("quality", [3, 50, 100])
+def test_nothing_is_said_of_what_is_whole(coding: dict[str, object], quality: int) -> None:
+    odd, flat = data.coffee()[:97, :133], np.full((40, 50), 128, np.uint8)
+    for pixels in (odd, odd[:17, :9], odd[..., 0], flat, np.full_like(odd, 255), odd[:1, :1]):
+        stream = encoded(pixels, quality, **coding)
+        assert found(stream) == found(stream + b"\xff\xd8 a second picture") == ""
+
+
+@pytest.mark.parametrize("coding", SEQUENTIAL, ids=str)
+@pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
+def test_the_share_that_is_missing_is_the_share_that_is_gray(coding: dict[str, object], kept: float) -> None:
+    stream = encoded(data.coffee()[:200, :304], **coding)
+    cut = stream[: int(len(stream) * kept)]
+    pixels = decode(damage.completed(cut))
+    assert pixels is not None
+    gray = float((pixels == 128).all(axis=2).mean())
+    share, _, text = found(cut).partition(" % ")
+    assert text == "of it is missing"
+    assert gray * 100 - 0.5 <= float(share) <= gray * 100 + 2  # a row of units more at most: the cut goes through one
+
+
+@pytest.mark.parametrize("coding", SEQUENTIAL, ids=str)
+def test_the_last_bytes(coding: dict[str, object]) -> None:
+    stream = encoded(data.coffee()[:200, :304], **coding)
+    assert float(found(stream[:-5]).partition(" % of it is missing")[0]) < 1
+    assert found(stream[:-2]) == "its end is missing, but none of its pixels"
+
+
+def test_a_cut_through_a_stuffed_byte_makes_no_marker() -> None:
+    stream = encoded(data.coffee()[:200, :304], 20)
+    stuffed = stream.index(b"\xff\x00", len(stream) * 3 // 4)
+    assert 5 < float(found(stream[: stuffed + 1]).partition(" % of it is missing")[0]) < 35
+
+
+def test_a_gray_end_of_the_picture_is_not_missing() -> None:
+    """What fills the gap is gray, and so may a photograph be."""
+    pixels = data.camera()[:200, :304].copy()
+    pixels[100:] = 128
+    assert found(encoded(pixels, 10)) == ""
+    assert found(encoded(pixels, 10)[:-2]) == "its end is missing, but none of its pixels"
+
+
+def test_of_a_progressive_one_detail_is_missing() -> None:
+    stream = encoded(data.coffee()[:200, :304], progressive=True)
+    assert found(stream[: len(stream) // 2]) == "its last scans are missing: it has less detail than it had"
+    (first, *_), ended = damage.stream_of(stream).scans, found(stream[:-40] + b"\xff\xd9")  # type: ignore[union-attr]
+    assert ended == "its last scan ends too early: it has less detail than it had"
+    share = float(found(stream[: sum(first) // 2]).partition(" % of it is missing")[0])
+    assert 30 < share < 70
+
+
+def test_data_that_are_lost_in_the_middle_are_seen() -> None:
+    stream = encoded(data.coffee()[:200, :304])
+    without = stream[: len(stream) // 2] + stream[len(stream) // 2 + 700 :]
+    assert found(without).startswith("its data end too early: at least ")
+    with_more = stream[: len(stream) // 2] + stream[len(stream) // 2 - 700 :]
+    assert found(with_more) == "it has more data than its pixels need: part of it may be wrong"
+    restarted = encoded(data.coffee()[:200, :304], restart_marker_rows=1)
+    assert found(restarted.replace(b"\xff\xd3", b"\xff\xd5", 1)) == "its data are out of order: part of it may be wrong"
+
+
+def test_what_is_no_jpeg_in_the_middle_ends_the_picture() -> None:
+    """Libjpeg stops at a marker that makes no sense, though all before it is there."""
+    stream = encoded(data.coffee()[:200, :304])
+    middle = len(stream) // 2
+    spoilt = stream[:middle] + b"\xff\xc4\x00\x20" + bytes(range(200)) + stream[middle + 204 :]
+    assert decode(spoilt) is None
+    assert 30 < float(found(spoilt).partition(" % of it is missing")[0]) < 60
+    assert decode(damage.completed(stream + b"\xff")) is not None
+
+
+def test_what_ends_before_its_pixels_is_not_completed() -> None:
+    stream = encoded(data.coffee()[:64, :64])
+    start = stream.index(b"\xff\xda")
+    for cut in (stream[:start], stream[:40], b"", b"words", stream[: start + 5]):
+        assert damage.stream_of(cut) is None and damage.completed(cut) == cut
+    assert damage.completed(stream) == stream
