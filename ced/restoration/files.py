@@ -15,6 +15,10 @@ from ced.restoration.family import Family
 class Writing:
     """How restored files are written."""
 
+    format: str = ""  # png (also ""), jpeg, webp, tiff or avif
+    output_quality: int | None = None  # of the formats that have one
+    strip: bool = False  # leave EXIF, XMP, comments and the like out
+    damaged: bool = False  # restore what there is of a damaged file
     max_pixels: int = MAX_PIXELS
 
 
@@ -25,6 +29,7 @@ class RestoredFile(NamedTuple):
     suffix: str  # of its name, such as ".png"
     quality: int | None  # factor that was found in it, of a JPEG
     left: str = ""  # why it was left as it is; "" where it was restored
+    warning: str = ""  # what is missing of it, in one clause
 
 
 def restore_file(data: bytes, family: Family, decoder: Decoder, writing: Writing) -> RestoredFile:
