@@ -83,6 +83,7 @@ class Folder:
             raise
 
     def append(self, name: str, lines: list[str]) -> None:
+        files.make_folder((self.root / name).parent)
         files.append(self.root / name, lines[-1])
 
     def remove(self, name: str) -> None:
