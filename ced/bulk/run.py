@@ -73,6 +73,18 @@ class Summary:
             lines.append(f"  and {self.left - NAMED} more; {record.FOLDER} names them")
         return lines
 
+    def markdown(self) -> str:
+        """As a page."""
+        lines = [
+            f"{self.files:,} files = {self.there:,} there already + {self.restored:,} restored + "
+            f"{self.left:,} left as they are + {self.aside:,} set aside; `{redacted(self.out)}/{record.FOLDER}` has a row for each.",
+            "",
+        ]
+        for what, count, named in (("left", self.left, self.left_named), ("set aside", self.aside, self.aside_named)):
+            lines += [f"- {what}: `{_code(text)}`" for text in named]
+            lines += [f"- {what}: {count - NAMED:,} more"] if count > NAMED else []
+        return "\n".join(lines)
+
     def refusal(self) -> str:
         """What is said where files were set aside."""
         return f"{self.aside} of {self.files} images could not be restored; see the lines above"
@@ -103,3 +115,8 @@ def _unit(job: Job, listed: Listing, photograph: Photograph, stem: str) -> Unit 
     if there.get(former.output) != former.output_digest:
         return Unit(photograph, stem, ours)
     return None if former.stamp == photograph.stamp else Unit(photograph, stem, ours, former)
+
+
+def _code(text: str) -> str:
+    """A name in one line, and in one piece of code of a page."""
+    return text.replace("\n", "\\n").replace("`", "'")

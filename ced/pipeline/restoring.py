@@ -43,7 +43,7 @@ class Restoring:
     max_pixels: int = MAX_PIXELS
     max_seconds: float = SECONDS
     workers: int = 0  # processes, or tasks of Ray at a time; 0: one a core
-    ray_address: str | None = None
+    ray_address: str | None = None  # of a cluster; local: a private one; None: the environment's, else no Ray
 
     def check(self) -> None:
         """Raises ConfigError for what cannot be."""
@@ -150,11 +150,11 @@ def many(how: Restoring, inputs: list[str], out: str) -> "Summary":
     from ced.bulk import run
 
     job = _job(how, listed, folder)
-    address = how.ray_address or environment.load().ray_address
-    if address == connection.LOCAL:
+    from_environment = environment.load().ray_address
+    if not how.ray_address and from_environment == connection.LOCAL:
         return run.run(job, listed, partial(_here, how.workers))
     environment.quiet()
-    with connection.session(address):
+    with connection.session(how.ray_address or from_environment):
         return run.run(job, listed, partial(_on_ray, how.workers))
 
 
