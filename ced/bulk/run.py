@@ -75,9 +75,10 @@ class Summary:
 
     def markdown(self) -> str:
         """As a page."""
+        counted = f"{self.there:,} there already + {self.restored:,} restored + {self.left:,} left as they are"
         lines = [
-            f"{self.files:,} files = {self.there:,} there already + {self.restored:,} restored + "
-            f"{self.left:,} left as they are + {self.aside:,} set aside; `{redacted(self.out)}/{record.FOLDER}` has a row for each.",
+            f"{self.files:,} files = {counted} + {self.aside:,} set aside; "
+            f"`{redacted(self.out)}/{record.FOLDER}` has a row for each.",
             "",
         ]
         for what, count, named in (("left", self.left, self.left_named), ("set aside", self.aside, self.aside_named)):

@@ -15,7 +15,7 @@ from ced.bulk.places import place
 from ced.cli.options import option
 from ced.core.images import MAX_BYTES, MAX_PIXELS, SECONDS, Rejected
 from ced.data import sources
-from ced.data.sources.photograph import FILES, check_size, is_uri
+from ced.data.sources.photograph import FILES, check_size, is_uri, redacted
 from ced.decoding import Decoder
 from ced.errors import ConfigError, InputError, OutputError
 from ced.pipeline import restoring
@@ -97,10 +97,10 @@ def _single(options: RestoreOptions) -> _Image | None:
     if STREAM in options.inputs:
         if len(options.inputs) > 1:
             raise InputError(f"{STREAM}: standard input is one image; restore it apart from the others")
-        if out != STREAM and PurePosixPath(out).suffix.lower() not in _FORMAT_OF:
+        if out != STREAM and _suffix(out) not in _FORMAT_OF:
             raise OutputError(f"{out}: standard input is one image; name a file, such as {out.rstrip('/')}.png")
         return _Image("standard input", _read_standard_input)
-    if out != STREAM and (not PurePosixPath(out).suffix or (_suffix(out) not in _FORMAT_OF and Path(out).is_dir())):
+    if out != STREAM and (not _suffix(out) or (_suffix(out) not in _FORMAT_OF and Path(out).is_dir())):
         return None
     local = unquote(urlsplit(first).path) if first.lower().startswith("file://") else first
     if len(options.inputs) == 1 and (is_uri(local) or Path(local).is_file()):
@@ -117,7 +117,7 @@ def _single(options: RestoreOptions) -> _Image | None:
 
 
 def _suffix(out: str) -> str:
-    return PurePosixPath(out).suffix.lower()
+    return PurePosixPath(urlsplit(out).path if is_uri(out) else out).suffix.lower()
 
 
 def _read_standard_input() -> bytes:
@@ -161,15 +161,24 @@ def _writer(image: _Image, how: Restoring, out: str) -> tuple[Callable[[bytes], 
         raise ConfigError(f"--format {how.format} beside -o {out}: leave one out")
     how = dataclasses.replace(how, format=written_as)
     how.check()
-    above, _, name = out.rpartition("/") if is_uri(out) else (str(Path(out).parent.resolve()), "", Path(out).name)
+    above, name = _split(out)
     outputs = place(above)
     if not is_uri(out) and Path(out).is_dir():
         raise OutputError(f"{out}: exists as a folder; choose another output")
     if image.path and image.path in (out, str(Path(out).resolve())):
         raise OutputError(f"{out}: would overwrite its own input; choose another output")
     if not how.overwrite and outputs.size(name) is not None:
-        raise OutputError(f"{out}: there already; name another file, or replace it with --overwrite")
+        raise OutputError(f"{redacted(out)}: there already; name another file, or replace it with --overwrite")
     return partial(outputs.write, name), how
+
+
+def _split(out: str) -> tuple[str, str]:
+    """The folder of a file, as `place` takes it, and its name."""
+    if not is_uri(out):
+        return str(Path(out).parent.resolve()), Path(out).name
+    parts = urlsplit(out)
+    above, _, name = parts.path.rpartition("/")
+    return parts._replace(path=above).geturl(), unquote(name)
 
 
 def _write_standard_output(data: bytes) -> None:
