@@ -108,10 +108,13 @@ class Address:
         self._surveyed = {info.path: int(info.size) for info in self._below("", True)} if surveyed else None
 
     def size(self, name: str) -> int | None:
-        from pyarrow.fs import FileType
-
         if self._surveyed is not None:
             return self._surveyed.get(self._path(name))
+        return self._size_now(name)
+
+    def _size_now(self, name: str) -> int | None:
+        from pyarrow.fs import FileType
+
         info = self._asked(lambda: self._files.get_file_info(self._path(name)))
         return None if info.type == FileType.NotFound else int(info.size or 0)
 
@@ -133,8 +136,13 @@ class Address:
         self.write(name, "".join(f"{line}\n" for line in lines).encode())
 
     def remove(self, name: str) -> None:
-        if self.size(name) is not None:
-            self._asked(lambda: self._files.delete_file(self._path(name)))
+        if self._size_now(name) is None:
+            return
+        try:
+            self._files.delete_file(self._path(name))
+        except OSError as error:  # pyarrow marks the folder afterwards, as an empty one; some servers refuse that
+            if self._size_now(name) is not None:
+                raise remote.unwritable(self.uri, error) from None
 
     def tidy(self) -> None:
         """An upload that ends early leaves nothing."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
+from ced import environment
 from ced.bulk import record
 from ced.bulk.names import possible
 from ced.bulk.places import place
@@ -149,6 +150,7 @@ class Worker:
 @functools.lru_cache(maxsize=1)
 def worker(job: Job, process: int) -> Worker:
     """The worker of a process that is not only ours (Ray's); `process` is there for forks."""
+    environment.quiet()
     return Worker(job)
 
 
