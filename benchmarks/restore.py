@@ -1,6 +1,8 @@
 """Restoring one megapixel: ced's networks of each size against AR-CNN's, DnCNN's and Galteri's published shapes.
+And, with --images, restoring files: one core, more of them, and Ray.
 
     python benchmarks/restore.py [--sizes quickstart,small,medium] [--repetitions 5] [--device cpu] [--threads 1]
+    python benchmarks/restore.py --images PHOTOGRAPHS [--count 1000] [--side 256] [--quality 20] [--repetitions 3]
 
 Each gets the same 8-bit luminance plane and returns one, through the code that `ced restore` runs. They take turns, so
 that whatever else the machine does falls on all of them, and the medians are compared. The weights are random; the time
@@ -9,13 +11,20 @@ does not depend on them. Memory is the peak of a process of its own that restore
 DnCNN is DnCNN-3's shape (Zhang et al. 2017): 20 convolutions of 3x3, 64 maps, ReLU. Its batch normalization is taken as
 merged into the convolutions, and its weights are stored channels last, as all others' are: as its authors publish it,
 and with PyTorch's own order in memory, it is slower.
+
+Of files, each photograph's middle of --side pixels is a JPEG first, repeated under new names until there are --count.
+Each way restores all of them into a folder of its own, with what comes with ced: `ced restore --workers N` from its
+start to its end, and through Ray. Whether the bytes are the same in all folders is printed, too.
 """
 
 import argparse
+import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +38,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ced.bulk.workers import cores
 from ced.config import NetworkConfig
+from ced.core.images import decode
+from ced.data import sources
 from ced.models.base import Network, build
 from ced.models.blocks import Reach, reaches, to_channels_last
 from ced.models.classifier import Classifier, Mapping
@@ -70,11 +82,17 @@ def main() -> None:
     parser.add_argument("--sizes", default="quickstart,small,medium", help="recipes whose networks are timed")
     parser.add_argument("--peers", default=",".join(PEERS), help=f"of {', '.join(PEERS)}")
     parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--images", metavar="DIR", help="restore files made of these photographs instead")
+    parser.add_argument("--count", type=int, default=1000, help="of files (1000)")
+    parser.add_argument("--quality", type=int, default=20, help="factor of the files (20)")
     parser.add_argument("--side", type=int, default=1000, help="of the square image, pixels (1000)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1, help="of the processor (1)")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.images:
+        compare_files(arguments)
+        return
     torch.set_num_threads(arguments.threads)
     plane = np.random.default_rng(0).integers(0, 256, (1, arguments.side, arguments.side), np.uint8)
     if arguments.memory_of:
@@ -88,6 +106,50 @@ def main() -> None:
         f"{plane.size / 1e6:g} megapixels, {arguments.device}, {arguments.threads} threads, torch {torch.__version__}"
     )
     report(names, seconds, memory, plane.size / 1e6)
+
+
+def compare_files(arguments: argparse.Namespace) -> None:
+    """Files a second of each way, in turns; the medians are printed."""
+    ways = {f"{count} core{'s' * (count > 1)}": ("--workers", str(count)) for count in sorted({1, cores()})}
+    ways["Ray"] = ("--ray-address", "local")
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    with tempfile.TemporaryDirectory(prefix="ced-benchmark-") as scratch:
+        source = _files(arguments, Path(scratch, "files"))
+        for _ in range(arguments.repetitions):
+            digests = {}
+            for name, options in ways.items():
+                out = Path(scratch, "restored")
+                started = time.perf_counter()
+                _restore_files(source, out, options)
+                seconds[name].append(time.perf_counter() - started)
+                found = [path.read_bytes() for path in sorted(out.glob("*.png"))]
+                assert len(found) == arguments.count
+                digests[name] = hashlib.sha256(b"".join(found)).hexdigest()
+                shutil.rmtree(out)
+            print("the same bytes by all ways" if len(set(digests.values())) == 1 else f"other bytes: {digests}")
+    first = median(seconds["1 core"])
+    print(
+        f"{arguments.count:,} files of {arguments.side}x{arguments.side} pixels at quality factor {arguments.quality}"
+    )
+    print("| way | files a second | against 1 core |\n| --- | ---: | ---: |")
+    for name, taken in seconds.items():
+        print(f"| {name} | {arguments.count / median(taken):.2f} | {first / median(taken):.2f} |")
+
+
+def _files(arguments: argparse.Namespace, folder: Path) -> Path:
+    folder.mkdir()
+    listed = sources.find((arguments.images,))
+    for number in range(arguments.count):
+        image = decode(sources.read(listed[number % len(listed)]))
+        side = min(arguments.side, *image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        image.crop((left, top, left + side, top + side)).save(folder / f"{number:06d}.jpg", quality=arguments.quality)
+    return folder
+
+
+def _restore_files(source: Path, out: Path, options: tuple[str, str]) -> None:
+    line = [sys.executable, "-m", "ced", "restore", str(source), "-o", str(out), *options]
+    subprocess.run(line, check=True, capture_output=True)
 
 
 def measure(restorers: dict[str, Restore], plane: np.ndarray, repetitions: int) -> dict[str, list[float]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 # And threads that wait sleep: by default they spin, which on cores that others use too costs a factor of ten
 # (docs/log.md).
 _DEFAULTS = {
+    "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",  # many S3 servers that are not Amazon's refuse the others
     "DO_NOT_TRACK": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING": "false",

@@ -74,3 +74,24 @@ VISION = per_image(
     pa.field("true_difficult", pa.list_(pa.bool_()), nullable=False),
     pa.field("confusion", pa.binary()),  # int64, 21 true x 21 predicted classes: pixels; null where it failed
 )
+
+# What became of each file that `ced restore` was given, in restored.parquet.
+RESTORED = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),  # its name and those of its folders
+        pa.field("stamp", pa.string(), nullable=False),  # changes when the source's bytes may have
+        pa.field("digest", pa.string(), nullable=False),  # SHA-256 of the source; "" where it could not be read
+        pa.field("size", pa.int64(), nullable=False),  # bytes of the source
+        pa.field("quality", pa.uint8()),  # factor that was found in it; null where it is no JPEG
+        pa.field("restorer", pa.string(), nullable=False),  # name and digest
+        pa.field("settings", pa.string(), nullable=False),  # a digest of all that the output depends on but the source
+        pa.field("seconds", pa.float32(), nullable=False),
+        pa.field("done", pa.string(), nullable=False),  # restored, left, or set aside
+        pa.field("reason", pa.string(), nullable=False),  # why it was left or set aside
+        pa.field("warning", pa.string(), nullable=False),  # what is missing of it
+        pa.field("output", pa.string(), nullable=False),  # the new file within the folder; "" where it was set aside
+        pa.field("output_size", pa.int64(), nullable=False),
+        pa.field("output_digest", pa.string(), nullable=False),  # SHA-256
+    ],
+    metadata=METADATA,
+)

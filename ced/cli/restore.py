@@ -1,32 +1,47 @@
-"""`ced restore`: bad JPEGs in, restored PNGs out."""
+"""`ced restore`: bad JPEGs in, restored images out."""
 
-import contextlib
 import dataclasses
 import logging
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote, urlsplit
 
-from ced import environment
+from ced.bulk.names import SUFFIXES
+from ced.bulk.places import place
 from ced.cli.options import option
-from ced.config import RELEASED
-from ced.core.images import MAX_PIXELS, SECONDS, Rejected
+from ced.core.images import MAX_BYTES, MAX_PIXELS, SECONDS, Rejected
 from ced.data import sources
+from ced.data.sources.photograph import FILES, check_size, is_uri, redacted
 from ced.decoding import Decoder
 from ced.errors import ConfigError, InputError, OutputError
-from ced.progress import Progress
-from ced.store.outputs import write_bytes
+from ced.pipeline import restoring
+from ced.pipeline.restoring import FORMATS, Restoring
 
-if TYPE_CHECKING:
-    from ced.restoration.family import Family
+if TYPE_CHECKING:  # it imports torch
+    from ced.bulk.run import Summary
 
 logger = logging.getLogger("ced")
+
+STREAM = "-"  # standard input, standard output
+_FORMAT_OF = {suffix: written_as for written_as, suffix in SUFFIXES.items()} | {".jpeg": "jpeg", ".tiff": "tiff"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreOptions:
-    inputs: list[str] = option("IN", "image files, or folders of them", positional=True)
-    out: str = option("OUT", "a PNG file, or a folder for many", short="-o")
+    inputs: list[str] = option(
+        "SRC",
+        "image files, folders, archives, lists of files (.txt), any of them on s3://; - is standard input",
+        positional=True,
+    )
+    out: str = option(
+        "OUT",
+        "a folder or an address; for one image a file: .png, .jpg, .webp, .tif or .avif; - is standard output",
+        short="-o",
+    )
     model: str | None = option(
         "MODEL",
         "a restorer's folder, an MLflow URI, or released: what comes with ced, for good images too; default: what "
@@ -44,152 +59,135 @@ class RestoreOptions:
     self_ensemble: bool = option(
         help="the mean over the image and its three flips: nearer to the pixels, less sharp, four times as long"
     )
+    format: str | None = option("FORMAT", f"of the new files: {', '.join(FORMATS)}; default: png, or what -o ends with")
+    output_quality: int | None = option("Q", "of a jpeg, webp or avif, 1 to 100")
+    strip: bool = option(help="leave out what is in a file beside its pixels: date, camera, place, comments")
+    damaged: bool = option(help="restore what there is of damaged files, too")
+    overwrite: bool = option(help="replace files that are there already and that this command did not write")
+    workers: int = option("N", "processes, or tasks of Ray at a time; default: one a core", default=0)
+    ray_address: str | None = option("HOST:PORT", "restore on a Ray cluster (RAY_ADDRESS); default: on this machine")
     max_pixels: int = option("N", "pixels of an image; larger ones are left out", default=MAX_PIXELS)
     max_seconds: float = option("S", "that decoding an image may take", default=SECONDS)
 
 
-def restore(arguments: RestoreOptions) -> None:
+def restore(options: RestoreOptions) -> None:
     """Restore each image; what cannot be read is named and left out, and then the exit code is 2."""
-    temperature = _temperature(arguments.read_off)
-    if arguments.faithful:
-        _check_faithful(arguments, temperature)
-    if not (arguments.max_seconds > 0 and arguments.max_pixels > 0):
-        raise ConfigError("--max-seconds and --max-pixels: use numbers above 0")
-    work = _plan(arguments.inputs, Path(arguments.out))
-    folder = None if arguments.faithful or arguments.model == RELEASED else _model(arguments)
-    with Decoder(arguments.max_seconds) as decoder:  # which starts while torch is imported
-        family = _family(arguments, folder, temperature)  # once what was asked for is found right
-        _restore(arguments, work, family, decoder)
+    names = [field.name for field in dataclasses.fields(Restoring)]
+    how = Restoring(**{name: getattr(options, name) for name in names})
+    how.check()
+    image = _single(options)
+    summary = _many(options, how) if image is None else _one(image, how, options.out)
+    for line in summary.lines():
+        logger.info(line)
+    if summary.aside:
+        raise InputError(summary.refusal())
 
 
-def _restore(
-    arguments: RestoreOptions, work: list[tuple[sources.Photograph, Path]], family: "Family", decoder: Decoder
-) -> None:
-    from ced.restoration.files import Writing, restore_file
+class _Image(NamedTuple):
+    """The one image that becomes one file."""
 
-    progress = Progress("restore", len(work), "images")
-    writing = Writing(max_pixels=arguments.max_pixels)
-    failed = unchanged = 0
-    for source, target in work:
+    name: str
+    read: Callable[[], bytes]  # raises Rejected
+    path: str = ""
+
+
+def _single(options: RestoreOptions) -> _Image | None:
+    """None where a folder of files is to be made. Raises InputError, OutputError."""
+    first, out = options.inputs[0], options.out
+    if STREAM in options.inputs:
+        if len(options.inputs) > 1:
+            raise InputError(f"{STREAM}: standard input is one image; restore it apart from the others")
+        if out != STREAM and _suffix(out) not in _FORMAT_OF:
+            raise OutputError(f"{out}: standard input is one image; name a file, such as {out.rstrip('/')}.png")
+        return _Image("standard input", _read_standard_input)
+    if out != STREAM and (not _suffix(out) or (_suffix(out) not in _FORMAT_OF and Path(out).is_dir())):
+        return None
+    local = unquote(urlsplit(first).path) if first.lower().startswith("file://") else first
+    if len(options.inputs) == 1 and (is_uri(local) or Path(local).is_file()):
+        found = sources.find((first,))
+        path = found[0].path
+        if len(found) == 1 and found[0].kind == FILES and path in (local, str(Path(local).resolve())):
+            if out != STREAM and _suffix(out) not in _FORMAT_OF:
+                cure = f"name it {PurePosixPath(out).with_suffix('.png')}"
+                raise OutputError(f"{out}: restored images are {', '.join(SUFFIXES.values())}; {cure}")
+            return _Image(found[0].name, partial(sources.read, found[0]), path)
+    if out == STREAM:
+        raise OutputError(f"{STREAM}: standard output takes one image; give a folder for what is in {first}")
+    return None
+
+
+def _suffix(out: str) -> str:
+    return PurePosixPath(urlsplit(out).path if is_uri(out) else out).suffix.lower()
+
+
+def _read_standard_input() -> bytes:
+    data = sys.stdin.buffer.read(MAX_BYTES + 1)
+    check_size(len(data), MAX_BYTES)
+    return data
+
+
+def _one(image: _Image, how: Restoring, out: str) -> "Summary":
+    """One image into one file, or to standard output. Raises CedError."""
+    write, how = _writer(image, how, out)
+    folder = restoring.model_folder(how)
+    with Decoder(how.max_seconds) as decoder:  # which starts while torch is imported
+        family = restoring.family(how, folder)  # once what was asked for is found right
+        from ced.bulk.run import Summary
+        from ced.bulk.work import tiles_are_told
+        from ced.restoration.files import restore_file
+
+        summary = Summary(1, "standard output" if out == STREAM else out)
         try:
-            restored = restore_file(sources.read(source), family, decoder, writing)
-            write_bytes(target.with_suffix(restored.suffix), restored.data)
-            unchanged += bool(restored.left)
-            if restored.warning:
-                logger.warning("%s: %s", source.name, restored.warning)
+            data = image.read()
+            with tiles_are_told(image.name):
+                restored = restore_file(data, family, decoder, how.writing)
         except Rejected as error:
-            failed += 1
-            logger.warning("%s: %s (%s); left out", source.name, error.message, error.reason)
-        progress.advance()
-    logger.info("restored %d of %d images to %s", len(work) - failed - unchanged, len(work), arguments.out)
-    if unchanged:
-        logger.info(
-            "%d are left as they are (quality factor above %d, or no JPEG); --model released restores them too",
-            unchanged,
-            family.leave_above,
-        )
-    if failed:
-        raise InputError(f"{failed} of {len(work)} images could not be restored; see the lines above")
+            summary.set_aside(image.name, f"{error.message} ({error.reason})")
+            return summary
+    write(restored.data)
+    summary.add(image.name, restored.left, restored.warning)
+    return summary
 
 
-def _family(arguments: RestoreOptions, folder: Path | None, temperature: float | None) -> "Family":
-    """The restorers for these files: those of a folder, or those that come with ced.
-
-    Raises FormatError, ConfigError.
-    """
-    from ced.restoration import family as families
-
-    family = families.Family.load(folder or (families.FAITHFUL if arguments.faithful else families.RELEASED))
-    if arguments.model == RELEASED:
-        family = family.everything()
-    family = dataclasses.replace(family, temperature=temperature, self_ensemble=arguments.self_ensemble)
-    restorer = family.restorer(family.members[0])
-    if temperature and restorer.classifier is None:
-        raise ConfigError(
-            f"--read-off {arguments.read_off}: {restorer.method} has no classifier to read off; leave it out"
-        )
-    return family
-
-
-def _temperature(text: str | None) -> float | None:
-    """Of `--read-off`, None where the restorer's own is wanted. Raises ConfigError."""
-    if text is None:
-        return None
-    named = {"argmax": 0.0, "mean": 1.0}
-    with contextlib.suppress(ValueError):
-        temperature = named[text] if text in named else float(text)
-        if 0 <= temperature <= 1:
-            return temperature
-    raise ConfigError(f"--read-off {text}: use argmax, mean, or a temperature from 0 to 1")
+def _writer(image: _Image, how: Restoring, out: str) -> tuple[Callable[[bytes], None], Restoring]:
+    """What writes the new file, found to be possible, and how, with the format that its name asks for. Raises
+    OutputError, ConfigError."""
+    if out == STREAM:
+        if sys.stdout.isatty():
+            raise OutputError(f"{STREAM}: standard output is a terminal; name a file, or lead it into a program")
+        return _write_standard_output, how
+    written_as = _FORMAT_OF[_suffix(out)]
+    if how.format not in (None, written_as):
+        raise ConfigError(f"--format {how.format} beside -o {out}: leave one out")
+    how = dataclasses.replace(how, format=written_as)
+    how.check()
+    above, name = _split(out)
+    outputs = place(above)
+    if not is_uri(out) and Path(out).is_dir():
+        raise OutputError(f"{out}: exists as a folder; choose another output")
+    if image.path and image.path in (out, str(Path(out).resolve())):
+        raise OutputError(f"{out}: would overwrite its own input; choose another output")
+    if not how.overwrite and outputs.size(name) is not None:
+        raise OutputError(f"{redacted(out)}: there already; name another file, or replace it with --overwrite")
+    return partial(outputs.write, name), how
 
 
-def _check_faithful(arguments: RestoreOptions, temperature: float | None) -> None:
-    """Raises ConfigError where another argument says something else."""
-    if temperature:
-        raise ConfigError(f"--read-off {arguments.read_off}: --faithful has no classifier to read off; leave one out")
-    named = {"--store": arguments.store, "--model": "" if arguments.model == RELEASED else arguments.model}
-    for name, value in named.items():
-        if value:
-            raise ConfigError(f"{name} {value}: --faithful is a model that comes with ced; leave one out")
+def _split(out: str) -> tuple[str, str]:
+    """The folder of a file, as `place` takes it, and its name."""
+    if not is_uri(out):
+        return str(Path(out).parent.resolve()), Path(out).name
+    parts = urlsplit(out)
+    above, _, name = parts.path.rpartition("/")
+    return parts._replace(path=above).geturl(), unquote(name)
 
 
-def _plan(inputs: list[str], out: Path) -> list[tuple[sources.Photograph, Path]]:
-    """Which image goes to which file. Raises InputError and OutputError before anything is written."""
-    photographs = sources.find(tuple(inputs))
-    single = len(inputs) == 1 and Path(inputs[0]).is_file() and bool(out.suffix)
-    if single:
-        if out.suffix.lower() != ".png":
-            raise OutputError(f"{out}: restored images are PNG files; name it {out.with_suffix('.png')}")
-        work = [(photographs[0], out)]
-    else:
-        if out.exists() and not out.is_dir():
-            raise OutputError(f"{out}: is a file; give a folder for {len(photographs)} images")
-        work = [(photograph, _inside(out, photograph, len(inputs))) for photograph in photographs]
-    _check(work)
-    return work
+def _write_standard_output(data: bytes) -> None:
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 
 
-def _inside(out: Path, photograph: sources.Photograph, inputs: int) -> Path:
-    """A folder's own name is left out where it is the only input."""
-    name = Path(photograph.name)
-    if inputs == 1 and len(name.parts) > 1:
-        name = Path(*name.parts[1:])
-    return out / name.with_suffix(".png")
-
-
-def _check(work: list[tuple[sources.Photograph, Path]]) -> None:
-    targets: dict[Path, str] = {}
-    for source, target in work:
-        if target.is_dir():
-            raise OutputError(f"{target}: exists as a folder; choose another output")
-        if target in targets:
-            raise InputError(f"{source.name} and {targets[target]} would both become {target}; restore them apart")
-        if target.resolve() == Path(source.path):
-            raise OutputError(f"{target}: would overwrite its own input; choose another output")
-        targets[target] = source.name
-
-
-def _model(arguments: RestoreOptions) -> Path | None:
-    """The folder of the restorer: the one that is named, the champion of a store that is, else None: the released."""
-    if arguments.model and "://" not in arguments.model and ":/" not in arguments.model:
-        return Path(arguments.model)
-    if not arguments.model and not arguments.store:
-        return None
-    from ced.tracking import client
-
-    environment.quiet()
-    from_environment = environment.load()
-    store = Path(arguments.store or from_environment.store).resolve()
-    if not store.is_dir() and not from_environment.mlflow_uri:
-        raise InputError(f"{store}: no such store; make it with `ced run`, or leave --store out")
-    uri = from_environment.mlflow_uri or client.local_uri(store)
-    client.check(uri, write=False)
-    if arguments.model:
-        return client.resolve(uri, arguments.model)
-    from ced.pipeline import publish
-
-    newest = publish.newest(store)
-    champion = client.load_champion(uri, newest.model, newest.alias)
-    if champion is None:
-        raise InputError(f"no trained model in {store}; run `ced run quickstart` first or name one with --model")
-    return champion
+def _many(options: RestoreOptions, how: Restoring) -> "Summary":
+    out = options.out
+    if _suffix(out) in _FORMAT_OF and not is_uri(out) and not Path(out).is_dir():
+        raise OutputError(f"{out}: is the name of one file; give a folder for what is in {options.inputs[0]}")
+    return restoring.many(how, options.inputs, out)

@@ -10,6 +10,7 @@ ED has no C: its decoder takes E's output alone. The networks of other authors t
 import hashlib
 import json
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -39,6 +40,9 @@ DIGESTS = "sha256"  # of the other files by name, in a description, and its own;
 TILE_PIXELS = 3 << 20  # larger images are restored in tiles of at most this many pixels, with their margins
 GRID = 4  # sides the networks take are multiples of this
 _JPEG_GRID = 8  # sides of an image whose flips have their blocks where it has them
+
+# Told after each tile of an image, how many there are.
+tile_done: ContextVar[Callable[[int], None]] = ContextVar("tile_done", default=lambda count: None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +137,8 @@ class Restorer:
         """Fill `restored` with the restoration of `planes`, (C, H, W) uint8 in any order of memory."""
         grid, margin = self._grid, self._margin()
         size = planes.shape[1], planes.shape[2]
-        for tile in tiles(size, grid, margin):
+        divided = list(tiles(size, grid, margin))
+        for tile in divided:
             (top, bottom), (left, right) = tile
             start = max(0, top - margin), max(0, left - margin)
             seen = planes[:, start[0] : bottom + margin, start[1] : right + margin]
@@ -141,6 +146,7 @@ class Restorer:
             out = self._forward(np.pad(seen, ((0, 0), *padding), "edge"))
             out = out[:, top - start[0] : bottom - start[0], left - start[1] : right - start[1]]
             restored[:, top:bottom, left:right] = out
+            tile_done.get()(len(divided))
 
     def _margin(self) -> int:
         reach = self.autoencoder.receptive_radius(self.classifier)

@@ -241,7 +241,7 @@ def make(
     finished = _finished(folder, wanted, config, inputs)
     if finished is not None and not _gone(folder, finished.manifest):
         return finished
-    with _locked(folder):
+    with locked(folder):
         finished = _finished(folder, wanted, config, inputs)  # another process may have been faster
         if finished is not None:
             gone = _gone(folder, finished.manifest)
@@ -328,7 +328,7 @@ def _claim(folder: Path, wanted: str) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """One process at a time works on a folder. The lock goes with the process, also when it is killed."""
     files.make_folder(folder)
     try:

@@ -25,7 +25,7 @@ from ced.data.sources.photograph import (
     title,
     wanted,
 )
-from ced.errors import InputError, first_line
+from ced.errors import InputError, OutputError, first_line
 from ced.timeouts import ANSWER_TIMEOUT, NoAnswer, call_in_time
 
 _AT_ONCE = 1000  # files asked about in one call
@@ -108,6 +108,16 @@ def open_file(uri: str) -> Any:
     """A file by address, for reading at any place. Raises OSError and InputError."""
     files, inside = _mounted(uri)
     return files.open_input_file(inside)
+
+
+def file_system(uri: str) -> tuple[Any, str]:
+    """The file system of an address (of pyarrow) and its path there, for those who write. Raises InputError."""
+    return _mounted(uri)
+
+
+def unwritable(source: str, error: Exception) -> OutputError:
+    """What a server answers to those who write, as a mistake of the user's."""
+    return OutputError(f"{redacted(source)}: cannot be written ({_clause(error)}); check the address and the keys")
 
 
 def root(uri: str) -> str:

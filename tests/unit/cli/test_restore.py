@@ -136,7 +136,7 @@ def test_hostile_files_are_each_named_in_a_line_and_the_last_one_is_restored(
     assert "(not an image)" in lines[0] and "(not an image)" in lines[6]
     assert restored.startswith("restored 1 of 8 images") and error.startswith("ced: error: 7 of 8 images")
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["z.png"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["restored.parquet", "z.png"]
 
 
 def test_the_limits_are_options(cat: Path, model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -162,7 +162,8 @@ def test_gray_stays_gray(cat: Path, model: Path, tmp_path: Path) -> None:
     ("prepare", "out", "clause"),
     [
         (lambda root: (root / "x.png").mkdir(), "x.png", "exists as a folder"),
-        (lambda root: None, "x.jpg", "restored images are PNG files"),
+        (lambda root: None, "x.gif", "restored images are .png, .jpg, .webp, .tif, .avif; name it"),
+        (lambda root: (root / "x.png").write_text("mine"), "x.png", "there already"),
         (lambda root: (root / "x").write_text(""), "x/", "is a file"),
     ],
 )
@@ -175,13 +176,65 @@ def test_outputs_that_cannot_be(
     assert clause in capsys.readouterr().err
 
 
-def test_two_inputs_with_one_output_are_refused(
-    cat: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("words", "clause"),
+    [
+        (("IN/cat.jpg", "-o", "IN/cat.jpg"), "would overwrite its own input"),
+        (("IN", "-o", "p.png"), "is the name of one file"),
+        (("IN", "-o", "IN"), "holds the inputs"),
+        (("IN", "-o", "-"), "standard output takes one image"),
+        (("-", "-o", "out"), "standard input is one image; name a file, such as out.png"),
+        (("-", "IN", "-o", "out"), "standard input is one image; restore it apart"),
+        (("IN", "-o", "out", "--format", "gif"), "--format gif: use png, jpeg, webp, tiff or avif"),
+        (("IN/cat.jpg", "-o", "p.webp", "--format", "jpeg"), "--format jpeg beside -o p.webp"),
+        (("IN/cat.jpg", "-o", "p.png", "--output-quality", "80"), "a png loses nothing"),
+        (("IN", "-o", "out", "--output-quality", "101"), "from 1 to 100"),
+        (("IN", "-o", "out", "--workers", "-1"), "use a number above 0"),
+    ],
+)
+def test_what_cannot_be_is_a_line_before_any_work(
+    cat: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch, words: tuple[str, ...], clause: str
 ) -> None:
-    cat.with_suffix(".png").write_bytes(cat.read_bytes())
-    assert run(cat.parent, "-o", tmp_path / "out", "--model", model) == 2
-    assert "would both become" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+    monkeypatch.chdir(tmp_path)
+    before = cat.read_bytes()
+    assert run(*(word.replace("IN", str(cat.parent)) for word in words)) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert clause in line
+    assert [path.name for path in tmp_path.iterdir()] == ["in"] and cat.read_bytes() == before
+    assert [path.name for path in cat.parent.iterdir()] == ["cat.jpg"]
+
+
+def test_a_file_of_the_user_s_is_replaced_where_that_is_asked_for(cat: Path, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "cat.png").write_text("mine")
+    assert run(cat, "-o", tmp_path / "cat.png", "--model", model, "--overwrite") == 0
+    assert Image.open(tmp_path / "cat.png").size == (451, 300)
+
+
+def test_through_a_pipe(cat: Path, model: Path, tmp_path: Path) -> None:
+    """Nothing else is on standard output."""
+    assert run(cat, "-o", tmp_path / "cat.png", "--model", model) == 0
+    command = [sys.executable, "-m", "ced", "restore", "-", "-o", "-", "--model", model]
+    for stream, code in ((cat.read_bytes(), 0), (cat.read_bytes()[:2000], 2), (b"", 2)):
+        ended = subprocess.run(command, input=stream, capture_output=True, timeout=300, cwd=tmp_path)
+        assert ended.returncode == code
+        assert ended.stdout == ((tmp_path / "cat.png").read_bytes() if code == 0 else b"")
+    assert b"standard input: the file has no bytes (empty); left out" in ended.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cat.png", "in"]
+
+
+@pytest.mark.parametrize(
+    "suffix, written_as", [(".jpg", "jpeg"), (".JPEG", "jpeg"), (".webp", "webp"), (".avif", "avif")]
+)
+def test_the_name_of_one_output_says_its_format(
+    cat: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, written_as: str
+) -> None:
+    from ced.restoration import files
+
+    asked, restore_file = [], files.restore_file
+    monkeypatch.setattr(files, "restore_file", lambda *words: (asked.append(words[-1]), restore_file(*words))[1])
+    out = tmp_path / f"cat{suffix}"
+    assert run(cat, "-o", out, "--model", model, "--output-quality", 80, "--strip", "--damaged") == 0
+    assert asked == [files.Writing(format=written_as, output_quality=80, strip=True, damaged=True)]
 
 
 @pytest.mark.parametrize("how", ["sharpest", "-0.1", "1.5", "nan", " "])
@@ -281,7 +334,7 @@ def test_the_released_one_is_chosen_by_the_images_own_quality_factor_and_colour(
     gray = {"gray10.jpg": "y-q10", "gray20.jpg": "y-q20", "gray50.jpg": "y"}
     for name, folder in (in_colour | gray).items():
         single = tmp_path / "single.png"
-        assert run(tmp_path / "in" / name, "-o", single, "--model", RELEASED / folder) == 0
+        assert run(tmp_path / "in" / name, "-o", single, "--model", RELEASED / folder, "--overwrite") == 0
         assert single.read_bytes() == (tmp_path / "out" / name).with_suffix(".png").read_bytes()
 
 
@@ -304,9 +357,13 @@ def test_good_images_stay_as_they_are(
     (tmp_path / "in" / "torn.jpg").write_bytes((tmp_path / "in" / "95.jpg").read_bytes()[:-1000])
     assert run(tmp_path / "in", "-o", tmp_path / "again", *how) == 2
     assert "restored 1 of 4 images" in caplog.text, "what cannot be decoded is not counted among the good ones"
-    told = [record.message for record in caplog.records if record.message.startswith(("restored", "2 are"))]
-    assert len(told) == 5 and told[0].startswith("restored 1 of 3") and told[2].startswith("restored 3 of 3")
-    assert told[1].startswith(f"2 are left as they are (quality factor above {good}, or no JPEG); --model rel")
+    told = caplog.messages
+    assert told[0].startswith("restored 1 of 3") and told[4].startswith("restored 3 of 3")
+    assert told[1:4] == [
+        "2 left as they are:",
+        f"  in/{good + 1}.jpg: quality factor {good + 1}",
+        "  in/95.jpg: quality factor 95",
+    ]
 
 
 @pytest.mark.parametrize("quality", [10, 20, 30, 50])

@@ -1,4 +1,4 @@
-"""prefect.yaml, read by Prefect's own loader and held against the real flow."""
+"""prefect.yaml, read by Prefect's own loader and held against the real flows."""
 
 import importlib.metadata
 import io
@@ -18,7 +18,8 @@ from ced.recipes import configure
 ROOT = Path(__file__).parents[3]
 FILE = ROOT / "prefect.yaml"
 RAW: dict[str, Any] = yaml.safe_load(FILE.read_text())
-NAMES = ["quickstart", "paper"]
+NAMES = ["quickstart", "paper"]  # of the pipeline
+RESTORE = "photographs"
 
 
 def load(file: Path) -> tuple[list[dict[str, Any]], dict[str, Any], str]:
@@ -30,7 +31,12 @@ def load(file: Path) -> tuple[list[dict[str, Any]], dict[str, Any], str]:
 
 @pytest.fixture(scope="module")
 def flow() -> Flow[..., Any]:
-    (entrypoint,) = {deployment["entrypoint"] for deployment in RAW["deployments"]}
+    return loaded_flow(*NAMES)
+
+
+def loaded_flow(*names: str) -> Flow[..., Any]:
+    """The flow of all these deployments."""
+    (entrypoint,) = {deployment["entrypoint"] for deployment in RAW["deployments"] if deployment["name"] in names}
     path, _, name = entrypoint.partition(":")
     loaded: Flow[..., Any] = load_flow_from_entrypoint(f"{ROOT / path}:{name}")
     return loaded
@@ -38,7 +44,7 @@ def flow() -> Flow[..., Any]:
 
 def test_prefect_reads_every_deployment_and_has_nothing_to_say() -> None:
     deployments, _, said = load(FILE)
-    assert [deployment["name"] for deployment in deployments] == NAMES
+    assert [deployment["name"] for deployment in deployments] == [*NAMES, RESTORE]
     assert said == ""
 
 
@@ -57,7 +63,7 @@ def test_prefect_ignores_no_key() -> None:
 
 def test_runs_go_to_the_process_work_pool() -> None:
     pool = {"name": "ced", "job_variables": {"env": {"PREFECT_LOGGING_EXTRA_LOGGERS": "ced"}}}
-    assert [deployment["work_pool"] for deployment in load(FILE)[0]] == [pool, pool]
+    assert [deployment["work_pool"] for deployment in load(FILE)[0]] == [pool, pool, pool]
 
 
 def test_no_step_and_no_path_ties_it_to_a_machine() -> None:
@@ -68,6 +74,16 @@ def test_no_step_and_no_path_ties_it_to_a_machine() -> None:
 
 def test_the_entrypoint_is_the_flow(flow: Flow[..., Any]) -> None:
     assert flow.name == "pipeline"
+    assert loaded_flow(RESTORE).name == "restore"
+
+
+def test_what_is_restored_has_to_be_said() -> None:
+    restore = loaded_flow(RESTORE)
+    taken = restore.validate_parameters({"sources": ["s3://bucket/in"], "out": "s3://bucket/out", "faithful": True})
+    assert (taken["faithful"], taken["workers"]) == (True, 0)
+    for missing in ({"out": "x"}, {"sources": ["x"]}, {"sources": "x", "out": "y"}):
+        with pytest.raises(ParameterTypeError):
+            restore.validate_parameters(missing)
 
 
 @pytest.mark.parametrize("name", NAMES)
