@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
+from ced.core.encoding import FORMATS
 from ced.data.sources import Photograph
 
-SUFFIXES = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif", "avif": ".avif"}  # by format
 _FIRST = (".jpg", ".jpeg")  # of several with one name, the one that has it without its suffix
 
 
@@ -51,4 +51,4 @@ def possible(photograph: Photograph, stem: str, written_as: str = "") -> list[st
     """What an output may be called: by the format that is written ("" = png), or where it is left as it is, by its
     own."""
     own = PurePosixPath(photograph.name).suffix.lower()
-    return [f"{stem}{suffix}" for suffix in dict.fromkeys((SUFFIXES[written_as or "png"], own))]
+    return [f"{stem}{suffix}" for suffix in dict.fromkeys((FORMATS[written_as or "png"].suffix, own))]

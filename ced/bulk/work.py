@@ -14,6 +14,7 @@ from ced.bulk import record
 from ced.bulk.names import possible
 from ced.bulk.places import place
 from ced.bulk.record import Journal, Row
+from ced.core.encoding import Writing
 from ced.core.images import Rejected
 from ced.data import sources
 from ced.data.sources import Photograph
@@ -22,7 +23,7 @@ from ced.errors import CedError, first_line, of_the_machine
 from ced.progress import Progress
 from ced.restoration import restorer
 from ced.restoration.family import Family
-from ced.restoration.files import RestoredFile, Writing, restore_file
+from ced.restoration.files import RestoredFile, restore_file
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,16 +10,16 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from ced.bulk.names import SUFFIXES
 from ced.bulk.places import place
 from ced.cli.options import option
+from ced.core.encoding import FORMATS
 from ced.core.images import MAX_BYTES, MAX_PIXELS, SECONDS, Rejected
 from ced.data import sources
 from ced.data.sources.photograph import FILES, check_size, is_uri, redacted
 from ced.decoding import Decoder
 from ced.errors import ConfigError, InputError, OutputError
 from ced.pipeline import restoring
-from ced.pipeline.restoring import FORMATS, Restoring
+from ced.pipeline.restoring import Restoring
 
 if TYPE_CHECKING:  # it imports torch
     from ced.bulk.run import Summary
@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # it imports torch
 logger = logging.getLogger("ced")
 
 STREAM = "-"  # standard input, standard output
-_FORMAT_OF = {suffix: written_as for written_as, suffix in SUFFIXES.items()} | {".jpeg": "jpeg", ".tiff": "tiff"}
+_FORMAT_OF = {each.suffix: name for name, each in FORMATS.items()} | {".jpeg": "jpeg", ".tiff": "tiff"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +72,8 @@ class RestoreOptions:
 
 def restore(options: RestoreOptions) -> None:
     """Restore each image; what cannot be read is named and left out, and then the exit code is 2."""
-    names = [field.name for field in dataclasses.fields(Restoring)]
-    how = Restoring(**{name: getattr(options, name) for name in names})
+    asked = vars(options)
+    how = Restoring(**{field.name: asked[field.name] for field in dataclasses.fields(Restoring) if field.name in asked})
     how.check()
     image = _single(options)
     summary = _many(options, how) if image is None else _one(image, how, options.out)
@@ -109,7 +109,7 @@ def _single(options: RestoreOptions) -> _Image | None:
         if len(found) == 1 and found[0].kind == FILES and path in (local, str(Path(local).resolve())):
             if out != STREAM and _suffix(out) not in _FORMAT_OF:
                 cure = f"name it {PurePosixPath(out).with_suffix('.png')}"
-                raise OutputError(f"{out}: restored images are {', '.join(SUFFIXES.values())}; {cure}")
+                raise OutputError(f"{out}: restored images are {', '.join(_FORMAT_OF)}; {cure}")
             return _Image(found[0].name, partial(sources.read, found[0]), path)
     if out == STREAM:
         raise OutputError(f"{STREAM}: standard output takes one image; give a folder for what is in {first}")
@@ -159,7 +159,7 @@ def _writer(image: _Image, how: Restoring, out: str) -> tuple[Callable[[bytes], 
     written_as = _FORMAT_OF[_suffix(out)]
     if how.format not in (None, written_as):
         raise ConfigError(f"--format {how.format} beside -o {out}: leave one out")
-    how = dataclasses.replace(how, format=written_as)
+    how = dataclasses.replace(how, format=written_as, always=True)
     how.check()
     above, name = _split(out)
     outputs = place(above)

@@ -9,8 +9,9 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 from PIL.ExifTags import Base
 
-from ced.core.images import Rejected, profile_kind, to_srgb
+from ced.core.images import MAX_PIXELS, Rejected, profile_kind, to_srgb
 from ced.core.metadata import EXIF_HEADER, NOTHING, Metadata, photographic
+from ced.errors import ConfigError
 
 QUALITY = 95  # of the lossy ones: little is lost once more
 _SEGMENT = 65_533  # bytes of one part of a JPEG's header
@@ -47,6 +48,32 @@ FORMATS = {
 SUFFIX_OF = {each.pillow: each.suffix for each in FORMATS.values()} | {
     **{"MPO": ".jpg", "BMP": ".bmp", "DIB": ".dib", "GIF": ".gif", "PPM": ".ppm", "JPEG2000": ".jp2", "TGA": ".tga"}
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Writing:
+    """How restored files are written. Raises ConfigError."""
+
+    format: str = ""  # one of FORMATS; "" means png
+    output_quality: int | None = None  # 1..100, of a lossy format; None means QUALITY
+    strip: bool = False  # leave all out that a file says beside its pixels, but its colour profile
+    damaged: bool = False  # restore a JPEG that ends too early as far as it goes
+    always: bool = False  # in this format, also pixels that are left as they are; else their file stays as it is
+    max_pixels: int = MAX_PIXELS
+
+    def __post_init__(self) -> None:
+        if self.format and self.format not in FORMATS:
+            raise ConfigError(f"--format {self.format}: use {', '.join(FORMATS)}")
+        if self.output_quality is None:
+            return
+        if not 1 <= self.output_quality <= 100:
+            raise ConfigError(f"--output-quality {self.output_quality}: use a number from 1 to 100")
+        if not FORMATS[self.format or "png"].lossy:
+            lossy = ", ".join(name for name, each in FORMATS.items() if each.lossy)
+            raise ConfigError(
+                f"--output-quality {self.output_quality}: {self.format or 'png'} loses nothing; leave it out, or write "
+                f"one of {lossy}"
+            )
 
 
 def check_side(shape: tuple[int, ...], format: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ced import environment
 from ced.cluster import connection
 from ced.config import RELEASED, fingerprint
+from ced.core.encoding import Writing
 from ced.core.images import MAX_PIXELS, SECONDS
 from ced.errors import ConfigError, InputError
 
@@ -19,9 +20,7 @@ if TYPE_CHECKING:  # they import torch, which mistakes do not wait for
     from ced.bulk.run import Summary
     from ced.bulk.work import Answer, Job, Unit
     from ced.restoration.family import Family
-    from ced.restoration.files import Writing
 
-FORMATS = ("png", "jpeg", "webp", "tiff", "avif")
 _BYTES = 1  # raised when the same settings give other bytes
 _FEW = 1_000_000  # bytes of photographs that are done before other processes have started
 
@@ -35,10 +34,11 @@ class Restoring:
     faithful: bool = False
     read_off: str | None = None  # argmax, mean, or a temperature
     self_ensemble: bool = False
-    format: str | None = None  # one of FORMATS; None: png
+    format: str | None = None  # as of `Writing`, and what follows
     output_quality: int | None = None
     strip: bool = False
     damaged: bool = False
+    always: bool = False
     overwrite: bool = False
     max_pixels: int = MAX_PIXELS
     max_seconds: float = SECONDS
@@ -54,13 +54,7 @@ class Restoring:
             raise ConfigError("--max-seconds and --max-pixels: use numbers above 0")
         if self.workers < 0:
             raise ConfigError(f"--workers {self.workers}: use a number above 0")
-        if self.format is not None and self.format not in FORMATS:
-            raise ConfigError(f"--format {self.format}: use {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
-        if self.output_quality is not None:
-            if not 1 <= self.output_quality <= 100:
-                raise ConfigError(f"--output-quality {self.output_quality}: use a number from 1 to 100")
-            if self.format in ("png", "tiff"):
-                raise ConfigError(f"--output-quality: is of jpeg, webp and avif; a {self.format} loses nothing")
+        _ = self.writing  # which is checked when it is made
 
     @property
     def temperature(self) -> float | None:
@@ -75,15 +69,14 @@ class Restoring:
         raise ConfigError(f"--read-off {self.read_off}: use argmax, mean, or a temperature from 0 to 1")
 
     @property
-    def writing(self) -> "Writing":
-        """How the new files are written."""
-        from ced.restoration.files import Writing
-
+    def writing(self) -> Writing:
+        """How the new files are written. Raises ConfigError."""
         return Writing(
             format=self.format or "",
             output_quality=self.output_quality,
             strip=self.strip,
             damaged=self.damaged,
+            always=self.always,
             max_pixels=self.max_pixels,
         )
 

@@ -9,11 +9,11 @@ import pytest
 
 from ced.bulk import work
 from ced.bulk.work import Job, Unit, Worker
+from ced.core.encoding import Writing
 from ced.data import sources
 from ced.progress import Progress
 from ced.restoration import files, restorer
 from ced.restoration.family import Family
-from ced.restoration.files import Writing
 
 Write = Callable[..., Path]
 

@@ -17,6 +17,7 @@ from ced.cli.main import main
 from ced.config import NetworkConfig
 from ced.core import images, metrics
 from ced.core.classes import Classes
+from ced.core.encoding import Writing
 from ced.core.images import luminance
 from ced.core.spectrum import Spectrum, likeness
 from ced.models import weights
@@ -185,9 +186,9 @@ def test_outputs_that_cannot_be(
         (("IN", "-o", "-"), "standard output takes one image"),
         (("-", "-o", "out"), "standard input is one image; name a file, such as out.png"),
         (("-", "IN", "-o", "out"), "standard input is one image; restore it apart"),
-        (("IN", "-o", "out", "--format", "gif"), "--format gif: use png, jpeg, webp, tiff or avif"),
+        (("IN", "-o", "out", "--format", "gif"), "--format gif: use png, jpeg, webp, tiff, avif"),
         (("IN/cat.jpg", "-o", "p.webp", "--format", "jpeg"), "--format jpeg beside -o p.webp"),
-        (("IN/cat.jpg", "-o", "p.png", "--output-quality", "80"), "a png loses nothing"),
+        (("IN/cat.jpg", "-o", "p.png", "--output-quality", "80"), "png loses nothing"),
         (("IN", "-o", "out", "--output-quality", "101"), "from 1 to 100"),
         (("IN", "-o", "out", "--workers", "-1"), "use a number above 0"),
     ],
@@ -234,7 +235,7 @@ def test_the_name_of_one_output_says_its_format(
     monkeypatch.setattr(files, "restore_file", lambda *words: (asked.append(words[-1]), restore_file(*words))[1])
     out = tmp_path / f"cat{suffix}"
     assert run(cat, "-o", out, "--model", model, "--output-quality", 80, "--strip", "--damaged") == 0
-    assert asked == [files.Writing(format=written_as, output_quality=80, strip=True, damaged=True)]
+    assert asked == [Writing(format=written_as, output_quality=80, strip=True, damaged=True, always=True)]
 
 
 @pytest.mark.parametrize("how", ["sharpest", "-0.1", "1.5", "nan", " "])

@@ -9,12 +9,12 @@ from PIL import Image
 from PIL.ExifTags import Base
 from skimage import data
 
-from ced.core.encoding import FORMATS
+from ced.core.encoding import FORMATS, Writing
 from ced.core.images import Rejected
 from ced.decoding import Decoder
 from ced.errors import ConfigError
 from ced.restoration.family import FAITHFUL, RELEASED, Family
-from ced.restoration.files import RestoredFile, Writing, restore_file
+from ced.restoration.files import RestoredFile, restore_file
 from ced.restoration.restorer import Restorer
 from tests import profiles
 from tests.unit.core.test_metadata import XMP, exif
