@@ -4,7 +4,7 @@ libjpeg decodes nearly anything and Pillow passes none of its warnings on. Of da
 picture is gray. So the picture is decoded again with noise after its data: where it changes there were none. And once
 more with noise instead of their last bytes: where it does not change, they were not needed, and something before them
 is wrong. What cannot be seen: values that are wrong and as long as the right ones, anything but the last of several
-scans, arithmetic coding.
+scans, arithmetic coding; and of pictures of more than CHECKED pixels that have their end, nothing is looked for.
 """
 
 import re
@@ -12,6 +12,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+
+CHECKED = 64_000_000  # decoding larger ones twice more would take too much of the time that decoding has
 
 _START, _END = b"\xff\xd8", b"\xff\xd9"
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # in coded data: neither a stuffed byte, nor filling, nor a restart
@@ -79,6 +81,8 @@ def found(data: bytes, pixels: np.ndarray, decode: Callable[[bytes], np.ndarray 
     cannot be told. `decode` makes pixels of others, None where it cannot. Shape: (H, W) or (H, W, C) uint8."""
     stream = stream_of(data)
     if stream is None or stream.coding not in (*_SEQUENTIAL, _PROGRESSIVE):
+        return ""
+    if stream.ended and pixels.shape[0] * pixels.shape[1] > CHECKED:
         return ""
     single = len(stream.scans) == 1
     if not stream.ended and not single:

@@ -94,6 +94,13 @@ def test_data_that_are_lost_in_the_middle_are_seen() -> None:
     assert found(restarted.replace(b"\xff\xd3", b"\xff\xd5", 1)) == "its data are out of order: part of it may be wrong"
 
 
+def test_of_large_ones_what_is_cut_off_is_measured_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = encoded(data.coffee()[:200, :304])
+    without = stream[: len(stream) // 2] + stream[len(stream) // 2 + 700 :]
+    monkeypatch.setattr(damage, "CHECKED", 60_000)
+    assert found(without) == "" and found(stream[:-900]).endswith(" % of it is missing")
+
+
 def test_what_is_no_jpeg_in_the_middle_ends_the_picture() -> None:
     """Libjpeg stops at a marker that makes no sense, though all before it is there."""
     stream = encoded(data.coffee()[:200, :304])
