@@ -80,7 +80,7 @@ class Restoring:
         from ced.restoration.files import Writing
 
         return Writing(
-            format=self.format or "",
+            format="" if self.format == "png" else self.format or "",
             output_quality=self.output_quality,
             strip=self.strip,
             damaged=self.damaged,
@@ -144,6 +144,7 @@ def many(how: Restoring, inputs: list[str], out: str) -> "Summary":
     """
     from ced.bulk import listing
 
+    how = dataclasses.replace(how, format=how.format or "png")
     how.check()
     listed = listing.find(inputs, out, how.format or "", how.overwrite)
     folder = model_folder(how)
