@@ -72,7 +72,7 @@ class Restoring:
     def writing(self) -> Writing:
         """How the new files are written. Raises ConfigError."""
         return Writing(
-            format=self.format or "",
+            format="" if self.format == "png" else self.format or "",
             output_quality=self.output_quality,
             strip=self.strip,
             damaged=self.damaged,
@@ -137,6 +137,7 @@ def many(how: Restoring, inputs: list[str], out: str) -> "Summary":
     """
     from ced.bulk import listing
 
+    how = dataclasses.replace(how, format=how.format or "png")
     how.check()
     listed = listing.find(inputs, out, how.format or "", how.overwrite)
     folder = model_folder(how)

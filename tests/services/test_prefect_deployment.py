@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from skimage import data
 
 from ced.config import Config
 from tests.small import NETWORK
@@ -100,8 +102,8 @@ def test_every_deployment_is_registered_without_a_question(deployment: Deploymen
     assert deployment.steps["work-pool create"].returncode == 0
     done = deployment.steps["deploy"]
     assert done.returncode == 0, done.stdout + done.stderr
-    for name in ("quickstart", "paper"):
-        assert f"Deployment 'pipeline/{name}' successfully created" in done.stdout
+    for name in ("pipeline/quickstart", "pipeline/paper", "restore/photographs"):
+        assert f"Deployment '{name}' successfully created" in done.stdout
 
 
 def test_the_worker_runs_the_pipeline_from_any_folder(
@@ -124,6 +126,14 @@ def test_the_worker_runs_the_pipeline_from_any_folder(
     assert stages >= {"prepare", "edges", "label", "train-classifier", "train-ced-gt", "evaluate", "report"}
     if found:  # another server's run was here before: it left nothing to do
         assert sorted(store.glob("*/*/manifest.json")) == found
+
+
+def test_the_worker_restores_a_folder(deployment: Deployment, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.fromarray(data.coffee()[:40, :40]).save(tmp_path / "in" / "a.jpg", quality=20)
+    done = deployment.run("restore/photographs", sources=[str(tmp_path / "in")], out=str(tmp_path / "out"))
+    assert done.returncode == 0, done.stdout + deployment.worker_log.read_text()[-4000:]
+    assert (tmp_path / "out" / "a.png").is_file()
 
 
 def test_a_mistake_fails_the_run_and_the_command(deployment: Deployment, tmp_path: Path) -> None:

@@ -104,8 +104,10 @@ def test_only_what_differs_is_done_again(folder: Path, how: Restoring, tmp_path:
 def test_other_settings_are_other_files(folder: Path, how: Restoring, tmp_path: Path, other: dict[str, bool]) -> None:
     out = tmp_path / "out"
     many(how, [str(folder)], str(out))
-    limits = dataclasses.replace(how, max_pixels=10_000, max_seconds=20, workers=1)
-    assert counts(many(limits, [str(folder)], str(out))) == (4, 0, 0, 1), "a limit is no other setting"
+    limits = dataclasses.replace(how, format="png", max_pixels=10_000, max_seconds=20, workers=1)
+    assert counts(many(limits, [str(folder)], str(out))) == (4, 0, 0, 1), (
+        "neither a limit nor what is the default is another setting"
+    )
     changed = dataclasses.replace(how, **other)
     assert counts(many(changed, [str(folder)], str(out))) == (0, 4, 0, 1)
     assert counts(many(changed, [str(folder)], str(out))) == (4, 0, 0, 1)

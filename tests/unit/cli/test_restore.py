@@ -189,6 +189,7 @@ def test_outputs_that_cannot_be(
         (("IN", "-o", "out", "--format", "gif"), "--format gif: use png, jpeg, webp, tiff, avif"),
         (("IN/cat.jpg", "-o", "p.webp", "--format", "jpeg"), "--format jpeg beside -o p.webp"),
         (("IN/cat.jpg", "-o", "p.png", "--output-quality", "80"), "png loses nothing"),
+        (("IN", "-o", "out", "--output-quality", "80"), "png loses nothing"),
         (("IN", "-o", "out", "--output-quality", "101"), "from 1 to 100"),
         (("IN", "-o", "out", "--workers", "-1"), "use a number above 0"),
     ],
