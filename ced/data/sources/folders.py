@@ -6,7 +6,7 @@ Local folders are walked by os.walk: pyarrow's local file system refuses names t
 import logging
 import os
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
@@ -46,8 +46,13 @@ def find(source: str, selection: Selection, cache: Path | None = None) -> list[P
 
 def check(source: str, selection: Selection) -> None:
     """Whether a local source is there and holds anything that is asked for: up to the first one. Raises InputError."""
-    if not is_uri(source) and files.existing(source).is_dir():
-        _check_below(source, selection)
+    base, below = split_glob(source)
+    if is_uri(base) or not files.existing(base).is_dir():
+        return
+    for file in _files(base, "", selection, Glob(below) if below else None):
+        if is_archive(file.name) or selection.takes(file.name, _looks(file)):
+            return
+    raise selection.nothing()
 
 
 def find_glob(source: str, selection: Selection, cache: Path | None = None) -> list[Photograph]:
@@ -56,13 +61,6 @@ def find_glob(source: str, selection: Selection, cache: Path | None = None) -> l
     base, below = split_glob(source)
     location = files.locate(base)
     return _folder(location.path, title(base), "", selection, cache, Glob(below))
-
-
-def check_glob(source: str, selection: Selection) -> None:
-    """As `check`."""
-    base, below = split_glob(source)
-    if not is_uri(base) and files.existing(base):
-        _check_below(base, selection, Glob(below))
 
 
 def is_list(source: str) -> bool:
@@ -171,7 +169,7 @@ def _folder(
         within = file.name
         if is_archive(within):
             packed.append(file)
-        elif selection.takes(within, partial(files.looks_like_an_image, file.path)):
+        elif selection.takes(within, _looks(file)):
             known = file if is_uri(top) else files.photograph("", file.path)
             photographs.append(known._replace(name=f"{own}/{within}"))
     if photographs:
@@ -184,19 +182,16 @@ def _folder(
     return photographs
 
 
-def _check_below(top: str, selection: Selection, glob: Glob | None = None) -> None:
-    """Raises InputError where nothing below a local folder may be asked for."""
-    for file in _files(top, "", selection, glob):
-        if is_archive(file.name) or selection.takes(file.name, partial(files.looks_like_an_image, file.path)):
-            return
-    raise selection.nothing()
-
-
 def _files(top: str, above: str, selection: Selection, glob: Glob | None) -> Iterator[Photograph]:
     """All files below a folder or prefix, named by their path within the source; local ones not yet looked at."""
     for file in remote.below(top) if is_uri(top) else _below(top, above, selection, glob):
         if glob is None or glob.takes(file.name):
             yield file._replace(name=above + file.name)
+
+
+def _looks(file: Photograph) -> Callable[[], bool]:
+    """Whether a file begins as an image. On a server that would be a request for each: there suffixes decide."""
+    return bool if is_uri(file.path) else partial(files.looks_like_an_image, file.path)
 
 
 def _below(top: str, above: str, selection: Selection, glob: Glob | None) -> Iterator[Photograph]:
@@ -222,7 +217,7 @@ def _below(top: str, above: str, selection: Selection, glob: Glob | None) -> Ite
 
 
 ENTRIES = {
-    "glob": SourceKind(lambda source: bool(split_glob(source)[1]), find_glob, files.read, check_glob),
+    "glob": SourceKind(lambda source: bool(split_glob(source)[1]), find_glob, files.read, check),
     "list": SourceKind(is_list, find_list, files.read, check),
     FILES: SourceKind(lambda source: True, find, files.read, check),
 }

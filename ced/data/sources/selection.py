@@ -9,7 +9,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from ced.core.images import SUFFIXES
-from ced.data.sources.photograph import redacted, suffixed
+from ced.data.sources.photograph import redacted, split_glob, suffixed
 from ced.errors import InputError
 
 ZIP = (".zip",)
@@ -71,11 +71,12 @@ class Selection:
 
     def takes(self, name: str, looks: Callable[[], bool] = bool) -> bool:
         """Whether a file of the source is one of its photographs. With a pattern: if its path within matches. Without,
-        by its suffix, and where that is no image's by `looks`, which says whether its first bytes are; or OSError."""
+        by its suffix, and where that is no image's by `looks`, which says whether its first bytes are; or OSError.
+        An archive is none."""
         self.files += 1
-        if self.pattern:
-            return fnmatch.fnmatchcase(name, self.pattern)
-        why = _why_not(name, looks)
+        if self.pattern and not fnmatch.fnmatchcase(name, self.pattern):
+            return False
+        why = _packed(name) if self.pattern else _why_not(name, looks)
         if why:
             self.pass_over(why, name)
         return why is None
@@ -113,6 +114,8 @@ class Selection:
             return InputError(
                 f"{source}: none of its {self.files} files matches {self.pattern!r}; give another pattern"
             )
+        if not (self.files or self._suffixes) and split_glob(self.source)[1]:
+            return InputError(f"{source}: nothing there matches; check the wildcards")
         kinds = f"{self.files} files but no images in it" if self.files else "no files in it"
         there = f" ({self._counted()})" if self._suffixes else ""
         return InputError(f"{source}: {kinds}{there}; give a folder of photographs (JPEG, PNG, TIFF, WebP ...)")
@@ -152,7 +155,7 @@ class Glob:
         return any(self._ways[-1].match("/".join(parts[: depth + 1])) for depth in range(len(parts)))
 
     def leads(self, folder: str) -> bool:
-        """Whether anything below a folder may match."""
+        """Whether anything below a folder may match, if the folder above it leads on."""
         depth = folder.count("/")
         if depth >= self._deep or self.takes(folder):
             return True
@@ -189,11 +192,18 @@ def _why_not(name: str, looks: Callable[[], bool]) -> Passed | None:
         return Passed.HIDDEN
     if posixpath.splitext(name)[1].lower() in SUFFIXES:
         return None
-    if undecided(name):
-        try:
-            return None if looks() else Passed.OTHER
-        except OSError:
-            return Passed.UNREADABLE
-    if suffixed(name, ARCHIVES):
-        return Passed.NESTED
-    return Passed.CLOSED if suffixed(name, CLOSED_ARCHIVES) else Passed.OTHER
+    if not undecided(name):
+        return _packed(name) or Passed.OTHER
+    try:
+        return None if looks() else Passed.OTHER
+    except OSError:
+        return Passed.UNREADABLE
+
+
+def _packed(name: str) -> Passed | None:
+    """Why an archive is not read; None: it is no archive."""
+    if not suffixed(name, _ANY_ARCHIVE):
+        return None
+    if is_hidden(name):
+        return Passed.HIDDEN
+    return Passed.NESTED if suffixed(name, ARCHIVES) else Passed.CLOSED
