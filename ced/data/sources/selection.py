@@ -45,7 +45,7 @@ class Passed(Enum):
 
     OTHER = "file of another kind", "files of other kinds", ""
     HIDDEN = "hidden file or folder", "hidden files and folders", ""
-    UNREADABLE = "file that cannot be opened", "files that cannot be opened", "change their permissions"
+    UNREADABLE = "file that cannot be opened", "files that cannot be opened", "check links and permissions"
     BESIDE = (
         "archive beside photographs",
         "archives beside photographs",

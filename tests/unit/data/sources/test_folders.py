@@ -99,7 +99,7 @@ def test_a_pipe_without_a_suffix_is_not_waited_for(tmp_path: Path, said: pytest.
     assert len(names(tmp_path)) == 1
     assert said.messages == [
         f"{tmp_path}: passed over 1 file of another kind (pipe), 1 file that cannot be opened (gone); "
-        "change their permissions"
+        "check links and permissions"
     ]
 
 

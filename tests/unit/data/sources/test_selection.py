@@ -1,14 +1,23 @@
 """Which files are photographs, by name, pattern and first bytes; what is passed over is counted and named."""
 
 import io
+import re
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ced.core.images import FORMATS
+from ced.core.images import FORMATS, SUFFIXES
 from ced.data.sources.selection import HEADER, Glob, Passed, Selection, is_image, undecided
+
+ROOT = Path(__file__).parents[4]
+
+
+def test_the_page_names_every_suffix() -> None:
+    (row,) = re.findall(r"^\| with an image's suffix, in any case: `(.*?)`", (ROOT / "docs/data.md").read_text(), re.M)
+    assert set(row.split()) == SUFFIXES and len(row.split()) == len(SUFFIXES)
 
 
 def yes() -> bool:
@@ -136,7 +145,7 @@ def test_what_cannot_be_opened_is_no_file_of_another_kind() -> None:
 
     selection = Selection("set")
     assert not selection.takes("x.bak", closed)
-    assert selection.passed() == ("set: passed over 1 file that cannot be opened (x.bak); change their permissions")
+    assert selection.passed() == ("set: passed over 1 file that cannot be opened (x.bak); check links and permissions")
 
 
 def test_a_source_with_nothing_says_what_is_there_instead() -> None:
