@@ -12,7 +12,6 @@ training and evaluation ask `find`, `read`, `check` and `content` here and know 
 
 import hashlib
 import logging
-import os
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -98,8 +97,6 @@ def _named(sources: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _kind(source: str) -> SourceKind:
-    """The kind of a source. Files and folders are what is of no other kind, and folders whatever they are called."""
-    if os.path.isdir(source):
-        return KINDS.get(FILES)
+    """The kind of a source. Files and folders are what is of no other kind."""
     others = (KINDS.get(name) for name in KINDS.names if name != FILES)
     return next((kind for kind in others if kind.matches(source)), KINDS.get(FILES))

@@ -72,7 +72,7 @@ def matches(source: str) -> bool:
 def find(source: str, selection: Selection, cache: Path | None = None) -> list[Photograph]:
     """What is asked for in an archive, in its own order. Raises InputError for a damaged archive."""
     location = files.locate(source)
-    if location.kind == FOLDER:  # a prefix that is named like one
+    if location.kind == FOLDER:  # that is named like one
         from ced.data.sources import folders
 
         return folders.find(source, selection, cache)

@@ -72,7 +72,7 @@ def find_list(source: str, selection: Selection, cache: Path | None = None) -> l
     """What a list names, in its order: files whatever their suffix, and what is asked for in folders and archives and
     not named itself. Raises InputError. A file that is missing is set aside when it is read."""
     location = files.locate(source)
-    if location.kind == FOLDER:  # a prefix that is named like one
+    if location.kind == FOLDER:  # that is named like one
         return find(source, selection, cache)
     data = remote.read_source(source) if is_uri(source) else Path(location.path).read_bytes()
     lines = [line.rstrip(b"\r") for line in data.removeprefix(b"\xef\xbb\xbf").split(b"\n")]

@@ -80,10 +80,10 @@ def test_what_a_list_names_is_not_taken_again_out_of_its_folder(
     """As `find set > l.txt` writes it."""
     for name in ("a.jpg", "deep/b.jpg", "deep/c.jpg"):
         file(tmp_path / "set" / name, b"x")
-    listed = file(tmp_path / "l.txt", b"set\n./set/a.jpg\nset/deep\nset/deep/b.jpg\nset/a.jpg")
+    listed = file(tmp_path / "l.txt", b"set\n./set/a.jpg\nset/deep\nset/deep/b.jpg\nset/deep/b.jpg")
     with caplog.at_level(logging.INFO, "ced"):
         assert names(listed) == [f"l.txt/{name}" for name in ("set/deep/c.jpg", "set/a.jpg", "set/deep/b.jpg")] + [
-            "2/l.txt/set/a.jpg"
+            "2/l.txt/set/deep/b.jpg"
         ], "a line twice is two lines"
     assert caplog.messages == [
         f"{listed}: passed over 4 files that are named twice (l.txt/set/a.jpg, l.txt/set/deep/b.jpg, "

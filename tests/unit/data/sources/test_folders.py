@@ -135,7 +135,8 @@ def test_a_listing_of_suffixes_alone_is_made_again_where_content_decides(tmp_pat
     (listing,) = cache.rglob("listing.parquet")
     pq.write_table(pq.read_table(listing).drop_columns(["image"]), listing)
     before = listing.read_bytes()
-    assert names(path, "*", cache) == names(path, cache=cache) == both
+    assert names(path, "*", cache) == both and listing.read_bytes() == before
+    assert names(path, cache=cache) == both
     assert (listing.read_bytes() == before) is (name == "a.jpg")
 
 
@@ -175,6 +176,13 @@ def test_a_folder_of_archives_is_read(shards: Path, said: pytest.LogCaptureFixtu
         "index.json), 1 hidden file or folder (._1.tar)"
     )
     sources.check((str(shards),))
+
+
+def test_archives_of_a_folder_are_in_the_order_of_their_paths(tmp_path: Path) -> None:
+    numbers = [f"{number:02d}" for number in range(30)]
+    for number in reversed(numbers[::2] + numbers[1::2]):
+        pack(tmp_path / "set" / f"{number}.tar", {"a.jpg": JPEG})
+    assert names(tmp_path / "set") == [f"set/{number}.tar/a.jpg" for number in numbers]
 
 
 def test_a_pattern_is_of_the_path_through_the_archives(shards: Path) -> None:
