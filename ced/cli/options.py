@@ -116,8 +116,8 @@ class PhotographOptions(StoreOptions):
     recipe: str = option("RECIPE", "default: quickstart", default="quickstart")
     images: list[str] = option(
         "SRC",
-        "training photographs: a folder, an archive, a list of paths, any of them on s3://, or builtin:train; "
-        "repeatable",
+        "training photographs: a folder, an archive, a list of paths, wildcards, any of them on s3://, "
+        "or builtin:train; repeatable",
     )
     settings: list[str] = written_as(PATTERN, SET)
 

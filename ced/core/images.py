@@ -22,8 +22,9 @@ REASONS = ("unreadable", "empty", "not an image", "truncated", "too large", "too
 )
 
 SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff")
-    + (".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".tga", ".avif")
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".jpg_large", ".png", ".apng", ".webp", ".avif", ".avifs")
+    + (".bmp", ".dib", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".icb", ".vda", ".vst")
+    + (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx")
 )
 # Pillow's names of the formats with these suffixes: whatever a file is called, no other one is tried. Among Pillow's
 # others are some that start programs (EPS: Ghostscript). TGA is last: its files have no mark of their own.

@@ -52,7 +52,7 @@ def check(config: Config) -> None:
     sources.check(config.images, config.prepare.pattern)
     if not config.test_images:
         raise InputError("no test images given; name them with --test-images")
-    sources.find((config.test_images,))
+    sources.find((config.test_images,), quiet=True)
     if config.publish.method not in config.evaluate.trained:
         raise ConfigError(f"publish.method {config.publish.method} is not evaluated; add it to evaluate.methods")
     metrics.gate(config.publish.gate)

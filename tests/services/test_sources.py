@@ -128,6 +128,22 @@ def test_a_list(server: str) -> None:
     assert refusal.value.reason == "unreadable" and hides(refusal.value.message, server)
 
 
+def test_wildcards_and_a_list_of_everything(server: str, bucket: Path, tmp_path: Path) -> None:
+    found = photographs.find((at(server, "photographs/se*.tar"),), cache=tmp_path)
+    assert [(p.name, photographs.read(p)) for p in found] == [(f"photographs/set.tar/{n}", d) for n, d in FILES.items()]
+    found = photographs.find((at(server, "photographs/**/*.jpg"),))
+    inside = ["a b/100%.jpg", "test/x+y&z=1.jpg"]
+    assert {p.name: photographs.read(p) for p in found} == {f"photographs/set/{name}": FILES[name] for name in inside}
+    (bucket / "all.txt").write_text("set/a b\nset.zip\nset/z.JPG")
+    found = photographs.find((at(server, "photographs/all.txt"),), cache=tmp_path)
+    inside = ["set/a b/100%.jpg", "set/a b/é.png", *(f"set.zip/{name}" for name in FILES), "set/z.JPG"]
+    assert [p.name for p in found] == [f"all.txt/{name}" for name in inside]
+    assert [photographs.read(p) for p in found] == [FILES[name.partition("/")[2]] for name in inside]
+    with pytest.raises(InputError) as refusal:
+        photographs.find((at(server, "photographs/*.webp"),))
+    assert str(refusal.value) == "s3://photographs/*.webp: nothing there matches; check the wildcards"
+
+
 def test_the_address_of_the_environment(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Asked in a process of its own, which knows no other address."""
     code = "from ced.data import sources as p; print([len(p.read(x)) for x in p.find(('s3://photographs/set',))])"

@@ -4,41 +4,50 @@ A kind of source is a `SourceKind` in the `ENTRIES` of a module, and one line in
 training and evaluation ask `find`, `read`, `check` and `content` here and know no kind by name. A new kind says
 
 - `matches(source)`: whether what the user wrote is of this kind, by its text alone ("lmdb:...", "....lmdb"),
-- `find(source, pattern, cache)`: its photographs as a list of `Photograph`, each with `kind` set to the kind's name,
+- `find(source, selection, cache)`: its photographs as a list of `Photograph`, each with `kind` set to the kind's name;
+  those of its files for which `selection.takes(path within the source)`, which also counts the others,
 - `read(photograph, max_bytes)`: the bytes of one of them, on any machine,
-- `check(source, pattern)`, if it can: the mistakes that show without any listing.
+- `check(source, selection)`, if it can: the mistakes that show without any listing.
 """
 
 import hashlib
+import logging
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ced.core.images import MAX_BYTES
 from ced.data.sources.photograph import FILES, Photograph, SourceKind, redacted, title
+from ced.data.sources.selection import Selection
 from ced.errors import InputError
 from ced.registry import Registry
 
 __all__ = ["KINDS", "Photograph", "SourceKind", "check", "content", "find", "read", "redacted", "title"]
+
+logger = logging.getLogger("ced")
 
 _ROOM = "ced.data.sources"
 KINDS: Registry[SourceKind] = Registry(
     "kind of source",
     {
         "builtin": f"{_ROOM}.files",
+        "glob": f"{_ROOM}.folders",
         "archive": f"{_ROOM}.archives",
-        "list": f"{_ROOM}.files",
-        FILES: f"{_ROOM}.files",
+        "list": f"{_ROOM}.folders",
+        FILES: f"{_ROOM}.folders",
     },
 )
 
 
-def find(sources: tuple[str, ...], pattern: str = "", cache: Path | None = None) -> list[Photograph]:
+def find(
+    sources: tuple[str, ...], pattern: str = "", cache: Path | None = None, quiet: bool = False
+) -> list[Photograph]:
     """All photographs of the sources, in their order; identities are unique.
 
-    A source is a folder, a file, a list of files (.txt), an archive (.tar, .tar.gz, .tgz, .zip), the address of any of
-    these (s3://bucket/prefix) or `builtin:train`. Folders are sorted by name, archives and lists keep their own order.
-    With a glob `pattern` those are taken whose path within the source matches; without one, all with the suffix of an
-    image, and every file that is named. Listings of archives are kept in `cache`, else as long as this process lives.
+    A source is a folder, a file, an archive (.tar, .tar.gz, .tgz, .zip), a list of any of these (.txt), wildcards for
+    them (photos/**/*.jpg), the address of any of these (s3://bucket/prefix) or `builtin:train`. Folders are sorted by
+    name, archives and lists keep their own order. Of what is in a source `Selection` says which are its photographs;
+    with a glob `pattern` they are those whose path within the source matches. What a source holds besides is logged in
+    one line, unless `quiet`. Listings of archives are kept in `cache`, else as long as this process lives.
     Raises InputError for a source that is missing, broken, or holds nothing that is asked for.
     """
     listed: list[Photograph] = []
@@ -46,7 +55,13 @@ def find(sources: tuple[str, ...], pattern: str = "", cache: Path | None = None)
     for source in _named(sources):
         if source.lower().startswith("file://"):
             source = unquote(urlsplit(source).path)
-        for photograph in _kind(source).find(source, pattern, cache):
+        selection = Selection(source, pattern)
+        photographs = _kind(source).find(source, selection, cache)
+        if not photographs:
+            raise selection.nothing()
+        if not quiet and (line := selection.passed()):
+            logger.info(line)
+        for photograph in photographs:
             name = photograph.name
             if name in names:
                 name = next(n for k in range(2, len(names) + 3) if (n := f"{k}/{photograph.name}") not in names)
@@ -59,7 +74,7 @@ def find(sources: tuple[str, ...], pattern: str = "", cache: Path | None = None)
 def check(sources: tuple[str, ...], pattern: str = "") -> None:
     """Find out in no time whether `find` has a chance; what lies on a server is found out there. Raises InputError."""
     for source in _named(sources):
-        _kind(source).check(source, pattern)
+        _kind(source).check(source, Selection(source, pattern))
 
 
 def read(photograph: Photograph, max_bytes: int = MAX_BYTES) -> bytes:

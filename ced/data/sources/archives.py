@@ -30,17 +30,17 @@ from ced.core.images import Rejected
 from ced.data.sources import files, remote
 from ced.data.sources.photograph import (
     FOLDER,
+    Location,
     Photograph,
     SourceKind,
     check_size,
     is_uri,
-    nothing_wanted,
     redacted,
     suffixed,
     tidy,
     title,
-    wanted,
 )
+from ced.data.sources.selection import ARCHIVES, CLOSED_ARCHIVES, HEADER, ZIP, Selection, is_image, undecided
 from ced.errors import InputError, OutputError
 from ced.store import files as stored
 
@@ -49,48 +49,61 @@ logger = logging.getLogger("ced")
 LISTING, INDEX = "listing.parquet", "index.gzidx"
 KIND = "archive"
 
-_TAR, _ZIP = (".tar", ".tar.gz", ".tgz"), (".zip",)
-_UNREADABLE = (".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".7z", ".rar")
 _EVERY = 5.0  # seconds between lines of progress
 
 _SPACING = 4 << 20  # bytes of a tar between two places of a seek index
 _PLACES = 4096  # of a seek index at most, 32 KiB each, in the memory of each worker
 _OPEN = 4  # archives at a time, in a process
 _AFAR, _CHUNK, _BLOCK = 8 << 20, 1 << 20, 1 << 13  # bytes read at once: from a server, of a stream, of headers
-_SCHEMA = pa.schema([("name", pa.string()), ("size", pa.int64()), ("member", pa.int64())])
+_SCHEMA = pa.schema([("name", pa.string()), ("size", pa.int64()), ("member", pa.int64()), ("image", pa.bool_())])
 _NO_TAR = (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError)
 _BROKEN = (*_NO_TAR, zipfile.BadZipFile, NotImplementedError)
 
 # A file of an archive: its name, its size in bytes (-1: none of its own in one piece, as a link or a sparse file has),
-# and where it is, as in `Photograph.member`.
-_Member = tuple[str, int, int]
+# where it is, as in `Photograph.member`, and whether its first bytes make it an image where its name does not say.
+_Member = tuple[str, int, int, bool]
 
 
 def matches(source: str) -> bool:
     """Whether a source is named as an archive, of a kind that can be read in place or not."""
-    return suffixed(source, (*_TAR, *_ZIP, *_UNREADABLE))
+    return suffixed(source, (*ARCHIVES, *CLOSED_ARCHIVES))
 
 
-def find(source: str, pattern: str, cache: Path | None = None) -> list[Photograph]:
-    """What is asked for in an archive, in its own order. Raises InputError: nothing, or a damaged archive."""
+def find(source: str, selection: Selection, cache: Path | None = None) -> list[Photograph]:
+    """What is asked for in an archive, in its own order. Raises InputError for a damaged archive."""
     location = files.locate(source)
-    if location.kind == FOLDER:
-        return files.find(source, pattern)
-    if suffixed(source, _UNREADABLE):
+    if location.kind == FOLDER:  # that is named like one
+        from ced.data.sources import folders
+
+        return folders.find(source, selection, cache)
+    if suffixed(source, CLOSED_ARCHIVES):
         raise InputError(f"{redacted(source)}: cannot be read in place; use .tar, .tar.gz or .zip, or unpack it")
+    return members(source, location, title(source), "", selection, cache)
+
+
+def members(
+    source: str, location: Location, own: str, above: str, selection: Selection, cache: Path | None
+) -> list[Photograph]:
+    """What is asked for in the archive at `location`, called `source` in messages. Its members are chosen and named as
+    below the folder `above` of a source whose own name is `own`. Raises InputError for a damaged archive."""
     path, stamp = location.path, location.stamp
     place = (cache or _temporary()) / hashlib.sha256(f"{redacted(path)}\0{stamp}".encode()).hexdigest()[:16]
     if not (place / LISTING).exists():
         _make(source, path, place)
-    batches = pq.read_table(place / LISTING).to_batches()
+    listing = pq.read_table(place / LISTING)
+    if "image" not in listing.column_names:  # by a ced that went by suffixes alone
+        if not selection.pattern and any(map(undecided, listing.column("name").to_pylist())):
+            _make(source, path, place)
+            listing = pq.read_table(place / LISTING)
+        else:
+            listing = listing.append_column("image", pa.repeat(pa.scalar(False), len(listing)))
     index = str((place / INDEX).resolve()) if (place / INDEX).exists() else ""
-    own, listed = title(source), []
-    for batch in batches:
-        for name, size, member in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            if wanted(name, pattern):
-                listed.append(Photograph(f"{own}/{name}", path, stamp, size, member, index, KIND))
-    if not listed:
-        raise nothing_wanted(source, sum(batch.num_rows for batch in batches), pattern)
+    listed = []
+    for batch in listing.to_batches():
+        columns = (column.to_pylist() for column in batch.select(_SCHEMA.names).columns)
+        for name, size, member, image in zip(*columns, strict=True):
+            if selection.takes(above + name, partial(bool, image)):
+                listed.append(Photograph(f"{own}/{above}{name}", path, stamp, size, member, index, KIND))
     return listed
 
 
@@ -102,7 +115,7 @@ def _make(source: str, path: str, place: Path) -> None:
     def work() -> pa.Table:
         with files.open_file(path) as opened:
             file = opened if isinstance(opened, io.BufferedReader) else io.BufferedReader(opened, _AFAR)
-            members, compressed = _list(source, file, suffixed(path, _ZIP))
+            members, compressed = _list(source, file, suffixed(path, ZIP))
             if compressed:
                 _index(file, place / INDEX)
             return members
@@ -119,7 +132,7 @@ def _list(source: str, file: Any, zipped: bool) -> tuple[pa.Table, bool]:
     compressed = not zipped and file.read(2) == b"\x1f\x8b"
     file.seek(0)
     try:
-        for member in _zipped(file) if zipped else _tarred(file, compressed):
+        for member in _zipped(file, near=not is_uri(source)) if zipped else _tarred(file, compressed):
             rows.append(member)
             count += 1
             if len(rows) == 1 << 16:
@@ -135,12 +148,14 @@ def _list(source: str, file: Any, zipped: bool) -> tuple[pa.Table, bool]:
 
 
 def _batch(rows: list[_Member]) -> pa.RecordBatch:
-    columns = zip(*rows, strict=True) if rows else ((), (), ())
+    columns = zip(*rows, strict=True) if rows else [()] * len(_SCHEMA)
     return pa.record_batch([pa.array(column, f.type) for column, f in zip(columns, _SCHEMA, strict=True)], _SCHEMA)
 
 
-def _zipped(file: Any) -> Iterator[_Member]:
-    """zipfile believes a directory that is damaged: here it must hold as many entries as are stated behind it."""
+def _zipped(file: Any, near: bool) -> Iterator[_Member]:
+    """What is in a member is looked at where that costs no request each: `near`.
+
+    zipfile believes a directory that is damaged: here it must hold as many entries as are stated behind it."""
     with zipfile.ZipFile(file) as archive:
         file.seek(-len(archive.comment) - 22, os.SEEK_END)
         stated = int.from_bytes(file.read(22)[10:12], "little")
@@ -148,7 +163,18 @@ def _zipped(file: Any) -> Iterator[_Member]:
             raise zipfile.BadZipFile("entries are missing")
         for number, info in enumerate(archive.infolist()):
             if not info.is_dir():
-                yield (tidy(info.filename), info.file_size, number)
+                name = tidy(info.filename)
+                image = near and undecided(name) and is_image(_header(archive, info))
+                yield (name, info.file_size, number, image)
+
+
+def _header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """The first bytes of a member, none where it cannot be read."""
+    try:
+        with archive.open(info) as member:
+            return member.read(HEADER)
+    except (*_BROKEN, RuntimeError):  # also where it is encrypted
+        return b""
 
 
 def _tarred(file: Any, compressed: bool) -> Iterator[_Member]:
@@ -165,7 +191,9 @@ def _tarred(file: Any, compressed: bool) -> Iterator[_Member]:
             archive.members.clear()  # it would keep them all
             if not info.isdir():
                 whole = info.isreg() and not info.issparse()
-                yield (tidy(info.name), info.size if whole else -1, info.offset_data)
+                name = tidy(info.name)
+                image = whole and undecided(name) and is_image(stream.header(info))
+                yield (name, info.size if whole else -1, info.offset_data, image)
         if stream.last != bytes(tarfile.BLOCKSIZE):
             raise EOFError("no end of archive")
     if compressed:
@@ -195,6 +223,11 @@ class _Forward:
             size -= len(pieces[-1])
         self.last = b"".join(pieces)
         return self.last
+
+    def header(self, member: tarfile.TarInfo) -> bytes:
+        """The first bytes of a member whose header was read last; tarfile looks at nothing before its last byte."""
+        self.seek(member.offset_data)
+        return self.read(min(HEADER, member.size))
 
     def drain(self) -> None:
         while self._next():
@@ -273,7 +306,7 @@ def _opened(path: str, stamp: str, index: str, process: int) -> Any:
         raise Rejected("unreadable", "the archive is gone or has changed since it was listed")
     file = files.open_file(path)
     try:
-        if suffixed(path, _ZIP):
+        if suffixed(path, ZIP):
             return zipfile.ZipFile(file)
         if index:
             import indexed_gzip
@@ -307,4 +340,9 @@ def _unzipped(archive: zipfile.ZipFile, number: int) -> bytes:
         raise Rejected("damaged", "its checksum in the archive is wrong") from error
 
 
-ENTRIES = {KIND: SourceKind(matches, find, read, files.check)}
+def _check(source: str, selection: Selection) -> None:
+    if not is_uri(source):
+        files.existing(source)
+
+
+ENTRIES = {KIND: SourceKind(matches, find, read, _check)}

@@ -1,16 +1,17 @@
 """A photograph, a kind of source, and their names: without machine, address or password."""
 
-import fnmatch
 import os
 import posixpath
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from ced.core.images import SUFFIXES, Rejected
-from ced.errors import InputError
+from ced.core.images import Rejected
+
+if TYPE_CHECKING:
+    from ced.data.sources.selection import Selection
 
 FILES = "files"  # the kind of source that a folder, a file and a prefix are
 FILE, FOLDER = "file", "folder"  # the kinds of a location
@@ -39,7 +40,7 @@ class Location(NamedTuple):
     size: int
 
 
-def _unchecked(source: str, pattern: str) -> None:
+def _unchecked(source: str, selection: "Selection") -> None:
     """The check of a kind of source that has none."""
 
 
@@ -47,9 +48,10 @@ class SourceKind(NamedTuple):
     """One kind of source, as `ced.data.sources` asks it."""
 
     matches: Callable[[str], bool]  # source -> whether it is of this kind; looks at its text alone
-    find: Callable[[str, str, Path | None], list[Photograph]]  # source, glob, folder for what is kept; InputError
+    # source, choice among its files, folder for what is kept -> photographs; raises InputError
+    find: Callable[[str, "Selection", Path | None], list[Photograph]]
     read: Callable[[Photograph, int], bytes]  # photograph, limit in bytes; raises Rejected
-    check: Callable[[str, str], None] = _unchecked  # source, glob; raises InputError
+    check: Callable[[str, "Selection"], None] = _unchecked  # source, choice; raises InputError
 
 
 def printable(name: str) -> str:
@@ -62,20 +64,36 @@ def tidy(name: str) -> str:
     return posixpath.normpath("/" + printable(name)).lstrip("/")
 
 
-def wanted(name: str, pattern: str) -> bool:
-    """Whether a path within a source is asked for: it matches the glob, or without one has an image's suffix."""
-    if pattern:
-        return fnmatch.fnmatchcase(name, pattern)
-    return posixpath.splitext(name)[1].lower() in SUFFIXES
-
-
 def is_uri(source: str) -> bool:
     """Whether a source is an address rather than a local path."""
     return bool(_URI.match(source))
 
 
+def split_glob(source: str) -> tuple[str, str]:
+    """Where a source with wildcards begins, and the wildcards below it: ("photos", "**/*.jpg"). Of any other source the
+    source itself and "": a file that is called like one is a file; in an address only `*` is a wildcard."""
+    if is_uri(source):
+        try:
+            address = urlsplit(source)
+        except ValueError:  # no address: refused by whoever opens it
+            return source, ""
+        path, marks = address.path, "*"
+    else:
+        path, marks = source, "*?["
+    if not any(mark in path for mark in marks) or (not is_uri(source) and os.path.lexists(source)):
+        return source, ""
+    parts = path.split("/")
+    first = next(number for number, part in enumerate(parts) if any(mark in part for mark in marks))
+    above, below = "/".join(parts[:first]), "/".join(part for part in parts[first:] if part)
+    if is_uri(source):
+        return address._replace(path=above).geturl(), unquote(below)
+    return above or ("/" if first else os.curdir), below
+
+
 def title(source: str) -> str:
-    """A source's own name: of its folder, file or bucket, without address, query or password."""
+    """A source's own name: of its folder, file or bucket, without address, query or password. One with wildcards has
+    the name of the folder below which it matches."""
+    source = split_glob(source)[0]
     if not is_uri(source):
         return printable(Path(source).resolve().name)
     parts = urlsplit(source)
@@ -103,15 +121,6 @@ def check_size(size: int, max_bytes: int) -> None:
     """Raises Rejected where a photograph is too large to be read."""
     if size > max_bytes:
         raise Rejected("too large", f"{size} bytes, the limit is {max_bytes}")
-
-
-def nothing_wanted(source: str, files: int, pattern: str) -> InputError:
-    """The refusal of a source in which nothing is asked for."""
-    if files and pattern:
-        return InputError(f"{redacted(source)}: none of its {files} files matches {pattern!r}; give another pattern")
-    kinds = f"{files} files but no images" if files else "no files"
-    cure = f"give a folder of photographs ({', '.join(sorted(SUFFIXES)[:8])} ...)"
-    return InputError(f"{redacted(source)}: {kinds} in it; {cure}")
 
 
 def _host(netloc: str) -> str:

@@ -19,11 +19,8 @@ from ced.data.sources.photograph import (
     Location,
     Photograph,
     check_size,
-    nothing_wanted,
     redacted,
     tidy,
-    title,
-    wanted,
 )
 from ced.errors import InputError, OutputError, first_line
 from ced.timeouts import ANSWER_TIMEOUT, NoAnswer, call_in_time
@@ -50,22 +47,18 @@ def locate(source: str) -> Location:
     return location
 
 
-def folder(source: str, pattern: str) -> list[Photograph]:
-    """What is asked for below a prefix, sorted by name. Raises InputError."""
+def below(source: str) -> list[Photograph]:
+    """All files below a prefix, each named by its path there. Raises InputError."""
     infos = request(source, functools.partial(_below, source))
-    top, own = _mounted(source)[1], title(source)
-    listed = []
-    for info in infos:
-        within = tidy(_inside(info.path, top))
-        if wanted(within, pattern):
-            listed.append(Photograph(f"{own}/{within}", _address(source, info.path), _stamp(info), _size(info)))
-    if not listed:
-        raise nothing_wanted(source, len(infos), pattern)
-    return sorted(listed)
+    top = _mounted(source)[1]
+    return [
+        Photograph(tidy(_inside(info.path, top)), _address(source, info.path), _stamp(info), _size(info))
+        for info in infos
+    ]
 
 
-def photographs(names: list[str], uris: list[str]) -> list[Photograph]:
-    """Files by address, there or not. Raises InputError where a server does not answer or refuses."""
+def locations(uris: list[str]) -> list[Location]:
+    """What is there at addresses, or nothing. Raises InputError where a server does not answer or refuses."""
     groups: dict[str, list[str]] = {}
     for uri in uris:
         groups.setdefault(root(uri), []).append(uri)
@@ -75,7 +68,7 @@ def photographs(names: list[str], uris: list[str]) -> list[Photograph]:
         for start in range(0, len(group), _AT_ONCE):
             batch = group[start : start + _AT_ONCE]
             known.update(zip(batch, request(batch[0], functools.partial(_locations, batch)), strict=True))
-    return [Photograph(name, uri, known[uri].stamp, known[uri].size) for name, uri in zip(names, uris, strict=True)]
+    return [known[uri] for uri in uris]
 
 
 def stamp(uri: str) -> str:

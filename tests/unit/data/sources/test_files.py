@@ -23,8 +23,9 @@ def image(path: Path) -> Path:
 
 
 def test_folders_are_searched_recursively_and_sorted(tmp_path: Path) -> None:
-    for name in ("b.JPEG", "a/c.png", "a/b/d.Jpg", "notes.txt", "x.jpg/inside.webp"):
+    for name in ("b.JPEG", "a/c.png", "a/b/d.Jpg", "x.jpg/inside.webp"):
         image(tmp_path / "set" / name)
+    (tmp_path / "set" / "notes.txt").write_text("words")
     found = photographs.find((str(tmp_path / "set"),))
     assert [p.name for p in found] == ["set/a/b/d.Jpg", "set/a/c.png", "set/b.JPEG", "set/x.jpg/inside.webp"]
     assert all(Path(p.path).is_file() for p in found)
@@ -73,7 +74,7 @@ def test_names_that_are_no_text_become_printable(tmp_path: Path) -> None:
     [
         (lambda path: None, "no such folder or file"),
         (lambda path: path.mkdir(), "no files in it"),
-        (lambda path: image(path / "notes.txt"), "1 files but no images in it"),
+        (lambda path: (path.mkdir(), (path / "notes.txt").write_text("words")), "1 files but no images in it"),
     ],
 )
 def test_a_folder_without_photographs_is_refused(tmp_path: Path, make, clause: str) -> None:

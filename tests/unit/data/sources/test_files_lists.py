@@ -1,6 +1,9 @@
 """Lists of files: what they name, in which order, and what is missing."""
 
+import logging
 import os
+import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -50,3 +53,39 @@ def test_a_list_keeps_its_order_and_obeys_a_pattern(tmp_path: Path) -> None:
 def test_a_list_without_names(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no files in it"):
         names(file(tmp_path / "set.txt", b"\n \n"))
+
+
+def test_a_list_of_folders_and_archives(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("set/b.jpg", "set/deep/a.jpg", "set/notes.txt", "one.bin"):
+        file(tmp_path / name, name.encode())
+    with tarfile.open(tmp_path / "s.tar", "w") as archive:
+        archive.add(tmp_path / "set" / "b.jpg", "m.jpg")
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as packed:
+        packed.writestr("k.png", b"k")
+    listed = file(tmp_path / "l.txt", f"s.tar\none.bin\nset/\nfile://{tmp_path}/z.zip\nmore.txt".encode())
+    file(tmp_path / "more.txt", b"set")
+    found = photographs.find((str(listed),))
+    inside = ["s.tar/m.jpg", "one.bin", "set/b.jpg", "set/deep/a.jpg", f"{tmp_path}/z.zip/k.png"[1:], "more.txt"]
+    assert [p.name for p in found] == [f"l.txt/{name}" for name in inside]
+    data = [b"set/b.jpg", b"one.bin", b"set/b.jpg", b"set/deep/a.jpg", b"k", b"set"]
+    assert [photographs.read(p) for p in found] == data, "a list in a list is a file like any other: it is no image"
+    assert names(listed, "*/*.jpg") == ["l.txt/s.tar/m.jpg", "l.txt/set/b.jpg", "l.txt/set/deep/a.jpg"]
+    with pytest.raises(InputError, match=f"^{tmp_path}/gone.tar: no such folder or file"):
+        names(file(tmp_path / "g.txt", b"gone.tar"))
+
+
+def test_what_a_list_names_is_not_taken_again_out_of_its_folder(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As `find set > l.txt` writes it."""
+    for name in ("a.jpg", "deep/b.jpg", "deep/c.jpg"):
+        file(tmp_path / "set" / name, b"x")
+    listed = file(tmp_path / "l.txt", b"set\n./set/a.jpg\nset/deep\nset/deep/b.jpg\nset/deep/b.jpg")
+    with caplog.at_level(logging.INFO, "ced"):
+        assert names(listed) == [f"l.txt/{name}" for name in ("set/deep/c.jpg", "set/a.jpg", "set/deep/b.jpg")] + [
+            "2/l.txt/set/deep/b.jpg"
+        ], "a line twice is two lines"
+    assert caplog.messages == [
+        f"{listed}: passed over 4 files that are named twice (l.txt/set/a.jpg, l.txt/set/deep/b.jpg, "
+        "l.txt/set/deep/b.jpg, l.txt/set/deep/c.jpg)"
+    ]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ced.data.sources import archives, files, photograph
+from ced.data.sources import archives, folders, photograph
 
 SECRET = "s3://KEY:PASS@bucket/sets/my%20set.tar.gz?endpoint_override=10.1.2.3:9000&scheme=http"
 
@@ -55,20 +55,4 @@ def test_a_path_within_a_source_never_leaves_it(name: str) -> None:
     ],
 )
 def test_archives_and_lists_are_known_by_their_suffix(source: str, archive: bool, listed: bool) -> None:
-    assert (archives.matches(source), files.is_list(source)) == (archive, listed)
-
-
-@pytest.mark.parametrize(
-    ("name", "pattern", "wanted"),
-    [
-        ("a/b.JpEg", "", True),
-        ("a/b.txt", "", False),
-        ("a/._b.jpg", "", True),
-        ("a/b/c.JPEG", "*/*.JPEG", True),
-        ("a/c.jpeg", "*/*.JPEG", False),
-        ("a/c", "a/*", True),
-        ("a/c.jpg", "c.jpg", False),
-    ],
-)
-def test_what_is_asked_for(name: str, pattern: str, wanted: bool) -> None:
-    assert photograph.wanted(name, pattern) is wanted
+    assert (archives.matches(source), folders.is_list(source)) == (archive, listed)

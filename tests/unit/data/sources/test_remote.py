@@ -68,6 +68,20 @@ def test_a_list_of_files_beside_it_and_elsewhere(memory: fsspec.AbstractFileSyst
         sources.read(missing)
 
 
+def test_a_list_of_prefixes_and_archives(memory: fsspec.AbstractFileSystem) -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as packed:
+        packed.writestr("k.png", b"k")
+    memory.pipe("/box/z.zip", stream.getvalue())
+    memory.pipe("/box/list.txt", b"memory://set/a b\nz.zip\nmemory://set/x.jpg/y.gif")
+    found = sources.find(("memory://box/list.txt",))
+    inside = {"set/a b/100%.jpg": b"333", "set/a b/é.png": b"22", "z.zip/k.png": b"k", "set/x.jpg/y.gif": b"5"}
+    assert {p.name: sources.read(p) for p in found} == {f"list.txt/{name}": data for name, data in inside.items()}
+    memory.pipe("/box/list.txt", b"gone.zip")
+    with pytest.raises(InputError, match="^memory://box/gone.zip: no such bucket, folder or file"):
+        sources.find(("memory://box/list.txt",))
+
+
 @pytest.mark.parametrize("kind", [".tar", ".tar.gz", ".zip"])
 def test_archives_are_read_where_they_lie(memory: fsspec.AbstractFileSystem, kind: str) -> None:
     stream = io.BytesIO()
