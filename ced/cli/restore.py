@@ -155,7 +155,7 @@ def _writer(image: _Image, how: Restoring, out: str) -> tuple[Callable[[bytes], 
     if out == STREAM:
         if sys.stdout.isatty():
             raise OutputError(f"{STREAM}: standard output is a terminal; name a file, or lead it into a program")
-        how = dataclasses.replace(how, format=how.format or "png")
+        how = dataclasses.replace(how, format=how.format or "png", always=True)
         how.check()
         return _write_standard_output, how
     written_as = _FORMAT_OF[_suffix(out)]
