@@ -47,6 +47,7 @@ COMMANDS = {
         "ced.cli.stages:decoder_weights",
     ),
     "restore": Subcommand("bad JPEGs -> restored PNGs", "ced.cli.restore:restore"),
+    "app": Subcommand("a page in the browser that restores photographs on this machine", "ced.cli.app:app"),
     "data": Subcommand("check outputs part by part, or show what is in them"),
     "data verify": Subcommand("is every part there, unaltered, and do the counts add up", "ced.cli.inspect:verify"),
     "data show": Subcommand(
@@ -77,8 +78,8 @@ def _run(words: Sequence[str], stop: Stop) -> int:
         return _refuse(error)
     except CedError as error:
         return _stopped(stop) if stop.signal else _refuse(error)
-    except KeyboardInterrupt:
-        return _stopped(stop)
+    except KeyboardInterrupt as error:
+        return _stopped(stop, str(error) or LINE)
     except BrokenPipeError:
         return 0
     except Exception as error:
@@ -96,11 +97,8 @@ def _outside(error: Exception) -> CedError | None:
     if isinstance(error, OSError):
         return of_the_machine(error)
     package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
-    return (
-        CedError(f"this needs {package}, which is not here; pip install 'ced[pipeline]'")
-        if package in PIPELINE
-        else None
-    )
+    extra = "app" if package == "streamlit" else "pipeline" if package in PIPELINE else ""
+    return CedError(f"this needs {package}, which is not here; pip install 'ced[{extra}]'") if extra else None
 
 
 def _refuse(error: CedError) -> int:
@@ -108,8 +106,8 @@ def _refuse(error: CedError) -> int:
     return error.exit_code
 
 
-def _stopped(stop: Stop) -> int:
-    print(LINE, file=sys.stderr)
+def _stopped(stop: Stop, line: str = LINE) -> int:
+    print(line, file=sys.stderr)
     return stop.code
 
 
