@@ -77,16 +77,18 @@ def _restore(missing: Sequence[Upload], family: Family, results: dict[str, Resto
 
 
 def _describe(upload: Upload, family: Family, results: dict[str, Restoration | Rejected]) -> None:
-    """What a file is, and what will be done with it or was; what is no image is known to be left out at once."""
+    """What a file is, and what will be done with it or was; what cannot be read is known to be left out at once."""
+    plans: dict[str, str] = st.session_state.setdefault("plans", {})
     st.markdown(f"**{_plain(upload.name)}**")
     try:
-        description = photographs.describe(upload.data, family)
-        st.caption(_plain(" · ".join(description.facts)))
+        st.caption(_plain(" · ".join(photographs.facts(upload.data))))
+        if upload.key not in plans and upload.key not in results:
+            plans[upload.key] = photographs.plan(upload.data, family)
     except Rejected as error:
         results[upload.key] = error
     result = results.get(upload.key)
     if result is None:
-        st.write(_plain(description.plan))
+        st.write(_plain(plans[upload.key]))
     elif isinstance(result, Rejected):
         st.error(_plain(f"Left out: {result.message} ({result.reason})."))
     else:

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import itertools
 import time
 import zipfile
 from collections.abc import Iterable, Sequence
@@ -12,8 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ced.core import images, jpeg
-from ced.core.images import MAX_PIXELS
-from ced.decoding import GRID, Decoder
+from ced.decoding import Decoder
 from ced.restoration.family import Family
 from ced.restoration.files import RestoredFile, Writing, restore_file
 from ced.terminal import size
@@ -25,13 +25,6 @@ DETAIL = (800, 600)  # pixels of the part that is shown as it is
 _SUBSAMPLING = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (1, 2): "4:4:0", (4, 1): "4:1:1", (4, 2): "4:1:0"}
 
 
-class Description(NamedTuple):
-    """A file before anything is done."""
-
-    facts: tuple[str, ...]  # such as "JPEG", "451 x 300 pixels", "quality factor 10"
-    plan: str  # what will be done with it, and why
-
-
 class Restoration(NamedTuple):
     """What became of a file."""
 
@@ -39,17 +32,30 @@ class Restoration(NamedTuple):
     seconds: float
 
 
-def describe(data: bytes, family: Family) -> Description:
-    """What a file is, by its header, and what `family` will do. Raises Rejected."""
+def facts(data: bytes) -> list[str]:
+    """What a file is, by its header: such as "JPEG", "451 × 300 pixels", "quality factor 10". Raises Rejected."""
     with images.opened(data) as image:
-        images.check_size(image.width, image.height, MAX_PIXELS, GRID)
-        facts = [str(image.format), f"{image.width} × {image.height} pixels", size(len(data))]
-        facts.append("gray" if image.mode in ("L", "1") or image.mode.startswith("I") else "colour")
+        found = [str(image.format), f"{image.width} × {image.height} pixels", size(len(data))]
+        found.append("gray" if image.mode in ("L", "1") or image.mode.startswith("I") else "colour")
         quality = jpeg.quality_of_opened(image)
         layers = getattr(image, "layer", [])
     if quality is not None:
-        facts += [f"quality factor {quality}", _tables(data, quality), *_subsampling(layers)]
-    return Description(tuple(facts), _plan(data, quality, family))
+        found += [f"quality factor {quality}", _tables(data, quality), *_subsampling(layers)]
+    return found
+
+
+def plan(data: bytes, family: Family) -> str:
+    """What `family` will do with a file, and why, in a sentence. Raises Rejected."""
+    photograph = _decoder().decode(data)
+    restorer = family.for_photograph(photograph)
+    if restorer is None:
+        quality, limit = photograph.quality, family.leave_above
+        return f"It stays as it is: quality factor {quality}, and above {limit} it would become worse."
+    network = restorer.method.upper()
+    if photograph.quality is None:
+        return f"It will be restored by {network}; its file does not say how strong the compression was."
+    member = next(member for member in family.members if family.restorer(member) is restorer)
+    return f"It will be restored by {network}: quality factor {min(member.highest, family.leave_above)} or less."
 
 
 def restore(data: bytes, family: Family) -> Restoration:
@@ -67,15 +73,14 @@ def pictures(before: bytes, after: bytes, detail: bool) -> tuple[bytes, bytes]:
 
 
 def names(sources: Sequence[str], suffixes: Sequence[str]) -> list[str]:
-    """A name for each new file, no two alike: x.jpg and x.jpeg become x.png and x-2.png."""
+    """A name for each new file, no two alike: x.jpg and x.jpeg become x.png and x.jpeg.png."""
     taken: set[str] = set()
     chosen = []
     for source, suffix in zip(sources, suffixes, strict=True):
-        stem = PurePath(source.replace("\\", "/")).stem or "photograph"
-        name, number = f"{stem}{suffix}", 1
-        while name.lower() in taken:
-            number += 1
-            name = f"{stem}-{number}{suffix}"
+        path = PurePath(source.replace("\\", "/"))
+        whole = path.name or "photograph"
+        stems = itertools.chain((path.stem or whole, whole), (f"{whole}-{number}" for number in itertools.count(2)))
+        name = next(name for stem in stems if (name := f"{stem}{suffix}").lower() not in taken)
         taken.add(name.lower())
         chosen.append(name)
     return chosen
@@ -121,16 +126,3 @@ def _subsampling(layers: Sequence[tuple[int, int, int, int]]) -> list[str]:
         return []
     ratio = layers[0][1] / layers[1][1], layers[0][2] / layers[1][2]
     return [f"colours {_SUBSAMPLING.get((int(ratio[0]), int(ratio[1])), 'sampled in its own way')}"]
-
-
-def _plan(data: bytes, quality: int | None, family: Family) -> str:
-    restorer = family.for_file(data)
-    if restorer is None:
-        return (
-            f"It stays as it is: above quality factor {family.leave_above} these networks would rather make it worse."
-        )
-    member = next(member for member in family.members if family.restorer(member) is restorer)
-    network = restorer.method.upper()
-    if quality is None:
-        return f"It will be restored by {network}; its file does not say how strong the compression was."
-    return f"It will be restored by {network}: quality factor {min(member.highest, family.leave_above)} or less."
