@@ -29,12 +29,13 @@ class Restorer:
         restorer = Restorer.released()
         restorer.restore("photo.jpg").save("photo.png")
 
-    Files are decoded in a process of its own, which a hostile one cannot leave, and which ends with the restorer.
+    Files are decoded in a process of its own, which a hostile one cannot leave, and which ends with the restorer; a fork
+    of this process starts another.
     """
 
     def __init__(self, family: Family):
         self.family = family
-        self._decoder, self._process = Decoder(), os.getpid()
+        self._decoder = Decoder()
         weakref.finalize(self, self._decoder.close)
 
     @classmethod
@@ -73,7 +74,7 @@ class Restorer:
             return Image.fromarray(self._restored(_checked(photograph), quality))
         if isinstance(photograph, Image.Image):
             return self._restored_image(photograph, quality)
-        restored = restore_file(_read(photograph), self.family, self._own_decoder(), Writing())
+        restored = restore_file(_read(photograph), self.family, self._decoder, Writing())
         return images.open_upright(restored.data)
 
     def _restored_image(self, image: Image.Image, quality: int | None) -> Image.Image:
@@ -92,13 +93,6 @@ class Restorer:
             raise InputError(f"quality {quality}: use a JPEG quality factor, 1 to 100, or None where it is not known")
         restorer = self.family.for_photograph(Decoded(pixels, quality))
         return restorer.restore_pixels(pixels) if restorer else pixels
-
-    def _own_decoder(self) -> Decoder:
-        """A fork of this process takes one of its own: it would read the answers to another's questions."""
-        if self._process != os.getpid():
-            self._decoder, self._process = Decoder(), os.getpid()
-            weakref.finalize(self, self._decoder.close)
-        return self._decoder
 
     def __reduce__(self) -> tuple[type[Self], tuple[Family]]:
         return type(self), (self.family,)
