@@ -29,8 +29,8 @@ class Restorer:
         restorer = Restorer.released()
         restorer.restore("photo.jpg").save("photo.png")
 
-    Files are decoded in a process of its own, which a hostile one cannot leave, and which ends with the restorer; a fork
-    of this process starts another.
+    Files are decoded in a process of its own, which a hostile one cannot leave, and which ends with the restorer. A
+    fork of this process starts another.
     """
 
     def __init__(self, family: Family):
