@@ -55,7 +55,8 @@ def plan(data: bytes, family: Family) -> str:
     if photograph.quality is None:
         return f"It will be restored by {network}; its file does not say how strong the compression was."
     member = next(member for member in family.members if family.restorer(member) is restorer)
-    return f"It will be restored by {network}: quality factor {min(member.highest, family.leave_above)} or less."
+    limit = min(member.highest, family.leave_above)
+    return f"It will be restored by {network}, with the network for quality factors up to {limit}."
 
 
 def restore(data: bytes, family: Family) -> Restoration:

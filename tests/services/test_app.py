@@ -131,7 +131,7 @@ def test_photographs_are_described_restored_and_given_back(browser: "Browser", s
     page.get_by_text("Left out: no known image format").wait_for()
     text = page.locator("[data-testid=stMain]").inner_text()
     assert "JPEG · 451 × 300 pixels" in text and "quality factor 10 · standard tables · colours 4:2:0" in text
-    assert "It will be restored by CED-GT: quality factor 12 or less." in text
+    assert "It will be restored by CED-GT, with the network for quality factors up to 12." in text
     assert "It stays as it is: quality factor 95, and above 70 it would become worse." in text
     assert "![x](http:x) **b**.txt" in text and "Left out: no known image format (not an image)." in text
     assert "Left out: image file is truncated" in text
@@ -156,7 +156,7 @@ def test_the_faithful_choice_is_another_restoration(browser: "Browser", server: 
     restore(page, 1)
     assert downloaded(page, "Download cat.png") == restored(CAT)
     page.get_by_role("radio", name="Faithful").click()
-    page.get_by_text("It will be restored by ED: quality factor 90 or less.").wait_for()
+    page.get_by_text("It will be restored by ED, with the network for quality factors up to 90.").wait_for()
     restore(page, 1)
     assert downloaded(page, "Download cat.png") == restored(CAT, FAITHFUL)
     page.context.close()

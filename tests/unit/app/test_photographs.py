@@ -58,8 +58,8 @@ def test_tables_of_another_program_are_called_so() -> None:
 @pytest.mark.parametrize(
     ("quality", "plan"),
     [
-        (10, "It will be restored by CED-GT: quality factor 12 or less."),
-        (60, "It will be restored by CED-GT: quality factor 70 or less."),
+        (10, "It will be restored by CED-GT, with the network for quality factors up to 12."),
+        (60, "It will be restored by CED-GT, with the network for quality factors up to 70."),
         (71, "It stays as it is: quality factor 71, and above 70 it would become worse."),
     ],
 )
@@ -71,7 +71,10 @@ def test_what_is_said_is_what_is_done(quality: int, plan: str, family: Family) -
 
 def test_every_family_has_a_plan_for_every_file() -> None:
     stream = jpeg.encode(PHOTOGRAPH, 80)
-    assert photographs.plan(stream, Family.load(FAITHFUL)) == "It will be restored by ED: quality factor 90 or less."
+    assert (
+        photographs.plan(stream, Family.load(FAITHFUL))
+        == "It will be restored by ED, with the network for quality factors up to 90."
+    )
     assert "does not say how strong" in photographs.plan(images.png(PHOTOGRAPH), Family.load(RELEASED))
 
 
