@@ -1,5 +1,6 @@
 """The command `ced`: what goes wrong is one line and an exit code."""
 
+import argparse
 import importlib
 import io
 import logging
@@ -20,6 +21,7 @@ class Subcommand(NamedTuple):
     about: str
     function: str = ""  # as "module:function", of one parameter, its options; "" = a group of commands
     metavar: str = "COMMAND"  # what its commands are called
+    examples: str = ""  # lines to type, below its options
 
 
 # What `ced restore` does without, by the names that are imported: the extra "pipeline" of the package.
@@ -27,6 +29,14 @@ PIPELINE = (
     *("ray", "prefect", "pydantic", "fastapi", "mlflow", "pandas"),
     *("rich", "matplotlib", "jinja2", "skimage", "sklearn"),
 )
+
+RESTORE = """five things people want:
+  one photograph       ced restore photo.jpg -o photo.png
+  a folder             ced restore holiday/ -o restored/
+  nothing invented     ced restore scans/ -o restored/ --faithful
+  small files          ced restore holiday/ -o restored/ --format webp --output-quality 90
+  in a pipe            cat photo.jpg | ced restore - -o - > photo.png
+docs/restore.md says what becomes of every kind of file; `ced app` does the same with a mouse."""
 
 COMMANDS = {
     "run": Subcommand("the whole pipeline: photographs in, tables, report and registered model out", "ced.cli.run:run"),
@@ -46,7 +56,8 @@ COMMANDS = {
         "section 3.4: how much the decoder looks at q, trained with q-hat and trained with q",
         "ced.cli.stages:decoder_weights",
     ),
-    "restore": Subcommand("bad JPEGs -> restored PNGs", "ced.cli.restore:restore"),
+    "restore": Subcommand("bad JPEGs -> restored PNGs", "ced.cli.restore:restore", examples=RESTORE),
+    "app": Subcommand("a page in the browser that restores photographs on this machine", "ced.cli.app:app"),
     "data": Subcommand("check outputs part by part, or show what is in them"),
     "data verify": Subcommand("is every part there, unaltered, and do the counts add up", "ced.cli.inspect:verify"),
     "data show": Subcommand(
@@ -77,8 +88,8 @@ def _run(words: Sequence[str], stop: Stop) -> int:
         return _refuse(error)
     except CedError as error:
         return _stopped(stop) if stop.signal else _refuse(error)
-    except KeyboardInterrupt:
-        return _stopped(stop)
+    except KeyboardInterrupt as error:
+        return _stopped(stop, str(error) or LINE)
     except BrokenPipeError:
         return 0
     except Exception as error:
@@ -96,11 +107,8 @@ def _outside(error: Exception) -> CedError | None:
     if isinstance(error, OSError):
         return of_the_machine(error)
     package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
-    return (
-        CedError(f"this needs {package}, which is not here; pip install 'ced[pipeline]'")
-        if package in PIPELINE
-        else None
-    )
+    extra = "app" if package == "streamlit" else "pipeline" if package in PIPELINE else ""
+    return CedError(f"this needs {package}, which is not here; pip install 'ced[{extra}]'") if extra else None
 
 
 def _refuse(error: CedError) -> int:
@@ -108,8 +116,8 @@ def _refuse(error: CedError) -> int:
     return error.exit_code
 
 
-def _stopped(stop: Stop) -> int:
-    print(LINE, file=sys.stderr)
+def _stopped(stop: Stop, line: str = LINE) -> int:
+    print(line, file=sys.stderr)
     return stop.code
 
 
@@ -122,7 +130,9 @@ def parse(words: Sequence[str]) -> tuple[Callable[[Any], None], Any]:
     function, options = None, None
     for name, command in COMMANDS.items():
         group, _, last = name.rpartition(" ")
-        added = groups[group].add_parser(last, help=command.about, description=command.about)
+        added = groups[group].add_parser(last, help=command.about, description=command.about, epilog=command.examples)
+        if command.examples:
+            added.formatter_class = argparse.RawDescriptionHelpFormatter
         if not command.function:
             groups[name] = added.add_subparsers(required=True, metavar=command.metavar, parser_class=Parser)
         elif named[: name.count(" ") + 1] == name.split():

@@ -65,6 +65,12 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
     assert f"ced {command}" in told and COMMANDS[command].about in " ".join(told.split())
 
 
+def test_the_help_of_restore_shows_lines_to_type(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["restore", "--help"])
+    assert "\n  a folder             ced restore holiday/ -o restored/\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("command", [name for name, command in COMMANDS.items() if command.function])
 def test_the_help_of_no_command_waits_for_torch_or_a_framework(command: str) -> None:
     assert imported_by(f"{command} --help", ("torch", "ray", "prefect", "mlflow", "matplotlib", "pydantic")) == []
