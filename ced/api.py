@@ -13,12 +13,13 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ced.core import images, jpeg
+from ced.core.encoding import Writing
 from ced.core.images import MAX_BYTES, Rejected
 from ced.data import sources
 from ced.decoding import Decoded, Decoder
 from ced.errors import InputError
 from ced.restoration.family import FAITHFUL, RELEASED, Family
-from ced.restoration.files import Writing, restore_file
+from ced.restoration.files import restore_file
 
 Photograph: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray"
 
@@ -53,7 +54,7 @@ class Restorer:
         """The restorer in a folder that ced made, such as `models/ced-gt/restorer`. Raises CedError."""
         return cls(Family.load(Path(model)).on(device))
 
-    def restore(self, photograph: Photograph, *, quality: int | None = None) -> Image.Image:
+    def restore(self, photograph: Photograph, *, quality: int | None = None, damaged: bool = False) -> Image.Image:
         """The restored photograph, of the same size, upright; as it was, where it is better left alone.
 
         `photograph` is
@@ -61,11 +62,12 @@ class Restorer:
         - a Pillow image;
         - an array of shape (H, W), gray, or (H, W, 3), RGB, of uint8.
 
-        The result is of mode L where the photograph is gray, else RGB (RGBA where a Pillow image has transparency);
-        its `info` has the colour profile, under "icc_profile".
+        The result is of mode L where the photograph is gray, else RGB, with an alpha channel where something shines
+        through; a file that is left alone comes in the mode that it has. `info` has the colour profile, "icc_profile".
 
         `quality`, the JPEG quality factor (1 to 100), chooses the network for an array or an image, whose pixels do not
-        say it; a file says it itself, and so does an image that Pillow read of a JPEG.
+        say it; a file says it itself, and so does an image that Pillow read of a JPEG. `damaged`: a JPEG that ends too
+        early is restored as far as it goes.
 
         Raises `ced.CedError` where there is nothing to restore (no such file, another shape or type), `ced.Rejected`
         where a file is no image, damaged or beyond ced's limits: `reason` is a word for it, the text says more.
@@ -74,24 +76,24 @@ class Restorer:
             return Image.fromarray(self._restored(_checked(photograph), quality))
         if isinstance(photograph, Image.Image):
             return self._restored_image(photograph, quality)
-        restored = restore_file(_read(photograph), self.family, self._decoder, Writing())
+        restored = restore_file(_read(photograph), self.family, self._decoder, Writing(damaged=damaged))
         return images.open_upright(restored.data)
 
     def _restored_image(self, image: Image.Image, quality: int | None) -> Image.Image:
+        chroma = jpeg.chroma_quality_of_opened(image) if quality is None else None
         known = jpeg.quality_of_opened(image) if quality is None else quality
-        upright = ImageOps.exif_transpose(image)
-        plain = upright if upright.mode == "L" else upright.convert("RGB")
-        restored = Image.fromarray(self._restored(np.asarray(plain), known))
-        if image.has_transparency_data:
-            restored.putalpha(upright.convert("RGBA").getchannel("A"))
-        if upright.mode in ("L", "RGB", "RGBA") and "icc_profile" in image.info:  # else it is of another kind of pixels
-            restored.info["icc_profile"] = image.info["icc_profile"]
+        plain = images.plain(ImageOps.exif_transpose(image))
+        restored = Image.fromarray(self._restored(plain.pixels, known, chroma))
+        if plain.alpha is not None:
+            restored.putalpha(Image.fromarray(plain.alpha))
+        if plain.icc_profile:
+            restored.info["icc_profile"] = plain.icc_profile
         return restored
 
-    def _restored(self, pixels: np.ndarray, quality: int | None) -> np.ndarray:
+    def _restored(self, pixels: np.ndarray, quality: int | None, chroma_quality: int | None = None) -> np.ndarray:
         if quality is not None and not 1 <= quality <= 100:
             raise InputError(f"quality {quality}: use a JPEG quality factor, 1 to 100, or None where it is not known")
-        restorer = self.family.for_photograph(Decoded(pixels, quality))
+        restorer = self.family.for_photograph(Decoded(pixels, quality, chroma_quality=chroma_quality))
         return restorer.restore_pixels(pixels) if restorer else pixels
 
     def __reduce__(self) -> tuple[type[Self], tuple[Family]]:

@@ -94,6 +94,8 @@ def _describe(upload: Upload, family: Family, results: dict[str, Restoration | R
     else:
         how = f"Left as it is: {result.file.left}" if result.file.left else f"Restored in {result.seconds:.1f} s"
         st.write(_plain(f"{how}; the new file has {size(len(result.file.data))}."))
+        if result.file.warning:
+            st.warning(_plain(f"{result.file.warning}."))
         name = photographs.names([upload.name], [result.file.suffix])[0]
         st.download_button(f"Download {_plain(name)}", result.file.data, name, key=upload.key, on_click="ignore")
 

@@ -13,13 +13,16 @@ import numpy as np
 from PIL import Image
 
 from ced.core import images, jpeg
+from ced.core.encoding import Writing
 from ced.decoding import Decoder
 from ced.restoration.family import Family
-from ced.restoration.files import RestoredFile, Writing, restore_file
+from ced.restoration.files import RestoredFile, restore_file
 from ced.terminal import size
 
 SHOWN = 3_000_000  # pixels of a picture on the page; what is downloaded has all
 DETAIL = (800, 600)  # pixels of the part that is shown as it is
+
+_WRITING = Writing(damaged=True)  # what is missing is seen on the page, and said
 
 # How often the first component is sampled for each of the second, across and down.
 _SUBSAMPLING = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (1, 2): "4:4:0", (4, 1): "4:1:1", (4, 2): "4:1:0"}
@@ -46,11 +49,10 @@ def facts(data: bytes) -> list[str]:
 
 def plan(data: bytes, family: Family) -> str:
     """What `family` will do with a file, and why, in a sentence. Raises Rejected."""
-    photograph = _decoder().decode(data)
+    photograph = _decoder().decode(data, damaged=_WRITING.damaged)
     restorer = family.for_photograph(photograph)
-    if restorer is None:
-        quality, limit = photograph.quality, family.leave_above
-        return f"It stays as it is: quality factor {quality}, and above {limit} it would become worse."
+    if (left := family.left_because(photograph)) or restorer is None:
+        return f"It stays as it is: {left}."
     network = restorer.method.upper()
     if photograph.quality is None:
         return f"It will be restored by {network}; its file does not say how strong the compression was."
@@ -62,14 +64,17 @@ def plan(data: bytes, family: Family) -> str:
 def restore(data: bytes, family: Family) -> Restoration:
     """Raises Rejected."""
     started = time.monotonic()
-    file = restore_file(data, family, _decoder(), Writing())
+    file = restore_file(data, family, _decoder(), _WRITING)
     return Restoration(file, time.monotonic() - started)
 
 
 @functools.lru_cache(maxsize=4)  # the page asks again whenever something on it changes
 def pictures(before: bytes, after: bytes, detail: bool) -> tuple[bytes, bytes]:
     """Both files as PNGs that the page shows, of one size: whole, or the part in the middle, pixel for pixel."""
-    first, second = (_shown(Image.fromarray(_decoder().decode(data).pixels), detail) for data in (before, after))
+    first, second = (
+        _shown(Image.fromarray(_decoder().decode(data, damaged=_WRITING.damaged).pixels), detail)
+        for data in (before, after)
+    )
     return images.png(first, compress_level=1), images.png(second, compress_level=1)
 
 

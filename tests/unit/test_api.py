@@ -141,6 +141,14 @@ def test_a_bad_file_is_rejected_with_its_reason(given: bytes, reason: str, resto
     assert rejected.value.reason == reason
 
 
+def test_what_is_missing_of_a_damaged_file_can_be_done_without(restorer: Restorer) -> None:
+    with pytest.raises(Rejected, match="truncated"):
+        restorer.restore(STREAM[:-20])
+    restored = restorer.restore(STREAM[:-20], damaged=True)
+    apart = np.abs(pixels(restored).astype(int) - pixels(restorer.restore(STREAM)))
+    assert apart[:8, :8].max() <= 4 < apart.max()
+
+
 def test_it_can_be_pickled(restorer: Restorer, expected: np.ndarray) -> None:
     assert np.array_equal(pixels(pickle.loads(pickle.dumps(restorer)).restore(STREAM)), expected)
 

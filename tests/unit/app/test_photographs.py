@@ -60,7 +60,7 @@ def test_tables_of_another_program_are_called_so() -> None:
     [
         (10, "It will be restored by CED-GT, with the network for quality factors up to 12."),
         (60, "It will be restored by CED-GT, with the network for quality factors up to 70."),
-        (71, "It stays as it is: quality factor 71, and above 70 it would become worse."),
+        (71, "It stays as it is: quality factor 71."),
     ],
 )
 def test_what_is_said_is_what_is_done(quality: int, plan: str, family: Family) -> None:
@@ -75,7 +75,9 @@ def test_every_family_has_a_plan_for_every_file() -> None:
         photographs.plan(stream, Family.load(FAITHFUL))
         == "It will be restored by ED, with the network for quality factors up to 90."
     )
-    assert "does not say how strong" in photographs.plan(images.png(PHOTOGRAPH), Family.load(RELEASED))
+    family = Family.load(RELEASED)
+    assert photographs.plan(images.png(PHOTOGRAPH), family).startswith("It stays as it is: not a JPEG file")
+    assert "does not say how strong" in photographs.plan(images.png(PHOTOGRAPH), family.everything())
 
 
 @pytest.mark.parametrize(
@@ -88,12 +90,13 @@ def test_what_is_no_image_is_rejected(file: bytes, reason: str) -> None:
     assert rejected.value.reason == reason
 
 
-def test_what_cannot_be_decoded_is_known_before(family: Family) -> None:
+def test_what_is_missing_is_said(family: Family) -> None:
     stream = jpeg.encode(PHOTOGRAPH, 10)[:-100]
-    assert photographs.facts(stream)[0] == "JPEG"
-    with pytest.raises(Rejected) as rejected:
+    assert (
         photographs.plan(stream, family)
-    assert rejected.value.reason == "truncated"
+        == "It will be restored by CED-GT, with the network for quality factors up to 12."
+    )
+    assert "missing" in photographs.restore(stream, family).file.warning
 
 
 def test_pictures_are_whole_or_pixel_for_pixel(family: Family) -> None:
