@@ -68,11 +68,10 @@ class Writing:
             return
         if not 1 <= self.output_quality <= 100:
             raise ConfigError(f"--output-quality {self.output_quality}: use a number from 1 to 100")
-        if not FORMATS[self.format or "png"].lossy:
+        if self.format and not FORMATS[self.format].lossy:
             lossy = ", ".join(name for name, each in FORMATS.items() if each.lossy)
             raise ConfigError(
-                f"--output-quality {self.output_quality}: {self.format or 'png'} loses nothing; leave it out, or write "
-                f"one of {lossy}"
+                f"--output-quality {self.output_quality}: {self.format} loses nothing; leave it out, or use {lossy}"
             )
 
 

@@ -72,7 +72,7 @@ class Restoring:
     def writing(self) -> Writing:
         """How the new files are written. Raises ConfigError."""
         return Writing(
-            format="" if self.format == "png" else self.format or "",
+            format=self.format or "",
             output_quality=self.output_quality,
             strip=self.strip,
             damaged=self.damaged,

@@ -70,7 +70,7 @@ def _restore(root: Path, chance: random.Random, seconds: float) -> tuple[str, bo
     alive = process.poll() is None
     process.send_signal(signal.SIGTERM)
     process.wait()
-    finished = len(list((root / "restored").iterdir()))
+    finished = sum(path.is_file() for path in (root / "restored").iterdir())
     refused = (root / "restore.log").read_text().count("; left out")
     return _verdict("restore", samples, f"{finished:,} files restored, {refused} refused", alive)
 

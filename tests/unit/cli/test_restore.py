@@ -163,7 +163,7 @@ def test_gray_stays_gray(cat: Path, model: Path, tmp_path: Path) -> None:
     ("prepare", "out", "clause"),
     [
         (lambda root: (root / "x.png").mkdir(), "x.png", "exists as a folder"),
-        (lambda root: None, "x.gif", "restored images are .png, .jpg, .webp, .tif, .avif; name it"),
+        (lambda root: None, "x.gif", "restored images are .png, .jpg, .webp, .tif, .avif, .jpeg, .tiff; name it"),
         (lambda root: (root / "x.png").write_text("mine"), "x.png", "there already"),
         (lambda root: (root / "x").write_text(""), "x/", "is a file"),
     ],

@@ -214,7 +214,7 @@ def test_damage_that_pillow_passes_over_is_told_without_being_asked_for(restore)
     [
         ({"format": "bmp"}, "--format bmp: use png, jpeg, webp, tiff, avif"),
         ({"format": "jpeg", "output_quality": 0}, "--output-quality 0: use a number from 1 to 100"),
-        ({"output_quality": 90}, "--output-quality 90: png loses nothing"),
+        ({"format": "png", "output_quality": 90}, "--output-quality 90: png loses nothing"),
         ({"format": "tiff", "output_quality": 90}, "--output-quality 90: tiff loses nothing"),
     ],
 )
