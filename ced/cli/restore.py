@@ -72,8 +72,8 @@ class RestoreOptions:
 
 def restore(options: RestoreOptions) -> None:
     """Restore each image; what cannot be read is named and left out, and then the exit code is 2."""
-    asked = vars(options)
-    how = Restoring(**{field.name: asked[field.name] for field in dataclasses.fields(Restoring) if field.name in asked})
+    names = [field.name for field in dataclasses.fields(Restoring)]
+    how = Restoring(**{name: getattr(options, name) for name in names})
     how.check()
     image = _single(options)
     summary = _many(options, how) if image is None else _one(image, how, options.out)
@@ -129,6 +129,7 @@ def _read_standard_input() -> bytes:
 def _one(image: _Image, how: Restoring, out: str) -> "Summary":
     """One image into one file, or to standard output. Raises CedError."""
     write, how = _writer(image, how, out)
+    writing = dataclasses.replace(how.writing, always=True)
     folder = restoring.model_folder(how)
     with Decoder(how.max_seconds) as decoder:  # which starts while torch is imported
         family = restoring.family(how, folder)  # once what was asked for is found right
@@ -140,7 +141,7 @@ def _one(image: _Image, how: Restoring, out: str) -> "Summary":
         try:
             data = image.read()
             with tiles_are_told(image.name):
-                restored = restore_file(data, family, decoder, how.writing)
+                restored = restore_file(data, family, decoder, writing)
         except Rejected as error:
             summary.set_aside(image.name, f"{error.message} ({error.reason})")
             return summary
@@ -155,13 +156,13 @@ def _writer(image: _Image, how: Restoring, out: str) -> tuple[Callable[[bytes], 
     if out == STREAM:
         if sys.stdout.isatty():
             raise OutputError(f"{STREAM}: standard output is a terminal; name a file, or lead it into a program")
-        how = dataclasses.replace(how, format=how.format or "png", always=True)
+        how = dataclasses.replace(how, format=how.format or "png")
         how.check()
         return _write_standard_output, how
     written_as = _FORMAT_OF[_suffix(out)]
     if how.format not in (None, written_as):
         raise ConfigError(f"--format {how.format} beside -o {out}: leave one out")
-    how = dataclasses.replace(how, format=written_as, always=True)
+    how = dataclasses.replace(how, format=written_as)
     how.check()
     above, name = _split(out)
     outputs = place(above)

@@ -34,11 +34,10 @@ class Restoring:
     faithful: bool = False
     read_off: str | None = None  # argmax, mean, or a temperature
     self_ensemble: bool = False
-    format: str | None = None  # as of `Writing`, and what follows
+    format: str | None = None  # as of `Writing`, and the three that follow
     output_quality: int | None = None
     strip: bool = False
     damaged: bool = False
-    always: bool = False
     overwrite: bool = False
     max_pixels: int = MAX_PIXELS
     max_seconds: float = SECONDS
@@ -76,7 +75,6 @@ class Restoring:
             output_quality=self.output_quality,
             strip=self.strip,
             damaged=self.damaged,
-            always=self.always,
             max_pixels=self.max_pixels,
         )
 
