@@ -70,6 +70,7 @@ def serve(listening: socket.socket, host: str) -> None:
         page, log_level="warning", access_log=False, ws_max_size=MAX_BYTES, timeout_graceful_shutdown=1
     )
     uvicorn.Server(config).run(sockets=[listening])
+    raise KeyboardInterrupt  # which uvicorn raises by itself only where Ctrl-C was not ignored before
 
 
 class Guard:

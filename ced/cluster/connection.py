@@ -86,10 +86,11 @@ def disconnect() -> None:
     import sys
 
     ray = sys.modules.get("ray")  # never imported: nothing to leave
-    if ray is not None and ray.is_initialized():
-        with contextlib.suppress(NoAnswer):
-            call_in_time(ray.shutdown, _LEAVING)
     instance = _held.pop(LOCAL, None)
+    if ray is not None and ray.is_initialized():
+        gone = instance is not None and instance.lost(0)  # then Ray may end this process at any moment
+        with contextlib.suppress(NoAnswer):
+            call_in_time(ray.shutdown, 0 if gone else _LEAVING)
     if instance is not None:
         instance.stop()
         if ray is not None:

@@ -88,9 +88,9 @@ class Instance:
         if not self.process.stdin.closed:
             self._ended.set()
 
-    def lost(self) -> bool:
+    def lost(self, wait: float = _NOTICED) -> bool:
         """Whether Ray has ended by itself. It waits a moment: who calls Ray may see its end first."""
-        return self._ended.wait(_NOTICED)
+        return self._ended.wait(wait)
 
     def stop(self) -> None:
         """End it, with all its processes and files."""
