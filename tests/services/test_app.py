@@ -110,7 +110,10 @@ def put(page: "Page", files: dict[str, bytes]) -> None:
 
 
 def restore(page: "Page", photographs: int) -> None:
-    page.get_by_role("button", name=f"Restore {photographs} photograph", exact=False).click()
+    button = page.get_by_role("button", name=f"Restore {photographs} photograph", exact=False)
+    button.click()
+    button.wait_for(state="detached")  # what was on the page before stays on it until all is done
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
     page.get_by_role("slider", name="Where the divide stands").wait_for()
 
 
