@@ -84,8 +84,8 @@ def _run(words: Sequence[str], stop: Stop) -> int:
     try:
         function, options = parse(words)
         function(options)
-    except LostError as error:  # Ray says it by an interrupt
-        return _refuse(error)
+    except LostError:  # which was said at once
+        return LostError.exit_code
     except CedError as error:
         return _stopped(stop) if stop.signal else _refuse(error)
     except KeyboardInterrupt as error:

@@ -28,7 +28,8 @@ _held: dict[str, Instance] = {}  # the private instance, under LOCAL, while ther
 def session(address: str) -> Iterator[None]:
     """Use Ray at `address` inside the block: "local" starts a private instance at the first need.
 
-    Raises ServiceError where a given address does not answer, or where the private instance is lost.
+    Raises ServiceError where a given address does not answer, LostError where the private instance is lost; standard
+    error has its line then already.
     """
     _current["address"] = address
     try:
@@ -128,7 +129,7 @@ def _forget_token() -> None:
 def _watch(instance: Instance) -> None:
     """Interrupt what waits for an instance that was lost, and again, since libraries swallow interrupts. What does not
     listen, since it waits in Ray's own code, would be ended by Ray after a minute, in silence; it is ended here."""
-    instance.wait_for_end()
+    instance.announce_end()
     main = threading.main_thread().ident
     for _ in range(_INTERRUPTS):
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -138,7 +139,6 @@ def _watch(instance: Instance) -> None:
         time.sleep(_AGAIN)
     if _held.get(LOCAL) is instance:
         instance.stop()
-        os.write(2, f"ced: error: {LOST}\n".encode())
         os._exit(LostError.exit_code)
 
 

@@ -31,13 +31,14 @@ from ced.timeouts import NoAnswer, call_in_time
 
 HOST = "127.0.0.1"
 LOST = "Ray's processes were ended, by somebody or for want of memory; the same command goes on where it was"
+LINE = f"ced: error: {LOST}\n".encode()
 START_TIMEOUT = 180.0  # seconds; usually three, but a machine may be very busy
 STOP_TIMEOUT = 6.0  # seconds to end in order; then it is killed
 
 _PREFIX = "ced-ray-"  # of the instances' folders
 _RAY = "r"  # Ray's own folder in it: Ray opens its own to everybody, and the one around it stays closed
 _TOKEN, _LOCK = "token", "lock"
-_IN_ORDER = b"."  # what a run writes before it closes the instance's standard input
+_IN_ORDER = b"."  # what a run writes into the instance's standard input when it leaves, or has said why
 _LONGEST = 107 - len(f"/{_PREFIX}12345678/{_RAY}/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store")
 _STARTS = 3  # attempts
 _NOTICED = 0.5  # seconds until the run knows of Ray's end
@@ -80,12 +81,15 @@ class Instance:
             raise ServiceError(f"Ray does not start on this machine: {answer['error']}")
         return Door(**answer)
 
-    def wait_for_end(self) -> None:
-        """Until Ray has ended, by itself or since it was told."""
+    def announce_end(self) -> None:
+        """Wait until Ray has ended, and say so at once where nobody told it to: Ray may end this process in silence at
+        any moment then."""
         assert self.process.stdout is not None and self.process.stdin is not None
         with contextlib.suppress(OSError, ValueError):  # closed
             self.process.stdout.read()
         if not self.process.stdin.closed:
+            os.write(2, LINE)
+            self._answer()
             self._ended.set()
 
     def lost(self, wait: float = _NOTICED) -> bool:
@@ -95,10 +99,8 @@ class Instance:
     def stop(self) -> None:
         """End it, with all its processes and files."""
         assert self.process.stdin is not None and self.process.stdout is not None
-        if not self.process.stdin.closed:
-            with contextlib.suppress(OSError):
-                self.process.stdin.write(_IN_ORDER)
-            self.process.stdin.close()
+        self._answer()
+        self.process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(STOP_TIMEOUT)
         if self.process.poll() != 0:  # it hangs, or was killed itself
@@ -107,6 +109,12 @@ class Instance:
             self.process.wait()
             sweep()
         self.process.stdout.close()
+
+    def _answer(self) -> None:
+        """Tell it that this process says what there is to say."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(OSError, ValueError):  # it has ended, or was told before
+            self.process.stdin.write(_IN_ORDER)
 
 
 def serve(messages: int) -> None:
@@ -130,7 +138,7 @@ def serve(messages: int) -> None:
             finally:
                 _kill_session(os.getpid())
         if lost and not _left_in_order(parent):
-            os.write(messages, f"ced: error: {LOST}\n".encode())
+            os.write(messages, LINE)
     except CedError as error:
         print(json.dumps({"error": str(error)}), file=answers, flush=True)
     except BaseException as error:  # noqa: BLE001 - the run says it
@@ -196,7 +204,7 @@ def _wait(parent: int, node: Any) -> bool:
 
 
 def _left_in_order(parent: int) -> bool:
-    """Wait for the run's end, or for its word that it has missed Ray and goes."""
+    """Wait for the run's end, or for its word that it has said why."""
     while os.getppid() == parent:
         if select.select([sys.stdin], [], [], _POLL)[0]:
             return os.read(sys.stdin.fileno(), 1) == _IN_ORDER

@@ -33,8 +33,8 @@ OTHERS_PREFECT = {
 }
 SLURM = {"SLURM_JOB_ID": "1", "SLURM_NTASKS": "4", "SLURM_PROCID": "2", "SLURM_LOCALID": "1", "RANK": "3"}
 SLURM |= {"WORLD_SIZE": "8", "LOCAL_RANK": "1", "MASTER_ADDR": "no-such-host", "MASTER_PORT": "1"}
-ODD = {"HOME": "/nowhere", "OMP_NUM_THREADS": "4,2", "CUDA_VISIBLE_DEVICES": "GPU-1,7", "LC_ALL": "xx_YY"}
-ODD |= {"TMPDIR": "/nowhere"}
+ODD = {"HOME": "/proc/nowhere", "OMP_NUM_THREADS": "4,2", "CUDA_VISIBLE_DEVICES": "GPU-1,7", "LC_ALL": "xx_YY"}
+ODD |= {"TMPDIR": "/proc/nowhere"}
 
 SMALL = ("prepare.size=32", *NETWORK)
 SMALL += ("classifier.steps=2", "autoencoder.steps=2", "evaluate.methods=jpeg,ced-gt", "evaluate.pictures=1")

@@ -51,7 +51,7 @@ def test_a_long_path_is_not_for_sockets(tmp_path: Path, monkeypatch: pytest.Monk
     """The kernel takes 107 bytes."""
     long = tmp_path / ("x" * 110)
     long.mkdir()
-    monkeypatch.setattr(instance.environment, "temporary_folders", lambda: [str(long), "/tmp", "/nowhere"])
+    monkeypatch.setattr(instance.environment, "temporary_folders", lambda: [str(long), "/tmp", "/proc/nowhere"])
     assert instance._bases() == [Path("/tmp")]
     session = "session_2026-11-28_22-05-16_123456_4194304"
     longest = "x" * instance._LONGEST + f"/ced-ray-12345678/r/{session}/sockets/plasma_store"
