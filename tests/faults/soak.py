@@ -32,6 +32,7 @@ from tests.faults.quickstart import below
 
 _HOSTILE = 100  # one in so many files and requests
 _CLIENTS = 4
+_FILES = 150  # a second, more than two cores can restore
 _WARM = 20.0  # seconds until everything is loaded; they are not looked at
 _GROWTH = 1.05  # of the memory, from the second quarter to the last: what a median of samples varies by
 
@@ -60,9 +61,12 @@ def _restore(root: Path, chance: random.Random, seconds: float) -> tuple[str, bo
     folder = root / "photos"
     folder.mkdir()
     good, hostile = _files(chance)
-    for number in range(int((_WARM + seconds) * 40)):  # more than it can do
+    originals = {stream: root / f"{number}" for number, stream in enumerate((*good, *hostile))}
+    for stream, path in originals.items():
+        path.write_bytes(stream)
+    for number in range(int((_WARM + seconds) * _FILES)):
         some = hostile if number % _HOSTILE == _HOSTILE // 2 else good
-        (folder / f"{number:07d}.jpg").write_bytes(chance.choice(some))
+        os.link(originals[chance.choice(some)], folder / f"{number:07d}.jpg")
     command = [sys.executable, "-m", "ced", "restore", str(folder), "-o", str(root / "restored")]
     with open(root / "restore.log", "w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
@@ -70,7 +74,7 @@ def _restore(root: Path, chance: random.Random, seconds: float) -> tuple[str, bo
     alive = process.poll() is None
     process.send_signal(signal.SIGTERM)
     process.wait()
-    finished = sum(path.is_file() for path in (root / "restored").iterdir())
+    finished = sum(path.is_file() for path in (root / "restored").glob("*"))
     refused = (root / "restore.log").read_text().count("; left out")
     return _verdict("restore", samples, f"{finished:,} files restored, {refused} refused", alive)
 
