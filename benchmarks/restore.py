@@ -14,12 +14,16 @@ and with PyTorch's own order in memory, it is slower.
 
 Of files, each photograph's middle of --side pixels is a JPEG first, repeated under new names until there are --count.
 Each way restores all of them into a folder of its own, with what comes with ced: `ced restore --workers N` from its
-start to its end, and through Ray. Whether the bytes are the same in all folders is printed, too.
+start to its end, and through Ray. Whether the bytes are the same in all folders is printed, too. With onnxruntime (and
+onnx, for the export), the peer is what one would write without ced: the same network as ONNX, and a pool of processes.
 """
 
 import argparse
+import functools
 import hashlib
+import importlib.util
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -36,6 +40,7 @@ if "--threads" not in sys.argv:
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from ced.bulk.workers import cores
@@ -46,9 +51,11 @@ from ced.models.base import Network, build
 from ced.models.blocks import Reach, reaches, to_channels_last
 from ced.models.classifier import Classifier, Mapping
 from ced.recipes import RECIPES
+from ced.restoration.family import FAITHFUL
 from ced.restoration.restorer import Restorer
 
 Restore = Callable[[np.ndarray], np.ndarray]
+PEER = "onnxruntime and a pool"  # of files
 PEERS = ("AR-CNN", "DnCNN", "Galteri-MSE")
 
 
@@ -89,7 +96,11 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1, help="of the processor (1)")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
+    parser.add_argument("--pool", nargs=3, metavar=("FILES", "OUT", "MODEL"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.pool:
+        _restore_by_pool(*map(Path, arguments.pool))
+        return
     if arguments.images:
         compare_files(arguments)
         return
@@ -110,21 +121,24 @@ def main() -> None:
 
 def compare_files(arguments: argparse.Namespace) -> None:
     """Files a second of each way, in turns; the medians are printed."""
-    ways = {f"{count} core{'s' * (count > 1)}": ("--workers", str(count)) for count in sorted({1, cores()})}
-    ways["Ray"] = ("--ray-address", "local")
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
     with tempfile.TemporaryDirectory(prefix="ced-benchmark-") as scratch:
-        source = _files(arguments, Path(scratch, "files"))
+        source, out = _files(arguments, Path(scratch, "files")), Path(scratch, "restored")
+        ours = [sys.executable, "-m", "ced", "restore", str(source), "-o", str(out), "--faithful"]
+        ways = {f"{count} core{'s' * (count > 1)}": [*ours, "--workers", str(count)] for count in {1, cores()}}
+        ways["Ray"] = [*ours, "--ray-address", "local"]
+        if importlib.util.find_spec("onnxruntime") and importlib.util.find_spec("onnx"):
+            ways[PEER] = [sys.executable, __file__, "--pool", str(source), str(out), _exported(Path(scratch))]
+        seconds: dict[str, list[float]] = {name: [] for name in ways}
         for _ in range(arguments.repetitions):
             digests = {}
-            for name, options in ways.items():
-                out = Path(scratch, "restored")
+            for name, line in ways.items():
                 started = time.perf_counter()
-                _restore_files(source, out, options)
+                subprocess.run(line, check=True, capture_output=True)
                 seconds[name].append(time.perf_counter() - started)
                 found = [path.read_bytes() for path in sorted(out.glob("*.png"))]
                 assert len(found) == arguments.count
-                digests[name] = hashlib.sha256(b"".join(found)).hexdigest()
+                if name != PEER:
+                    digests[name] = hashlib.sha256(b"".join(found)).hexdigest()
                 shutil.rmtree(out)
             print("the same bytes by all ways" if len(set(digests.values())) == 1 else f"other bytes: {digests}")
     first = median(seconds["1 core"])
@@ -147,9 +161,37 @@ def _files(arguments: argparse.Namespace, folder: Path) -> Path:
     return folder
 
 
-def _restore_files(source: Path, out: Path, options: tuple[str, str]) -> None:
-    line = [sys.executable, "-m", "ced", "restore", str(source), "-o", str(out), *options]
-    subprocess.run(line, check=True, capture_output=True)
+def _exported(folder: Path) -> str:
+    """The network of `ced restore --faithful` as ONNX, for images of any size."""
+    path, sides = folder / "faithful.onnx", {2: "height", 3: "width"}
+    torch.onnx.export(
+        Restorer.load(FAITHFUL).autoencoder, (torch.zeros(1, 3, 64, 64),), str(path), dynamo=False,
+        input_names=["x"], output_names=["y"], dynamic_axes={"x": sides, "y": sides},
+    )  # fmt: skip
+    return str(path)
+
+
+def _restore_by_pool(source: Path, out: Path, model: Path) -> None:
+    """What one would write without ced: a process for each core, one thread each."""
+    out.mkdir()
+    with multiprocessing.get_context("spawn").Pool(cores(), _open_session, (model,)) as pool:
+        for _ in pool.imap_unordered(functools.partial(_restore_by_session, out), sorted(source.iterdir())):
+            pass
+
+
+def _open_session(model: Path) -> None:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    globals()["_session"] = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+
+
+def _restore_by_session(out: Path, path: Path) -> None:
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"), np.float32).transpose(2, 0, 1)[None] / 255
+    restored = globals()["_session"].run(None, {"x": pixels})[0][0].transpose(1, 2, 0)
+    Image.fromarray((restored * 255).round().clip(0, 255).astype(np.uint8)).save(out / f"{path.stem}.png")
 
 
 def measure(restorers: dict[str, Restore], plane: np.ndarray, repetitions: int) -> dict[str, list[float]]:
