@@ -14,7 +14,7 @@ import time
 # Side by side: what mostly waits, and what mostly computes. Each test takes a seed and a number, of files,
 # faults or seconds; a store has fewer than a thousand alterations.
 LANES: tuple[dict[str, int], ...] = (
-    {"kills": 100, "signals": 40, "doors": 1},
+    {"kills": 100, "signals": 40, "folder": 10, "doors": 1},
     {"files": 10_000, "disk": 60, "bytes": 1000, "soak": 600},
 )
 

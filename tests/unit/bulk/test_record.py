@@ -1,6 +1,8 @@
 """What was done is known after any end: rows come before files, and what is torn says nothing."""
 
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -106,3 +108,18 @@ def test_another_program_s_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / FOLDER / name).write_bytes(b"not a record\n")
     with pytest.raises(FormatError, match=name):
         Record(Folder(tmp_path))
+
+
+def test_a_record_is_read_by_no_thread_of_arrows(tmp_path: Path) -> None:
+    """Such a thread may still hold bytes of Python's when the command exits, which ends it by SIGABRT now and then."""
+    place = Folder(tmp_path)
+    Journal(place, 1).note(row("a", "a.png", b"new"))
+    place.write("a.png", b"new")
+    Record(place).close()
+    Journal(place, 2).note(row("b", "b.png", b"new"))
+    count = "len(os.listdir('/proc/self/task'))"
+    read = f"before = {count}; Record(Folder(sys.argv[1])); print({count} - before)"
+    imports = "import os, sys, pathlib; from ced.bulk.places import Folder; from ced.bulk.record import Record"
+    code = f"{imports}; sys.argv[1] = pathlib.Path(sys.argv[1]); {read}"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"
