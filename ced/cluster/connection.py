@@ -37,7 +37,8 @@ def session(address: str) -> Iterator[None]:
             _connect_in_time(address)
         yield
     except BaseException as error:
-        if lost():
+        gone = lost()
+        if disconnect() or gone:  # it may have ended after the error that its end was the reason for
             raise LostError(LOST) from error
         raise
     finally:
@@ -82,8 +83,8 @@ def lost() -> bool:
     return LOCAL in _held and _held[LOCAL].lost()
 
 
-def disconnect() -> None:
-    """Leave the cluster; a private instance ends."""
+def disconnect() -> bool:
+    """Leave the cluster; a private instance ends. Returns whether that one had ended by itself."""
     import sys
 
     ray = sys.modules.get("ray")  # never imported: nothing to leave
@@ -92,10 +93,13 @@ def disconnect() -> None:
         gone = instance is not None and instance.lost(0)  # then Ray may end this process at any moment
         with contextlib.suppress(NoAnswer):
             call_in_time(ray.shutdown, 0 if gone else _LEAVING)
-    if instance is not None:
-        instance.stop()
-        if ray is not None:
-            _forget_token()
+    if instance is None:
+        return False
+    gone = instance.lost(0)
+    instance.stop()
+    if ray is not None:
+        _forget_token()
+    return gone
 
 
 def _start() -> None:
