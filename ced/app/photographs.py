@@ -79,16 +79,19 @@ def pictures(before: bytes, after: bytes, detail: bool) -> tuple[bytes, bytes]:
 
 
 def names(sources: Sequence[str], suffixes: Sequence[str]) -> list[str]:
-    """A name for each new file, no two alike: x.jpg and x.jpeg become x.png and x.jpeg.png."""
+    """A name for each new file, no two alike: x.jpg and x.jpeg become x.png and x.jpeg.png. Without a suffix a file
+    is as it was, and keeps its name."""
     taken: set[str] = set()
-    chosen = []
-    for source, suffix in zip(sources, suffixes, strict=True):
-        path = PurePath(source.replace("\\", "/"))
+    chosen = [""] * len(sources)
+    for number in sorted(range(len(sources)), key=lambda number: bool(suffixes[number])):  # those that keep it first
+        path = PurePath(sources[number].replace("\\", "/"))
         whole = path.name or "photograph"
-        stems = itertools.chain((path.stem or whole, whole), (f"{whole}-{number}" for number in itertools.count(2)))
-        name = next(name for stem in stems if (name := f"{stem}{suffix}").lower() not in taken)
+        suffix, stem = suffixes[number] or path.suffix, path.stem or whole
+        stems = (stem, whole) if suffixes[number] else (stem,)
+        more = (f"{stems[-1]}-{count}" for count in itertools.count(2))
+        name = next(name for each in itertools.chain(stems, more) if (name := f"{each}{suffix}").lower() not in taken)
         taken.add(name.lower())
-        chosen.append(name)
+        chosen[number] = name
     return chosen
 
 

@@ -124,6 +124,18 @@ def test_no_two_new_files_have_the_same_name() -> None:
     ]
 
 
+def test_what_is_left_keeps_its_name() -> None:
+    sources = ["x.jpg", "x.png", "x.png", "a.TIFF", "b.JPEG", "c"]
+    assert photographs.names(sources, [".png", "", "", "", "", ""]) == [
+        "x.jpg.png",
+        "x.png",
+        "x-2.png",
+        "a.TIFF",
+        "b.JPEG",
+        "c",
+    ]
+
+
 def test_the_archive_holds_the_files() -> None:
     files = [("a.png", b"one"), ("日本.png", b"two")]
     with zipfile.ZipFile(io.BytesIO(photographs.archive(files))) as zipped:
