@@ -50,15 +50,16 @@ def facts(data: bytes) -> list[str]:
 def plan(data: bytes, family: Family) -> str:
     """What `family` will do with a file, and why, in a sentence. Raises Rejected."""
     photograph = _decoder().decode(data, damaged=_WRITING.damaged)
-    restorer = family.for_photograph(photograph)
-    if (left := family.left_because(photograph)) or restorer is None:
-        return f"It stays as it is: {left}."
-    network = restorer.method.upper()
-    if photograph.quality is None:
+    choice = family.choose(photograph)
+    if choice.restorer is None:
+        return f"It stays as it is: {choice.left}."
+    network = choice.restorer.method.upper()
+    found = f"{choice.history[0].upper()}{choice.history[1:]}. " if choice.history else ""
+    if choice.quality is None:
         return f"It will be restored by {network}; its file does not say how strong the compression was."
-    member = next(member for member in family.members if family.restorer(member) is restorer)
+    member = next(member for member in family.members if family.restorer(member) is choice.restorer)
     limit = min(member.highest, family.leave_above)
-    return f"It will be restored by {network}, with the network for quality factors up to {limit}."
+    return f"{found}It will be restored by {network}, with the network for quality factors up to {limit}."
 
 
 def restore(data: bytes, family: Family) -> Restoration:

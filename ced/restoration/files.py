@@ -18,30 +18,29 @@ class RestoredFile(NamedTuple):
 
     data: bytes  # the new file; the input's where it was left as it is, unless another format was asked for
     suffix: str  # of the new file's name, such as ".png"; "" where it is the input's bytes, and keeps its name
-    quality: int | None  # factor that was found in it, of a JPEG
+    quality: int | None  # factor that was found: by its pixels where they show a stronger compression than its header
     left: str = ""  # why it was left as it is; "" where it was restored
-    warning: str = ""  # what is wrong with the file, or could not be written, in clauses
+    warning: str = ""  # what is wrong with the file, not as its header says, or could not be written, in clauses
 
 
 def restore_file(data: bytes, family: Family, decoder: Decoder, writing: Writing) -> RestoredFile:
     """Restore one image file. Raises Rejected, FormatError."""
     photograph = _decoded(data, decoder, writing)
-    left = family.left_because(photograph)
+    choice = family.choose(photograph)
     format = writing.format or "png"
     own = "JPEG" if photograph.format in jpeg.NAMES else photograph.format
-    if left and not (writing.always and FORMATS[format].pillow != own):
+    if choice.left and not (writing.always and FORMATS[format].pillow != own):
         said = writing.strip and photograph.metadata != NOTHING
         warning = "; ".join(filter(None, (photograph.damage, "what it says beside its pixels is left too" * said)))
-        return RestoredFile(data, "", photograph.quality, left, warning)
+        return RestoredFile(data, "", choice.quality, choice.left, warning)
     check_side(photograph.pixels.shape, format)
-    restorer = None if left else family.for_photograph(photograph)
-    pixels = photograph.pixels if restorer is None else restorer.restore_pixels(photograph.pixels)
+    pixels = choice.pixels(photograph)
     metadata = NOTHING if writing.strip else photograph.metadata
     written, left_out = encode(
         pixels, photograph.alpha, photograph.icc_profile, metadata, format, writing.output_quality
     )
-    warning = "; ".join(filter(None, (photograph.damage, photograph.lost, *left_out)))
-    return RestoredFile(written, FORMATS[format].suffix, photograph.quality, left, warning)
+    warning = "; ".join(filter(None, (photograph.damage, choice.history, photograph.lost, *left_out)))
+    return RestoredFile(written, FORMATS[format].suffix, choice.quality, choice.left, warning)
 
 
 def _decoded(data: bytes, decoder: Decoder, writing: Writing) -> Decoded:
