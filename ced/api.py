@@ -93,8 +93,8 @@ class Restorer:
     def _restored(self, pixels: np.ndarray, quality: int | None, chroma_quality: int | None = None) -> np.ndarray:
         if quality is not None and not 1 <= quality <= 100:
             raise InputError(f"quality {quality}: use a JPEG quality factor, 1 to 100, or None where it is not known")
-        restorer = self.family.for_photograph(Decoded(pixels, quality, chroma_quality=chroma_quality))
-        return restorer.restore_pixels(pixels) if restorer else pixels
+        photograph = Decoded(pixels, quality, chroma_quality=chroma_quality)
+        return self.family.choose(photograph).pixels(photograph)
 
     def __reduce__(self) -> tuple[type[Self], tuple[Family]]:
         return type(self), (self.family,)

@@ -8,6 +8,11 @@ logger = logging.getLogger("ced")
 EVERY = 5.0  # seconds
 
 
+def enable() -> None:
+    """Let what is logged through `ced` be seen: without a level of its own it has the root's, and says no progress."""
+    logger.setLevel(logging.INFO)
+
+
 class Progress:
     """Counts units of work that are done, and logs it through the logger `ced`."""
 

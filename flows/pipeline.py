@@ -17,6 +17,7 @@ from prefect import Task, flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
+from ced import progress
 from ced.config import Config, as_settings
 from ced.data import edges, label, prepare
 from ced.evaluation import evaluate
@@ -64,6 +65,7 @@ def pipeline(
 
     Returns plain JSON values: the rows of the table, and where the report and the registered model are.
     """
+    progress.enable()
     config = configure(recipe, images, test_images, [*(settings or ()), *as_settings(form or {})])
     deliver.check(report)
     with session(store, ray_address, config.cluster.data_workers) as running:

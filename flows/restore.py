@@ -11,6 +11,7 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
+from ced import progress
 from ced.errors import InputError
 from ced.pipeline import restoring
 from ced.pipeline.restoring import Restoring
@@ -39,6 +40,7 @@ def restore(
 
     Returns the counts as plain JSON values. Fails where files were set aside, once all others are done.
     """
+    progress.enable()
     how = Restoring(
         model=model,
         store=store,
@@ -54,6 +56,8 @@ def restore(
         ray_address=ray_address,
     )
     summary = restore_task(how, sources, out)
+    for line in summary.lines():
+        progress.logger.info(line)
     create_markdown_artifact(summary.markdown(), key="restored", description=f"What became of {summary.files:,} files")
     if summary.aside:
         raise InputError(summary.refusal())

@@ -50,15 +50,16 @@ def facts(data: bytes) -> list[str]:
 def plan(data: bytes, family: Family) -> str:
     """What `family` will do with a file, and why, in a sentence. Raises Rejected."""
     photograph = _decoder().decode(data, damaged=_WRITING.damaged)
-    restorer = family.for_photograph(photograph)
-    if (left := family.left_because(photograph)) or restorer is None:
-        return f"It stays as it is: {left}."
-    network = restorer.method.upper()
-    if photograph.quality is None:
+    choice = family.choose(photograph)
+    if choice.restorer is None:
+        return f"It stays as it is: {choice.left}."
+    network = choice.restorer.method.upper()
+    found = f"{choice.history[0].upper()}{choice.history[1:]}. " if choice.history else ""
+    if choice.quality is None:
         return f"It will be restored by {network}; its file does not say how strong the compression was."
-    member = next(member for member in family.members if family.restorer(member) is restorer)
+    member = next(member for member in family.members if family.restorer(member) is choice.restorer)
     limit = min(member.highest, family.leave_above)
-    return f"It will be restored by {network}, with the network for quality factors up to {limit}."
+    return f"{found}It will be restored by {network}, with the network for quality factors up to {limit}."
 
 
 def restore(data: bytes, family: Family) -> Restoration:
@@ -79,16 +80,19 @@ def pictures(before: bytes, after: bytes, detail: bool) -> tuple[bytes, bytes]:
 
 
 def names(sources: Sequence[str], suffixes: Sequence[str]) -> list[str]:
-    """A name for each new file, no two alike: x.jpg and x.jpeg become x.png and x.jpeg.png."""
+    """A name for each new file, no two alike: x.jpg and x.jpeg become x.png and x.jpeg.png. Without a suffix a file
+    is as it was, and keeps its name."""
     taken: set[str] = set()
-    chosen = []
-    for source, suffix in zip(sources, suffixes, strict=True):
-        path = PurePath(source.replace("\\", "/"))
+    chosen = [""] * len(sources)
+    for number in sorted(range(len(sources)), key=lambda number: bool(suffixes[number])):  # those that keep it first
+        path = PurePath(sources[number].replace("\\", "/"))
         whole = path.name or "photograph"
-        stems = itertools.chain((path.stem or whole, whole), (f"{whole}-{number}" for number in itertools.count(2)))
-        name = next(name for stem in stems if (name := f"{stem}{suffix}").lower() not in taken)
+        suffix, stem = suffixes[number] or path.suffix, path.stem or whole
+        stems = (stem, whole) if suffixes[number] else (stem,)
+        more = (f"{stems[-1]}-{count}" for count in itertools.count(2))
+        name = next(name for each in itertools.chain(stems, more) if (name := f"{each}{suffix}").lower() not in taken)
         taken.add(name.lower())
-        chosen.append(name)
+        chosen[number] = name
     return chosen
 
 

@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from ced.bulk.names import possible, stems
+from ced.bulk.names import Names
 from ced.bulk.places import Place, place
 from ced.bulk.record import Record
+from ced.core.encoding import FORMATS
 from ced.data import sources
 from ced.data.sources import Photograph, redacted
 from ced.data.sources.photograph import is_uri
@@ -23,7 +24,8 @@ class Listing(NamedTuple):
     """The photographs, and what is in the output folder."""
 
     out: str  # an absolute path, or an address
-    photographs: list[tuple[Photograph, str]]  # and the stems of their outputs
+    photographs: list[Photograph]
+    names: Names
     record: Record
     there: dict[str, dict[str, str]]  # by source: the outputs that are there, and their SHA-256; "" for a foreign one
 
@@ -36,24 +38,20 @@ def find(inputs: Sequence[str], out: str, written_as: str, overwrite: bool) -> L
     outputs = place(out, surveyed=True)
     done = Record(outputs)
     found = _inputs(inputs, out, done)
-    named = list(stems(found, len(inputs) == 1, _known(done)))
+    names = Names(found, FORMATS[written_as].suffix, len(inputs) == 1, done.named())
     there: dict[str, dict[str, str]] = {}
     foreign = []
-    for (photograph, _), names in _looked_at(named, outputs, done, written_as):
-        foreign += [name for name, digest in names.items() if not digest]
-        if names:
-            there[photograph.name] = names
+    for photograph, present in _looked_at(found, names, outputs, done):
+        foreign += [name for name, digest in present.items() if not digest]
+        if present:
+            there[photograph.name] = present
     if foreign and not overwrite:
         more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
         raise OutputError(
             f"{redacted(out)}/{foreign[0]}{more}: there already, and not as this command wrote it; name another "
             "folder, or replace it with --overwrite"
         )
-    return Listing(out, named, done, there)
-
-
-def _known(done: Record) -> dict[str, str]:
-    return {source: str(PurePosixPath(output).with_suffix("")) for source, output in done.named().items()}
+    return Listing(out, found, names, done, there)
 
 
 def _inputs(inputs: Sequence[str], out: str, done: Record) -> list[Photograph]:
@@ -84,17 +82,16 @@ def _plain(path: str) -> str:
 
 
 def _looked_at(
-    named: list[tuple[Photograph, str]], outputs: Place, done: Record, written_as: str
-) -> Iterator[tuple[tuple[Photograph, str], dict[str, str]]]:
+    photographs: list[Photograph], names: Names, outputs: Place, done: Record
+) -> Iterator[tuple[Photograph, dict[str, str]]]:
     """Of each photograph, the outputs that are there, and their SHA-256."""
-
     former = done.named()
 
-    def look(one: tuple[Photograph, str]) -> dict[str, str]:
-        names = dict.fromkeys([*possible(*one, written_as), former.get(one[0].name, "")])
-        return {name: done.digest(name) for name in names if name and outputs.size(name) is not None}
+    def look(photograph: Photograph) -> dict[str, str]:
+        possible = dict.fromkeys([*names.of(photograph.name), former.get(photograph.name, "")])
+        return {name: done.digest(name) for name in possible if name and outputs.size(name) is not None}
 
     with ThreadPoolExecutor(_THREADS) as threads:
-        waiting = iter(named)
+        waiting = iter(photographs)
         while some := list(islice(waiting, _AT_ONCE)):
             yield from zip(some, threads.map(look, some), strict=True)

@@ -96,7 +96,7 @@ def run(job: Job, listed: Listing, restore: Callable[[Job, list[Unit]], Iterator
     summary = Summary(len(listed.photographs), job.out)
     progress = Progress("restore", summary.files, "images")
     with contextlib.nullcontext() if is_uri(job.out) else locked(Path(job.out, record.FOLDER)):
-        units = [unit for each in listed.photographs if (unit := _unit(job, listed, *each))]
+        units = [unit for each in listed.photographs if (unit := _unit(job, listed, each))]
         summary.there = summary.files - len(units)
         progress.skip(summary.there)
         for answer in restore(job, units):
@@ -106,16 +106,17 @@ def run(job: Job, listed: Listing, restore: Callable[[Job, list[Unit]], Iterator
     return summary
 
 
-def _unit(job: Job, listed: Listing, photograph: Photograph, stem: str) -> Unit | None:
+def _unit(job: Job, listed: Listing, photograph: Photograph) -> Unit | None:
     """What there is to do for a photograph, None where it is done."""
+    names = listed.names.of(photograph.name)
     there = listed.there.get(photograph.name, {})
     ours = tuple(name for name, digest in there.items() if digest)
     former = listed.record.newest(photograph.name) if ours else None
     if former is None or former.done == record.ASIDE or former.settings != job.settings:
-        return Unit(photograph, stem, ours)
+        return Unit(photograph, names, ours)
     if there.get(former.output) != former.output_digest:
-        return Unit(photograph, stem, ours)
-    return None if former.stamp == photograph.stamp else Unit(photograph, stem, ours, former)
+        return Unit(photograph, names, ours)
+    return None if former.stamp == photograph.stamp else Unit(photograph, names, ours, former)
 
 
 def _code(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 
 from ced import environment
 from ced.bulk import record
-from ced.bulk.names import possible
+from ced.bulk.names import Pair
 from ced.bulk.places import place
 from ced.bulk.record import Journal, Row
 from ced.core.encoding import Writing
@@ -44,7 +44,7 @@ class Unit(NamedTuple):
     """One file to restore."""
 
     photograph: Photograph
-    stem: str  # of its output
+    names: Pair  # of its output
     ours: tuple[str, ...] = ()  # outputs of earlier runs that may be replaced
     former: Row | None = None  # by the same settings, of which the output is there
 
@@ -85,7 +85,7 @@ class Worker:
                 self._journal.note(renewed)
                 return Answer(renewed, there=True)
             restored = self._restored(data)
-            name = f"{unit.stem}{restored.suffix}"
+            name = unit.names.restored if restored.suffix else unit.names.left
             self._check_free(unit, name)
             row.done, row.reason = (record.LEFT, restored.left) if restored.left else (record.RESTORED, "")
             row.quality, row.warning = restored.quality, restored.warning
@@ -135,9 +135,7 @@ class Worker:
     def _finished(self, unit: Unit) -> Row | None:
         """The row of a file that another process finished in this run, and died: the run began with finding the names
         free, so that nothing else can be there."""
-        names = [
-            name for name in possible(unit.photograph, unit.stem, self.job.writing.format) if name not in unit.ours
-        ]
+        names = [name for name in unit.names if name not in unit.ours]
         if self.job.overwrite or all(self._outputs.size(name) is None for name in names):
             return None
         row = record.noted(self._outputs, self.job.run, unit.photograph.name)

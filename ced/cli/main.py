@@ -9,7 +9,7 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TextIO
 
-from ced import __version__, environment
+from ced import __version__, environment, progress
 from ced.cli.options import Parser, declare
 from ced.cli.stop import LINE, Stop
 from ced.errors import CedError, LostError, of_the_machine
@@ -80,7 +80,7 @@ def _run(words: Sequence[str], stop: Stop) -> int:
     _print_any_letter(sys.stdout)
     environment.quiet()
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    logging.getLogger("ced").setLevel(logging.INFO)
+    progress.enable()
     try:
         function, options = parse(words)
         function(options)

@@ -44,11 +44,6 @@ FORMATS = {
     "avif": Format("AVIF", ".avif", lossy=True, gray=False, options={"subsampling": "4:4:4"}),
 }
 
-# The suffix of a file by Pillow's name of its format.
-SUFFIX_OF = {each.pillow: each.suffix for each in FORMATS.values()} | {
-    **{"MPO": ".jpg", "BMP": ".bmp", "DIB": ".dib", "GIF": ".gif", "PPM": ".ppm", "JPEG2000": ".jp2", "TGA": ".tga"}
-}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Writing:

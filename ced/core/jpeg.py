@@ -76,6 +76,12 @@ def quality_of_opened(image: Image.Image) -> int | None:
     return _nearest(getattr(image, "quantization", {}).get(layers[0][3]), 0) if layers else None
 
 
+def luminance_tables() -> np.ndarray:
+    """The table for luminance of each quality factor 1 to 100, in rows. Shape: (100, 64)."""
+    tables: np.ndarray = _tables()[0]
+    return tables
+
+
 def _nearest(table: Sequence[int] | None, component: int) -> int | None:
     """The quality factor whose table for luma (0) or chroma (1) is nearest."""
     if table is None or len(table) != 64:

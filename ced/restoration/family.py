@@ -8,11 +8,14 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from ced.core import jpeg
+import numpy as np
+
+from ced.core import jpeg, recompression
 from ced.core.encoding import encode
-from ced.decoding import Decoded, decoded
+from ced.core.recompression import Trace
+from ced.decoding import GRID, Decoded, decoded
 from ced.errors import FormatError
 from ced.restoration.restorer import DESCRIPTION, DIGESTS, FILES, Restorer, check_seal, part
 from ced.restoration.restorer import contents as restorer_contents
@@ -32,6 +35,27 @@ class FamilyMember:
     colours: tuple[str, ...] = ("y", "rgb")
     highest: int = BEST  # quality factor; of several members the first that reaches a file's quality restores it
     lowest: int = 1
+
+
+class Choice(NamedTuple):
+    """What becomes of a photograph, and why."""
+
+    restorer: Restorer | None  # None: it is left as it is
+    quality: int | None  # factor of its strongest compression that is known: by its pixels, or else by its header
+    left: str = ""  # why it is left, in a clause
+    trace: Trace | None = None  # an earlier, stronger compression that its pixels show, and its header does not
+    history: str = ""  # what that is, in a clause
+
+    def pixels(self, photograph: Decoded) -> np.ndarray:
+        """The photograph's pixels, restored on the grid that they were compressed on, or as they are."""
+        if self.restorer is None:
+            return photograph.pixels
+        if self.trace is None or self.trace.offset == (0, 0):
+            return self.restorer.restore_pixels(photograph.pixels)
+        above, before = (-side % GRID for side in self.trace.offset)
+        padding = ((above, 0), (before, 0), (0, 0))[: photograph.pixels.ndim]
+        restored = self.restorer.restore_pixels(np.pad(photograph.pixels, padding, "edge"))
+        return np.ascontiguousarray(restored[above:, before:])
 
 
 @dataclass(frozen=True)
@@ -96,26 +120,30 @@ class Family:
         """A member's restorer, loaded once a process. Raises FormatError."""
         return _load(member.folder, self.device, self.temperature, self.self_ensemble)
 
-    def for_file(self, data: bytes) -> Restorer | None:
-        """The restorer for an image file; None where it is better left as it is. Raises Rejected, FormatError."""
-        return self.for_photograph(decoded(data))
+    def choose(self, photograph: Decoded) -> Choice:
+        """What becomes of a photograph, by what its file says and what its pixels show. Raises FormatError.
 
-    def for_photograph(self, photograph: Decoded) -> Restorer | None:
-        """The restorer for a decoded one, None where it is better left as it is. Raises FormatError."""
-        if self._too_good(photograph):
-            return None
-        colour = "y" if photograph.pixels.ndim == 2 else "rgb"
-        return self.restorer(self.member(photograph.quality, colour) or self.members[-1])
-
-    def left_because(self, photograph: Decoded) -> str:
-        """Why a file is left as it is, in a clause; "" where it is restored.
-
-        Beside JPEGs of a high quality factor these are all other files, unless the restorers are for `everything`: they
-        were trained on JPEGs, and would invent losses that were never there.
+        Beside JPEGs of a high quality factor all other files are left as they are, but for those whose pixels were a
+        JPEG's, and unless the restorers are for `everything`: they were trained on JPEGs, and would invent losses.
         """
-        if self.leave_above < BEST and photograph.format not in jpeg.NAMES:
-            return "not a JPEG file: what it has lost, if anything, cannot be read off it"
-        return f"quality factor {photograph.quality}" if self._too_good(photograph) else ""
+        trace = recompression.trace(photograph.pixels, photograph.quality)
+        quality = trace.quality if trace else photograph.quality
+        history = ""
+        if trace and photograph.quality:
+            history = f"it was saved twice: quality factor {photograph.quality} by its header, {quality} by its pixels"
+        elif trace:
+            history = f"it was a JPEG of quality factor {quality}, by its pixels"
+        known = [each for each in (quality, photograph.chroma_quality) if each is not None]
+        left = ""
+        if known and min(known) > self.leave_above:
+            left = f"quality factor {quality}{' by its pixels' * (trace is not None)}"
+        elif not known and self.leave_above < BEST and photograph.format not in ("", *jpeg.NAMES):
+            left = "not a JPEG file, nor do its pixels show that it was one"
+        if left:
+            return Choice(None, quality, left, trace)
+        colour = "y" if photograph.pixels.ndim == 2 else "rgb"
+        restorer = self.restorer(self.member(quality, colour) or self.members[-1])
+        return Choice(restorer, quality, "", trace, history)
 
     def restore_bytes(self, data: bytes) -> bytes:
         """Image file in, PNG out, upright and with its colour profile: restored, or as it was where it is better left
@@ -124,15 +152,7 @@ class Family:
 
     def png(self, photograph: Decoded) -> bytes:
         """`restore_bytes` of a decoded photograph. Raises FormatError."""
-        restorer = self.for_photograph(photograph)
-        if restorer is None:
-            return encode(photograph.pixels, photograph.alpha, photograph.icc_profile)[0]
-        return restorer.png(photograph)
-
-    def _too_good(self, photograph: Decoded) -> bool:
-        """A JPEG of which all components, chroma's too, have a higher quality factor than these restorers are for."""
-        found = [quality for quality in (photograph.quality, photograph.chroma_quality) if quality is not None]
-        return bool(found) and min(found) > self.leave_above
+        return encode(self.choose(photograph).pixels(photograph), photograph.alpha, photograph.icc_profile)[0]
 
 
 def files_of(folder: Path) -> dict[str, Path]:

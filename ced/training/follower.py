@@ -11,6 +11,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Iterator
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,8 @@ def _progress_said(training: FollowedTraining) -> Iterator[None]:
             say_latest()
         say_latest()
 
-    thread = threading.Thread(target=follow, daemon=True)
+    # In this thread's context: Prefect keeps there which run's log a line belongs to.
+    thread = threading.Thread(target=copy_context().run, args=(follow,), daemon=True)
     thread.start()
     try:
         yield
@@ -122,7 +124,7 @@ def _logged_to_mlflow(training: FollowedTraining) -> Iterator[None]:
         yield
         return
     log = _MlflowLog(training)
-    thread = threading.Thread(target=log.follow, daemon=True)
+    thread = threading.Thread(target=copy_context().run, args=(log.follow,), daemon=True)
     thread.start()
     try:
         yield

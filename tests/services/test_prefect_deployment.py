@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import pwd
+import re
 import secrets
 import shutil
 import subprocess
@@ -54,6 +55,12 @@ class Deployment:
         """`prefect deployment run --watch`, to its end."""
         arguments = ["deployment", "run", name, "--watch", "--params", json.dumps(parameters)]
         return prefect(self.environment, *arguments, timeout=540)
+
+    def log(self, run: Done) -> str:
+        """The log of the flow run that `run` has started, as Prefect's page shows it."""
+        found = re.search(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", run.stdout)
+        assert found is not None, run.stdout
+        return prefect(self.environment, "flow-run", "logs", found[0]).stdout
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +131,13 @@ def test_the_worker_runs_the_pipeline_from_any_folder(
     assert [row["method"] for row in rows] == ["jpeg", "ced-gt"]
     stages = {path.parts[-3] for path in store.glob("*/*/manifest.json")}
     assert stages >= {"prepare", "edges", "label", "train-classifier", "train-ced-gt", "evaluate", "report"}
+    log = deployment.log(done)
     if found:  # another server's run was here before: it left nothing to do
         assert sorted(store.glob("*/*/manifest.json")) == found
+        assert "prepare: already done" in log
+    else:
+        assert "prepare: done in" in log and "train-ced-gt: done in" in log, log
+        assert re.search(r"ced-gt: step 4 of 4.*loss", log), log
 
 
 def test_the_worker_restores_a_folder(deployment: Deployment, tmp_path: Path) -> None:
@@ -134,6 +146,7 @@ def test_the_worker_restores_a_folder(deployment: Deployment, tmp_path: Path) ->
     done = deployment.run("restore/photographs", sources=[str(tmp_path / "in")], out=str(tmp_path / "out"))
     assert done.returncode == 0, done.stdout + deployment.worker_log.read_text()[-4000:]
     assert (tmp_path / "out" / "a.png").is_file()
+    assert f"restored 1 of 1 images to {tmp_path / 'out'}" in deployment.log(done)
 
 
 def test_a_mistake_fails_the_run_and_the_command(deployment: Deployment, tmp_path: Path) -> None:

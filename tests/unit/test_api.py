@@ -64,6 +64,12 @@ def test_a_photograph_in_any_form_is_restored_alike(
     assert np.array_equal(pixels(restored), expected)
 
 
+def test_an_array_that_was_a_jpeg_shows_its_quality(restorer: Restorer) -> None:
+    photograph = np.asarray(Image.fromarray(data.astronaut()).reduce(2))
+    decoded = jpeg.decode(jpeg.encode(photograph, 10))
+    assert np.array_equal(pixels(restorer.restore(decoded)), pixels(restorer.restore(decoded, quality=10)))
+
+
 def test_an_array_says_no_quality_and_is_told_one(restorer: Restorer, expected: np.ndarray) -> None:
     decoded = jpeg.decode(STREAM)
     assert np.array_equal(pixels(restorer.restore(decoded, quality=10)), expected)

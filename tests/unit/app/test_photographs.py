@@ -80,6 +80,15 @@ def test_every_family_has_a_plan_for_every_file() -> None:
     assert "does not say how strong" in photographs.plan(images.png(PHOTOGRAPH), family.everything())
 
 
+def test_a_file_that_says_more_than_its_pixels_is_told_apart(family: Family) -> None:
+    once = jpeg.decode(jpeg.encode(np.asarray(Image.fromarray(data.astronaut()).reduce(2)), 10))
+    assert photographs.plan(jpeg.encode(once, 90), family) == (
+        "It was saved twice: quality factor 90 by its header, 10 by its pixels. "
+        "It will be restored by CED-GT, with the network for quality factors up to 12."
+    )
+    assert photographs.plan(images.png(once), family).startswith("It was a JPEG of quality factor 10, by its pixels. ")
+
+
 @pytest.mark.parametrize(
     ("file", "reason"),
     [(b"", "empty"), (b"text", "not an image"), (b"P5 70000 1 255 ", "too large")],
@@ -121,6 +130,18 @@ def test_no_two_new_files_have_the_same_name() -> None:
         "c.png",
         ".jpg.png",
         "photograph.png",
+    ]
+
+
+def test_what_is_left_keeps_its_name() -> None:
+    sources = ["x.jpg", "x.png", "x.png", "a.TIFF", "b.JPEG", "c"]
+    assert photographs.names(sources, [".png", "", "", "", "", ""]) == [
+        "x.jpg.png",
+        "x.png",
+        "x-2.png",
+        "a.TIFF",
+        "b.JPEG",
+        "c",
     ]
 
 

@@ -100,6 +100,20 @@ def test_only_what_differs_is_done_again(folder: Path, how: Restoring, tmp_path:
     assert counts(many(how, [str(folder)], str(out))) == (5, 0, 0, 1)
 
 
+def test_what_is_left_keeps_its_name_and_its_bytes(tmp_path: Path, photograph: Write) -> None:
+    source, out = tmp_path / "d", tmp_path / "out"
+    for number, name in enumerate(("a.JPEG", "b.jfif", "c", "x.jpg")):
+        photograph(source / name, number, quality=95)
+    for name, kind in {"d.tiff": "TIFF", "e.jpg": "PNG", "f.TIF": "TIFF", "x.png": "PNG"}.items():
+        Image.open(source / "x.jpg").save(source / name, kind)
+    photograph(source / "y.jpg", 3)
+    Image.open(source / "x.jpg").save(source / "y.png")
+    for there in (0, 10):
+        assert counts(many(Restoring(), [str(source)], str(out))) == (there, 1 - there // 10, 9 - there * 9 // 10, 0)
+        outputs, inputs = contents(out), contents(source)
+        assert outputs.pop("y.jpg.png") != inputs.pop("y.jpg") and outputs == inputs
+
+
 @pytest.mark.parametrize("other", [{"self_ensemble": True}, {"strip": True}, {"damaged": True}])
 def test_other_settings_are_other_files(folder: Path, how: Restoring, tmp_path: Path, other: dict[str, bool]) -> None:
     out = tmp_path / "out"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ced.bulk import work
+from ced.bulk.names import Pair
 from ced.bulk.work import Job, Unit, Worker
 from ced.core.encoding import Writing
 from ced.data import sources
@@ -35,7 +36,7 @@ def job(model: Path, tmp_path: Path) -> Job:
 @pytest.fixture
 def unit(tmp_path: Path, photograph: Write) -> Unit:
     photograph(tmp_path / "d" / "a.jpg", side=320)
-    return Unit(sources.find((str(tmp_path / "d"),))[0], "a")
+    return Unit(sources.find((str(tmp_path / "d"),))[0], Pair("a.png", "a.jpg"))
 
 
 def test_a_large_image_tells_how_far_it_is(

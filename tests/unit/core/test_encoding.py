@@ -9,7 +9,7 @@ from PIL.ExifTags import IFD, Base
 from skimage import data
 
 from ced.core import images
-from ced.core.encoding import FORMATS, SUFFIX_OF, check_side, encode
+from ced.core.encoding import FORMATS, check_side, encode
 from ced.core.images import Rejected
 from ced.core.metadata import EXIF_HEADER, Metadata
 from tests import profiles
@@ -121,8 +121,3 @@ def test_a_side_that_webp_has_no_room_for() -> None:
     check_side((16_384, 2, 3), "png")
     with pytest.raises(Rejected, match="too large: 2x16384 pixels, a side of WEBP has 16383 at most"):
         check_side((16_384, 2, 3), "webp")
-
-
-def test_every_format_that_is_read_has_a_suffix() -> None:
-    assert set(SUFFIX_OF) == {*images.FORMATS, "MPO"}
-    assert set(SUFFIX_OF.values()) <= images.SUFFIXES

@@ -12,6 +12,7 @@ from skimage import data
 
 from ced.core import images, jpeg
 from ced.core.images import Rejected
+from ced.decoding import decoded
 from ced.errors import FormatError
 from ced.restoration.family import FAITHFUL, RELEASED, Family, FamilyMember, files_of
 from ced.restoration.restorer import Restorer
@@ -50,10 +51,10 @@ def test_gray_goes_to_a_member_for_colour_where_none_is_for_gray_but_not_the_oth
 def test_files_that_would_become_worse_are_left_as_they_are(folder: Path, highest: int) -> None:
     family = Family.load(folder)
     worst, good = jpeg.encode(PHOTOGRAPH, highest), jpeg.encode(PHOTOGRAPH, highest + 1)
-    assert family.for_file(worst) is not None and family.for_file(good) is None
+    assert family.choose(decoded(worst)).restorer is not None and family.choose(decoded(good)).restorer is None
     assert family.restore_bytes(good) == images.png(jpeg.decode(good))
     assert np.array_equal(pixels(family.restore_bytes(good)), jpeg.decode(good))
-    assert family.everything().for_file(good) is not None
+    assert family.everything().choose(decoded(good)).restorer is not None
 
 
 def test_a_single_restorer_is_a_family_of_one() -> None:
