@@ -40,7 +40,10 @@ class EvaluateOptions(StoreOptions):
         "its own",
     )
     models: str | None = written_as(MODELS)
-    lpips: bool = option(help="measure LPIPS too (its package is extra)")
+    judges: list[str] = option(
+        "A,B,...", "what eyes would say, by packages that are extra: kid, dists-like, ssimulacra2, lpips, dists, fid"
+    )
+    lpips: bool = option(help="the same as --judges lpips")
     report: str | None = option("DIR", "copy the report, results.json and the tables here")
 
 
@@ -149,6 +152,7 @@ def configuration(options: EvaluateOptions) -> Config:
         "colour": options.colour,
         "name": options.name,
         "lpips": options.lpips,
+        "judges": tuple(judge for text in options.judges for judge in _items(text)),
     }
     instead = {key: value for key, value in instead.items() if value}
     names = {f"evaluate.{key}": "--quality" if key == "qualities" else f"--{key}" for key in instead}
