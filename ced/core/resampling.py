@@ -5,7 +5,6 @@ bins, four to an octave, which are added up as the draws have them. What the coa
 draws, is taken out by the exact figure.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -25,20 +24,18 @@ class Interval(NamedTuple):
     high: float
 
 
-def intervals(values: np.ndarray, combine: Callable[[np.ndarray], np.ndarray] | None = None) -> tuple[Interval, ...]:
-    """The percentile intervals of column means. Shape: (images, columns) -> one interval a column.
+def resampled(values: np.ndarray) -> np.ndarray:
+    """Column means of each draw. Shape: (images, columns) -> (repeats, columns).
 
     The same images are drawn for all columns, and for every call with as many images: methods are compared on the
-    same draws. `combine` turns (repeats, columns) means into (repeats, figures). Raises ValueError where there are no
-    images.
+    same draws. Raises ValueError where there are no images.
     """
     images = len(values)
     if not images:
-        raise ValueError("an interval of no images")
+        raise ValueError("draws of no images")
     generator = np.random.Generator(np.random.Philox(key=SEED))
     rows = max(1, _AT_ONCE // images)
-    means = np.concatenate([_means(values, generator, min(rows, REPEATS - start)) for start in range(0, REPEATS, rows)])
-    return percentiles(combine(means) if combine else means)
+    return np.concatenate([_means(values, generator, min(rows, REPEATS - start)) for start in range(0, REPEATS, rows)])
 
 
 class PooledDraws:

@@ -2,7 +2,7 @@
 rows of Table 2 from these.
 
 From top to bottom the way of a test image: `run` makes a part of it and each quality factor, `Fidelity` measures such a
-part in a worker, and `rows_of` makes a row of what all images have together.
+part in a worker, and `rows_of` makes a row of what all images have together (ced/evaluation/rows.py).
 """
 
 import functools
@@ -10,7 +10,7 @@ import logging
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from ced.cluster.parts import Part
 from ced.config import Config, EvaluateConfig, as_dict
 from ced.core.images import Rejected, decode_rgb, luminance, open_upright, png
 from ced.core.metrics import SMALLEST, Reference
-from ced.core.resampling import intervals
 from ced.core.spectrum import Filled
 from ced.data import sources
 from ced.data.sources import Photograph
@@ -31,7 +30,7 @@ from ced.decoding import guarded
 from ced.errors import ConfigError, InputError
 from ced.evaluation import metrics, pool, runner
 from ced.evaluation.metrics import Comparison, Metric, Row, in_tables
-from ced.evaluation.paper import Key
+from ced.evaluation.rows import Means, from_best, row_of
 from ced.evaluation.runner import FILE, ORIGINAL, PICTURES, image_ended, restore
 from ced.methods import Damaged, Failed, Method, find, parse, takes_colours
 from ced.methods.folder import check_apart
@@ -289,46 +288,12 @@ def _picture_file(folder: Path, number: int, version: str) -> Path:
 def rows_of(evaluated: Output) -> tuple[Row, ...]:
     """The rows of Table 2: means over the images, by data set, quality factor and method in the order measured."""
     pooled, groups = pool.figures(evaluated), runner.by_method(per_image(evaluated))
-    return tuple(row_of(key, images, *pooled[key[1], key[3]]) for key, images in groups.items())
+    means = {key: Means.of(images) for key, images in groups.items()}
+    rows = {key: row_of(key, means[key], *pooled[key[1], key[3]]) for key in groups}
+    return tuple(replace(row, from_best=from_best(key, rows, means)) for key, row in rows.items())
 
 
 def figures_of(rows: Iterable[Row]) -> dict[str, float]:
     """The figures by their names in MLflow; times are no figures of a method."""
     names = [metric.name for metric in in_tables() if metric.better != "none"]
     return {f"{row.method}/q{row.quality}/{name}": row.value(name) for row in rows for name in names}
-
-
-def row_of(
-    key: Key,
-    images: Sequence[dict[str, Any]],
-    pooled: Mapping[str, float],
-    pooled_intervals: Mapping[str, tuple[float, float]],
-) -> Row:
-    """The row of a data set, quality factor, colour and method.
-
-    `images` are its rows of per_image.parquet, `pooled` its figures that are pooled over them. Figures are over the
-    images that the method restored.
-    """
-    restored = [measured for measured in images if not measured["reason"]]
-    if not restored:
-        return Row(*key, images=0, failures=len(images))
-    names = [m.name for m in in_tables() if m.per_image and restored[0].get(m.name) is not None]
-    measures = np.array([[measured[name] for name in names] for measured in restored], np.float64)
-    derived = {metric.name: metric.of_means for metric in in_tables() if metric.of_means}
-
-    def with_derived(means: np.ndarray) -> dict[str, float]:
-        measured = dict(zip(names, means.tolist(), strict=True))
-        return measured | {name: follows(measured) for name, follows in derived.items()}
-
-    values = with_derived(measures.mean(axis=0))
-    # The same draws for all: what follows from means has an interval too.
-    ends = intervals(measures, lambda draws: np.array([[*with_derived(draw).values()] for draw in draws]))
-    named = zip(values, ends, strict=True)
-    of_images = {metric.name: metric.of_images(restored) for metric in in_tables() if metric.of_images}
-    return Row(
-        *key,
-        images=len(restored),
-        failures=len(images) - len(restored),
-        values=values | of_images | dict(pooled),
-        intervals={name: (low, high) for name, (low, high) in named} | dict(pooled_intervals),
-    )

@@ -41,6 +41,9 @@ class Row:
     failures: int = 0  # images that the method did not restore
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # 95 %, bootstrap over the images
     classes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # Table 3: figures of each class
+    # By metric, how far the figure is from the best of its rivals': 95 %, the same images drawn for both. Without the
+    # best itself, and where it is not known.
+    from_best: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def value(self, metric: str) -> float:
         """A figure; nan where it was not measured."""
