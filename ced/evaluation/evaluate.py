@@ -33,6 +33,7 @@ from ced.evaluation.metrics import Comparison, Metric, Row, in_tables
 from ced.evaluation.rows import Means, from_best, row_of
 from ced.evaluation.runner import FILE, ORIGINAL, PICTURES, image_ended, restore
 from ced.methods import Damaged, Failed, Method, find, parse, takes_colours
+from ced.methods.blend import BlendMethod
 from ced.methods.folder import check_apart
 from ced.methods.restorer import restorer
 from ced.store.attempts import Attempts
@@ -74,6 +75,8 @@ def run(config: EvaluateConfig, images: str, restorers: dict[str, Output], sessi
     dataset = config.name or dataset_name(images)
     described = {**as_dict(config), "methods": list(config.names), "dataset": dataset, "form": _FORM}
     described |= {"name": "", "schema": schema.VERSION}
+    if blends := {m.name: [m.weight, m.first.content, m.second.content] for m in methods if isinstance(m, BlendMethod)}:
+        described["blends"] = blends
     if added := metrics.added():
         described["metrics"] = added
 

@@ -45,6 +45,11 @@ class Row:
     # best itself, and where it is not known.
     from_best: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
+    @property
+    def key(self) -> Key:
+        """Which row it is."""
+        return self.dataset, self.quality, self.colour, self.method
+
     def value(self, metric: str) -> float:
         """A figure; nan where it was not measured."""
         return self.values.get(metric, math.nan)

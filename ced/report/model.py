@@ -196,6 +196,7 @@ class Report:
     spectra: Spectra | None = None
     channels: tuple[str, ...] = ()  # of figure 6: "1-1" to "8-8"
     crop: Box | None = None  # the region of figures 1, 4 and 5
+    blends: tuple[tuple[str, ...], ...] = ()  # methods from one to another, by their weights
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,12 +46,11 @@ def plain_row(row: Row) -> dict[str, Any]:
 def row_from(plain: Mapping[str, Any]) -> Row:
     """The row that `plain_row` made an object of."""
     values = dict(plain)
-    ends = {
-        key: {name: (low, high) for name, (low, high) in values.pop(key, {}).items()}
-        for key in ("intervals", "from_best")
-    }
     own = {name: values.pop(name) for name in _NAMES if name in values}
-    return Row(**own, values=values, **ends)
+    ends, apart = (
+        {name: (low, high) for name, (low, high) in values.pop(key, {}).items()} for key in ("intervals", "from_best")
+    )
+    return Row(**own, values=values, intervals=ends, from_best=apart)
 
 
 def sheet(rows: Iterable[Row]) -> str:

@@ -77,7 +77,7 @@ def test_figures_stand_between_pictures_and_training(full_report: Report) -> Non
     document = Document(text)
     assert [s["id"] for s in document.named("section")] == ["results", "pictures", "figures", "training"]
     plates = [f["id"] for f in document.named("figure") if f.get("class") == "plate"]
-    assert plates == ["figure-1", "figure-4", "figure-5", "figure-6", "table-1"]
+    assert plates == ["plane", "figure-1", "figure-4", "figure-5", "figure-6", "table-1"]
     ids = [attributes["id"] for _, attributes in document.tags if "id" in attributes]
     assert len(set(ids)) == len(ids)
     for tag, attributes in document.tags:
