@@ -11,6 +11,7 @@ from ced.cli.options import MODELS, STORE, StoreOptions, option, refuse_ignored,
 from ced.config import WITH_CED, Config, EvaluateConfig, FiguresConfig, VisionConfig, override
 from ced.errors import ConfigError, unknown
 from ced.evaluation import evaluate as evaluation
+from ced.evaluation import metrics
 from ced.evaluation.runner import FILE as PER_IMAGE
 from ced.evaluation.runner import ORIGINAL
 from ced.methods.method import JPEG, SELF_ENSEMBLE, TRAINED, parse, split
@@ -81,6 +82,7 @@ def evaluate(options: EvaluateOptions) -> None:
     """Test images to the table and the report."""
     config = configuration(options)
     deliver.check(options.report)
+    metrics.measured(config.evaluate)  # judges that cannot be had are told before Ray starts
     with session(options.store, options.ray_address, config.cluster.data_workers) as running:
         evaluated = evaluation.run(config.evaluate, options.images, {}, running)
         reported = stage.run(config, evaluated, {}, running)
