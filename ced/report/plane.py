@@ -140,8 +140,7 @@ def _draw(panel: Panel, axes: "Axes", inks: Inks, linked: bool) -> None:
     blended = {name for line in panel.lines for name in line[1:-1]}
     styles = [(panel.curves, inks.series[1], "-"), (panel.lines, inks.muted, (0, (2.5, 1.6)))]
     for line, colour, style in ((line, colour, style) for some, colour, style in styles for line in some):
-        x, y = zip(*(points[name] for name in line), strict=True)
-        axes.plot(x, y, color=colour, linestyle=style, linewidth=1.2, zorder=2)
+        axes.plot(*np.array([points[name] for name in line]).T, color=colour, linestyle=style, linewidth=1.2, zorder=2)
     for number, row in enumerate(panel.rows):
         x, y = points[row.method]
         across, upright = row.intervals.get("psnr", ()), row.intervals.get(panel.judge.name, ())

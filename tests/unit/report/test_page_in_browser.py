@@ -274,5 +274,6 @@ def test_a_point_of_the_plane_says_its_figures_and_leads_to_its_crops(open_page,
     page.locator(point).first.evaluate("link => link.focus()")
     page.keyboard.press("Enter")
     wait_until(page, "location.hash === '#version-ced-gt'")
-    wait_until(page, "document.querySelector('.version:target .crop')?.getBoundingClientRect().top < innerHeight")
+    crop = "document.querySelector('.version:target .crop').getBoundingClientRect()"
+    wait_until(page, f"{crop}.top >= 0 && {crop}.bottom <= innerHeight")
     assert page.evaluate("document.querySelector('.version:target figcaption').textContent") == "CED-GT"
