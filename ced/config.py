@@ -152,7 +152,9 @@ class EvaluateConfig(Section, prefix="evaluate."):
     colour: Annotated[str, COLOUR] = "y"
     name: str = ""  # of the data set; "" = the folder's
     pictures: Annotated[int, AT_LEAST_0] = 4  # test images shown in the report
-    lpips: bool = False  # measure LPIPS too; its package and weights are extra
+    lpips: bool = False  # as the judge lpips
+    # what eyes would say (ced.evaluation.metrics): kid, dists-like, ssimulacra2, lpips, dists, fid; packages are extra
+    judges: Annotated[tuple[str, ...], DISTINCT] = ()
     timeout: Annotated[float, ABOVE_0] = 600.0  # seconds that a command may take for one image
 
     def __post_init__(self) -> None:
@@ -170,6 +172,11 @@ class EvaluateConfig(Section, prefix="evaluate."):
     def names(self) -> tuple[str, ...]:
         """What the methods are called."""
         return tuple(method.partition("=")[0].strip() for method in self.methods)
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The judges that are asked for."""
+        return tuple(dict.fromkeys((*self.judges, *["lpips"] * self.lpips)))
 
     @property
     def colours(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from ced.cli.options import MODELS, STORE, StoreOptions, option, refuse_ignored,
 from ced.config import WITH_CED, Config, EvaluateConfig, FiguresConfig, VisionConfig, override
 from ced.errors import ConfigError, unknown
 from ced.evaluation import evaluate as evaluation
+from ced.evaluation import metrics
 from ced.evaluation.runner import FILE as PER_IMAGE
 from ced.evaluation.runner import ORIGINAL
 from ced.methods.method import JPEG, SELF_ENSEMBLE, TRAINED, parse, split
@@ -40,7 +41,10 @@ class EvaluateOptions(StoreOptions):
         "its own",
     )
     models: str | None = written_as(MODELS)
-    lpips: bool = option(help="measure LPIPS too (its package is extra)")
+    judges: list[str] = option(
+        "A,B,...", "what eyes would say, by packages that are extra: kid, dists-like, ssimulacra2, lpips, dists, fid"
+    )
+    lpips: bool = option(help="the same as --judges lpips")
     report: str | None = option("DIR", "copy the report, results.json and the tables here")
 
 
@@ -78,6 +82,7 @@ def evaluate(options: EvaluateOptions) -> None:
     """Test images to the table and the report."""
     config = configuration(options)
     deliver.check(options.report)
+    metrics.measured(config.evaluate)  # judges that cannot be had are told before Ray starts
     with session(options.store, options.ray_address, config.cluster.data_workers) as running:
         evaluated = evaluation.run(config.evaluate, options.images, {}, running)
         reported = stage.run(config, evaluated, {}, running)
@@ -149,6 +154,7 @@ def configuration(options: EvaluateOptions) -> Config:
         "colour": options.colour,
         "name": options.name,
         "lpips": options.lpips,
+        "judges": tuple(judge for text in options.judges for judge in _items(text)),
     }
     instead = {key: value for key, value in instead.items() if value}
     names = {f"evaluate.{key}": "--quality" if key == "qualities" else f"--{key}" for key in instead}

@@ -5,7 +5,6 @@ bins, four to an octave, which are added up as the draws have them. What the coa
 draws, is taken out by the exact figure.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -25,20 +24,18 @@ class Interval(NamedTuple):
     high: float
 
 
-def intervals(values: np.ndarray, combine: Callable[[np.ndarray], np.ndarray] | None = None) -> tuple[Interval, ...]:
-    """The percentile intervals of column means. Shape: (images, columns) -> one interval a column.
+def resampled(values: np.ndarray) -> np.ndarray:
+    """Column means of each draw. Shape: (images, columns) -> (repeats, columns).
 
     The same images are drawn for all columns, and for every call with as many images: methods are compared on the
-    same draws. `combine` turns (repeats, columns) means into (repeats, figures). Raises ValueError where there are no
-    images.
+    same draws. Raises ValueError where there are no images.
     """
     images = len(values)
     if not images:
-        raise ValueError("an interval of no images")
+        raise ValueError("draws of no images")
     generator = np.random.Generator(np.random.Philox(key=SEED))
     rows = max(1, _AT_ONCE // images)
-    means = np.concatenate([_means(values, generator, min(rows, REPEATS - start)) for start in range(0, REPEATS, rows)])
-    return _percentiles(combine(means) if combine else means)
+    return np.concatenate([_means(values, generator, min(rows, REPEATS - start)) for start in range(0, REPEATS, rows)])
 
 
 class PooledDraws:
@@ -67,15 +64,19 @@ class PooledDraws:
         moments = np.zeros((2, CHANNELS, len(groups), 3))
         for image in sorted(self._moments):
             moments[:, :, groups.index(image % GROUPS)] += self._moments[image]
-        generator = np.random.Generator(np.random.Philox(key=SEED))
-        drawn = generator.integers(0, len(groups), (_POOLED_REPEATS, len(groups)))
-        weights = np.stack([np.bincount(draw, minlength=len(groups)) for draw in drawn]).astype(np.float64)
-        weights = np.concatenate([np.ones((1, len(groups))), weights])  # first all images, as they are
+        weights = np.concatenate([np.ones((1, len(groups))), draws(len(groups))])  # first all images, as they are
         channels = [_figures(weights, counts[:, row], moments[:, row]) for row in range(1, CHANNELS)]
         figures = np.mean(channels, axis=0)
         scale = np.divide(exact, figures[0], out=np.ones(2), where=figures[0] > 0)
-        low_high = _percentiles(figures[1:] * scale)
+        low_high = percentiles(figures[1:] * scale)
         return low_high[0], low_high[1]
+
+
+def draws(images: int) -> np.ndarray:
+    """How often each image is there in each draw of a pooled figure. Shape: (repeats, images) float64."""
+    generator = np.random.Generator(np.random.Philox(key=SEED))
+    drawn = generator.integers(0, images, (_POOLED_REPEATS, images))
+    return np.stack([np.bincount(draw, minlength=images) for draw in drawn]).astype(np.float64)
 
 
 def _figures(weights: np.ndarray, counts: np.ndarray, moments: np.ndarray) -> np.ndarray:
@@ -96,9 +97,9 @@ def _means(values: np.ndarray, generator: np.random.Generator, repeats: int) -> 
     return np.stack([column[drawn].mean(axis=1) for column in values.T], axis=1)
 
 
-def _percentiles(figures: np.ndarray) -> tuple[Interval, ...]:
-    """Shape: (repeats, figures). None is interpolated, so that an infinite mean has one too; a single image's has no
-    width."""
+def percentiles(figures: np.ndarray) -> tuple[Interval, ...]:
+    """The ends of 95 % of the draws. Shape: (repeats, figures). None is interpolated, so that an infinite mean has one
+    too; a single image's has no width."""
     tails = (1 - LEVEL) / 2
     low, high = np.quantile(figures, [tails, 1 - tails], axis=0, method="inverted_cdf")
     return tuple(Interval(float(a), float(b)) for a, b in zip(low, high, strict=True))

@@ -50,7 +50,8 @@ class Filled(NamedTuple):
         _check(plane)
         counts = lower = np.zeros(1, np.int64)
         first, *others = _histograms(dct8x8(laplacian(plane)))
-        bins = np.flatnonzero(first if not others else np.logical_or.reduce([first, *others]))
+        # Of a mask: of floats it takes four times as long.
+        bins = np.flatnonzero(first > 0 if not others else np.logical_or.reduce([first, *others]))
         for histogram in (first, *others):
             more = _apart(histogram, bins)
             counts, lower = counts + more[0], lower + more[1]

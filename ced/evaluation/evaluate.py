@@ -2,7 +2,7 @@
 rows of Table 2 from these.
 
 From top to bottom the way of a test image: `run` makes a part of it and each quality factor, `Fidelity` measures such a
-part in a worker, and `rows_of` makes a row of what all images have together.
+part in a worker, and `rows_of` makes a row of what all images have together (ced/evaluation/rows.py).
 """
 
 import functools
@@ -10,7 +10,7 @@ import logging
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +23,17 @@ from ced.cluster.parts import Part
 from ced.config import Config, EvaluateConfig, as_dict
 from ced.core.images import Rejected, decode_rgb, luminance, open_upright, png
 from ced.core.metrics import SMALLEST, Reference
-from ced.core.resampling import intervals
 from ced.core.spectrum import Filled
 from ced.data import sources
 from ced.data.sources import Photograph
 from ced.decoding import guarded
 from ced.errors import ConfigError, InputError
-from ced.evaluation import metrics, perceptual, pool, runner
+from ced.evaluation import metrics, pool, runner
 from ced.evaluation.metrics import Comparison, Metric, Row, in_tables
-from ced.evaluation.paper import Key
+from ced.evaluation.rows import Means, from_best, row_of
 from ced.evaluation.runner import FILE, ORIGINAL, PICTURES, image_ended, restore
 from ced.methods import Damaged, Failed, Method, find, parse, takes_colours
+from ced.methods.blend import BlendMethod
 from ced.methods.folder import check_apart
 from ced.methods.restorer import restorer
 from ced.store.attempts import Attempts
@@ -44,7 +44,7 @@ logger = logging.getLogger("ced")
 
 QUARANTINE = "quarantine.parquet"
 PARTS, SPECTRA = ".parts/rows", ".parts/spectra"  # scratch: of each image and quality factor
-_FORM = 3  # of what is measured; another number measures again
+_FORM = 4  # of what is measured; another number measures again
 
 
 def check(config: Config) -> None:
@@ -58,8 +58,7 @@ def check(config: Config) -> None:
     metrics.gate(config.publish.gate)
     if config.evaluate.trained and (config.prepare.colour, config.evaluate.colour) == ("rgb", "y"):
         raise ConfigError("networks for prepare.colour=rgb restore colour images alone; set evaluate.colour=rgb too")
-    if config.evaluate.lpips:
-        perceptual.load()
+    metrics.measured(config.evaluate)
 
 
 def run(config: EvaluateConfig, images: str, restorers: dict[str, Output], session: Session) -> Output:
@@ -67,8 +66,7 @@ def run(config: EvaluateConfig, images: str, restorers: dict[str, Output], sessi
 
     `restorers` holds an output of `ced.pipeline.restorers` for each method of `config.trained`. Raises CedError.
     """
-    if config.lpips:
-        perceptual.load()
+    measured = metrics.measured(config)
     methods = tuple(_method(text, config, restorers, session.store) for text in config.methods)
     photographs = sources.find((images,), cache=session.store.root / "archives")
     check_apart(methods, [photograph.name for photograph in photographs], config)
@@ -77,9 +75,10 @@ def run(config: EvaluateConfig, images: str, restorers: dict[str, Output], sessi
     dataset = config.name or dataset_name(images)
     described = {**as_dict(config), "methods": list(config.names), "dataset": dataset, "form": _FORM}
     described |= {"name": "", "schema": schema.VERSION}
+    if blends := {m.name: [m.weight, m.first.content, m.second.content] for m in methods if isinstance(m, BlendMethod)}:
+        described["blends"] = blends
     if added := metrics.added():
         described["metrics"] = added
-    measured = tuple(m for m in metrics.metrics() if m.per_image and (not m.option or getattr(config, m.option)))
 
     def produce(making: Making) -> None:
         settings = (config.colour, methods, config.pictures, measured, metrics.per_image_schema())
@@ -122,15 +121,18 @@ class Fidelity:
     def measure(self, task: dict[str, Any], attempts: Attempts) -> Sequence[Future[Any]]:
         """Measure all methods on one image at one quality factor.
 
-        `task` has "part", "name", "number", "quality" and "photograph". Raises Rejected.
+        `task` has "part", "name", "number", "quality", "patches" (whether its patches are judged) and "photograph".
+        Raises Rejected.
         """
         attempts.take(ORIGINAL, lambda: image_ended("decoded it"))
-        original, reference, spectrum = _opened(Photograph(*task["photograph"]), self.colour, attempts.before > 0)
+        smallest = max(SMALLEST, *(metric.smallest for metric in self.metrics))
+        photograph = Photograph(*task["photograph"])
+        original, reference, spectrum = _opened(photograph, self.colour, smallest, attempts.before > 0)
         quality = task["quality"]
         height, width = original.shape[:2]
         facts = {"dataset": self.dataset, "image_id": task["name"], "colour": self.colour, "quality": quality}
         facts |= {"height": height, "width": width, "reason": "", "message": ""}
-        rows, spectra, pictures = [], {ORIGINAL: spectrum}, {ORIGINAL: original}
+        rows, kept, pictures = [], {ORIGINAL: spectrum}, {ORIGINAL: original}
         damaged = Damaged.of(task["name"], quality, original)
         for method in self.methods:
             row = facts | {"method": method.name}
@@ -140,23 +142,34 @@ class Fidelity:
                 rows.append(row | {"reason": error.reason, "message": error.message})
                 continue
             plane = restored if self.colour == "y" else luminance(restored)
-            rows.append(row | self._figures(reference, plane) | {"seconds": seconds})
+            compared = Comparison(reference.plane, plane, reference.measure(plane), (original, restored))
+            rows.append(row | self._figures(compared) | {"seconds": seconds})
             key = pool.version(quality, method.name)
-            spectra[key], pictures[key] = Filled.of(plane).to_bytes(packed=False), restored
+            kept[key], pictures[key] = Filled.of(plane).to_bytes(packed=False), restored
+        if task["patches"]:
+            kept |= self._features(pictures)
         if task["number"] < self.pictures:
             for key, image in pictures.items():
                 data = png(image, compress_level=1)  # a third of the default's time, for a tenth more bytes
                 write_bytes(_picture_file(Path(self.folder), task["number"], key), data)
-        columns = pa.table({key: [data] for key, data in spectra.items()})
+        columns = pa.table({key: [data] for key, data in kept.items()})
         measured = pa.Table.from_pylist(rows, self.schema)
         return (
             write_table_later(Path(self.folder, SPECTRA, task["part"]), columns, packed=False),
             write_table_later(Path(self.folder, PARTS, task["part"]), measured),
         )
 
-    def _figures(self, reference: Reference, plane: np.ndarray) -> dict[str, float]:
-        compared = Comparison(reference.plane, plane, reference.measure(plane))
+    def _figures(self, compared: Comparison) -> dict[str, float]:
         return {metric.name: metric.per_image(compared) for metric in self.metrics if metric.per_image}
+
+    def _features(self, pictures: Mapping[str, np.ndarray]) -> dict[str, bytes]:
+        """What the pooled judges keep of the patches of each version, in columns beside its spectrum's."""
+        judges = [(metric.judge, metric.patches.features) for metric in self.metrics if metric.patches]
+        return {
+            pool.column(version, judge): pool.stored(features(picture))
+            for version, picture in pictures.items()
+            for judge, features in judges
+        }
 
 
 def part_name(number: int, quality: int) -> str:
@@ -165,12 +178,12 @@ def part_name(number: int, quality: int) -> str:
 
 
 @functools.lru_cache(maxsize=1)  # often the next task is the same image at another quality factor
-def _opened(photograph: Photograph, colour: str, again: bool) -> tuple[np.ndarray, Reference, bytes]:
+def _opened(photograph: Photograph, colour: str, smallest: int, again: bool) -> tuple[np.ndarray, Reference, bytes]:
     """An image as it is coded, (H, W) luminance or (H, W, 3) RGB, and what all its versions are compared with: its
     reference and its spectrum. Raises Rejected."""
     rgb = guarded(functools.partial(decode_rgb, sources.read(photograph)), again)
-    if min(rgb.shape[:2]) < SMALLEST:
-        least = f"the measures take {SMALLEST}x{SMALLEST} and more"
+    if min(rgb.shape[:2]) < smallest:
+        least = f"the measures take {smallest}x{smallest} and more"
         raise Rejected("too small", f"{rgb.shape[1]}x{rgb.shape[0]} pixels, {least}")
     luma = luminance(rgb)
     return luma if colour == "y" else rgb, Reference.of(luma), Filled.of(luma).to_bytes(packed=False)
@@ -181,7 +194,8 @@ def _produce(
 ) -> None:
     folder = making.folder
     if not (folder / FILE).exists():  # written last: with it there only tidying is left
-        pooled = pool.Pool(qualities, [method.name for method in measurer.methods])
+        judges = {metric.judge: metric.patches.compare for metric in measurer.metrics if metric.patches}
+        pooled = pool.Pool(qualities, [method.name for method in measurer.methods], judges)
         set_aside = _measure(measurer, qualities, photographs, session, pooled)
         numbers = [number for number, photograph in enumerate(photographs) if photograph.name not in set_aside]
         if not numbers:
@@ -191,7 +205,7 @@ def _produce(
             rows = [set_aside[source] for source in sorted(set_aside)]
             write_table(folder / QUARANTINE, pa.Table.from_pylist(rows, schema.QUARANTINE))
         names = [part_name(number, quality) for number in numbers for quality in qualities]
-        _pool(folder, pooled, qualities, numbers, [method.name for method in measurer.methods])
+        _pool(folder, pooled, qualities, numbers)
         runner.collect(folder, [folder / PARTS / name for name in names], measurer.schema)
     making.counts.update(_counts(folder))
     for scratch in (PARTS, SPECTRA):
@@ -207,11 +221,13 @@ def _measure(
 ) -> dict[str, dict[str, str]]:
     """Write what parts are missing, pooling them as they come; the images that were set aside, by name."""
     folder, parts, set_aside = Path(measurer.folder), [], {}
+    every = -(-len(photographs) // pool.JUDGED)
     # The largest first: the last tasks, which keep the other cores waiting, are short.
     for number, photograph in sorted(enumerate(photographs), key=lambda numbered: -numbered[1].size):
         for quality in qualities:
             name = part_name(number, quality)
             task = {"part": name, "number": number, "quality": quality, "name": photograph.name}
+            task["patches"] = number % every == 0
             task["photograph"] = tuple(photograph)
             parts.append(Part(task, (folder / SPECTRA / name, folder / PARTS / name)))
     for answer in runner.measure("evaluate", measurer, parts, "damaged images", session):
@@ -223,11 +239,11 @@ def _measure(
     return set_aside
 
 
-def _pool(folder: Path, pooled: pool.Pool, qualities: tuple[int, ...], numbers: list[int], methods: list[str]) -> None:
+def _pool(folder: Path, pooled: pool.Pool, qualities: tuple[int, ...], numbers: list[int]) -> None:
     """Take in what was made before this run, and write what all have together."""
     parts = {folder / SPECTRA / part_name(number, quality): quality for quality in qualities for number in numbers}
     if not pooled.added.keys() <= parts.keys():  # an image that went bad under our hands
-        pooled = pool.Pool(qualities, methods)
+        pooled = pooled.empty()
     for part in parts.keys() - pooled.added.keys():
         pooled.add(part, parts[part])
     pooled.write(folder)
@@ -275,46 +291,12 @@ def _picture_file(folder: Path, number: int, version: str) -> Path:
 def rows_of(evaluated: Output) -> tuple[Row, ...]:
     """The rows of Table 2: means over the images, by data set, quality factor and method in the order measured."""
     pooled, groups = pool.figures(evaluated), runner.by_method(per_image(evaluated))
-    return tuple(row_of(key, images, *pooled[key[1], key[3]]) for key, images in groups.items())
+    means = {key: Means.of(images) for key, images in groups.items()}
+    rows = {key: row_of(key, means[key], *pooled[key[1], key[3]]) for key in groups}
+    return tuple(replace(row, from_best=from_best(key, rows, means)) for key, row in rows.items())
 
 
 def figures_of(rows: Iterable[Row]) -> dict[str, float]:
     """The figures by their names in MLflow; times are no figures of a method."""
     names = [metric.name for metric in in_tables() if metric.better != "none"]
     return {f"{row.method}/q{row.quality}/{name}": row.value(name) for row in rows for name in names}
-
-
-def row_of(
-    key: Key,
-    images: Sequence[dict[str, Any]],
-    pooled: Mapping[str, float],
-    pooled_intervals: Mapping[str, tuple[float, float]],
-) -> Row:
-    """The row of a data set, quality factor, colour and method.
-
-    `images` are its rows of per_image.parquet, `pooled` its figures that are pooled over them. Figures are over the
-    images that the method restored.
-    """
-    restored = [measured for measured in images if not measured["reason"]]
-    if not restored:
-        return Row(*key, images=0, failures=len(images))
-    names = [m.name for m in in_tables() if m.per_image and restored[0].get(m.name) is not None]
-    measures = np.array([[measured[name] for name in names] for measured in restored], np.float64)
-    derived = {metric.name: metric.of_means for metric in in_tables() if metric.of_means}
-
-    def with_derived(means: np.ndarray) -> dict[str, float]:
-        measured = dict(zip(names, means.tolist(), strict=True))
-        return measured | {name: follows(measured) for name, follows in derived.items()}
-
-    values = with_derived(measures.mean(axis=0))
-    # The same draws for all: what follows from means has an interval too.
-    ends = intervals(measures, lambda draws: np.array([[*with_derived(draw).values()] for draw in draws]))
-    named = zip(values, ends, strict=True)
-    of_images = {metric.name: metric.of_images(restored) for metric in in_tables() if metric.of_images}
-    return Row(
-        *key,
-        images=len(restored),
-        failures=len(images) - len(restored),
-        values=values | of_images | dict(pooled),
-        intervals={name: (low, high) for name, (low, high) in named} | dict(pooled_intervals),
-    )

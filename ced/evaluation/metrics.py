@@ -8,6 +8,7 @@ your own is one call, `METRICS.add(name, Metric(...))`, before anything is evalu
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
@@ -15,10 +16,12 @@ import numpy as np
 import pyarrow as pa
 
 from ced import schema
+from ced.config import EvaluateConfig
+from ced.core import discrepancy
 from ced.core.metrics import Quality, bef_mse_bound
-from ced.core.spectrum import Likeness
-from ced.errors import ConfigError
-from ced.evaluation import perceptual
+from ced.core.resampling import Interval
+from ced.errors import ConfigError, unknown
+from ced.evaluation import features, perceptual
 from ced.evaluation.paper import Key, table_2, test_set
 from ced.registry import Registry
 
@@ -38,6 +41,14 @@ class Row:
     failures: int = 0  # images that the method did not restore
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # 95 %, bootstrap over the images
     classes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # Table 3: figures of each class
+    # By metric, how far the figure is from the best of its rivals': 95 %, the same images drawn for both. Without the
+    # best itself, and where it is not known.
+    from_best: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def key(self) -> Key:
+        """Which row it is."""
+        return self.dataset, self.quality, self.colour, self.method
 
     def value(self, metric: str) -> float:
         """A figure; nan where it was not measured."""
@@ -50,6 +61,29 @@ class Comparison(NamedTuple):
     original: np.ndarray
     restored: np.ndarray
     quality: Quality
+    pictures: tuple[np.ndarray, np.ndarray]  # the same as they are coded: these planes, or (H, W, 3) RGB
+
+
+@dataclass(frozen=True)
+class Together:
+    """What all images of a data set have together: figures of their spectra and of their patches' features."""
+
+    w1: float
+    energy: float
+    kid: float = math.nan
+    kid_error: float = math.nan
+    fid: float = math.nan
+
+
+# Originals' and restored features, image by image -> figures (fields of `Together`), and the intervals of some.
+Compare = Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], tuple[dict[str, float], dict[str, Interval]]]
+
+
+class PatchJudge(NamedTuple):
+    """A judge of all patches of a data set together."""
+
+    features: Callable[[np.ndarray], np.ndarray]  # (H, W) or (H, W, 3) uint8 -> (patches, any number) float32
+    compare: Compare
 
 
 @dataclass(frozen=True)
@@ -66,10 +100,13 @@ class Metric:
     per_image: Callable[[Comparison], float] | None = None  # the figure is the mean over the images
     of_means: Callable[[Mapping[str, Any]], float] | None = None  # from the means of others; Table 3: Row.classes
     of_images: Callable[[Sequence[dict[str, Any]]], float] | None = None  # from all rows of per_image.parquet
-    pooled: Callable[[Likeness], float] | None = None  # from the coefficients of all images together
+    pooled: Callable[[Together], float] | None = None  # from all images together
     paper: Mapping[Key, float] = field(default_factory=dict)  # the paper's figures; where some: in the first table
     gate: bool = False  # whether publish.gate may name it
-    option: str = ""  # the setting of `evaluate` that asks for it; "": always measured
+    judge: str = ""  # the name by which `evaluate.judges` asks for it; "": always measured
+    load: Callable[[], object] | None = None  # of a judge: called before any work; raises CedError
+    smallest: int = 0  # pixels of a side that it takes; where it is asked for, smaller images are set aside
+    patches: PatchJudge | None = None  # of a pooled judge: where its figures come from
     in_tables: bool = True  # False: a column of per_image.parquet alone
     in_latex: bool = True
     interval: bool = True  # whether its interval has a column in Markdown and in the terminal
@@ -113,8 +150,8 @@ def _bound(means: Mapping[str, Any]) -> float:
     return bef_mse_bound(means["psnr"], means["psnr_b"])
 
 
-def _lpips(compared: Comparison) -> float:
-    return perceptual.distance(compared.original, compared.restored)
+def _judged(judge: Callable[[np.ndarray, np.ndarray], float], compared: Comparison) -> float:
+    return judge(*compared.pictures)
 
 
 # In the order of the tables' columns.
@@ -154,9 +191,38 @@ _ALL = (
            "The ratio of blocking effect to squared error itself, of each image, of which BEF/MSE> is the least that "
            "the mean can be; lower is better.",
            per_image=attrgetter("quality.bef_mse"), in_latex=False, interval=False),
+    Metric("kid", "KID×1000", 1, "lower",
+           "How far the restored patches of 128 × 128 pixels are from the originals’, all together, in the features of "
+           "EfficientNet-Lite0: the unbiased squared discrepancy under the cubic kernel, in thousandths. Tells whether "
+           "they look like photographs, not whether they look like these; 0 is perfect, lower is better.",
+           pooled=attrgetter("kid"), judge="kid", load=features.load,
+           patches=PatchJudge(features.patches, discrepancy.kid), in_latex=False, interval=False),
+    Metric("kid_error", "± s.e.", 1, "none", "The standard error of KID, by the bootstrap over the images.",
+           pooled=attrgetter("kid_error"), judge="kid", in_latex=False, interval=False),
+    Metric("dists_like", "DISTS-like", 3, "lower",
+           "1 minus the likeness of texture and structure in the features of EfficientNet-Lite0, all with equal "
+           "weights: after DISTS, without its weights and its network; 0 is identical, lower is better.",
+           per_image=partial(_judged, features.dists_like), judge="dists-like", load=features.load, in_latex=False,
+           interval=False),
+    Metric("ssimulacra2", "SSIMULACRA2", 1, "higher",
+           "Structural similarity at six scales in a space of perceived colour, with weights fitted to people’s "
+           "opinions of compressed pictures; 100 is identical, 10 very low quality, below 0 worse; higher is better.",
+           per_image=partial(_judged, perceptual.ssimulacra2), judge="ssimulacra2", load=perceptual.load_ssimulacra2,
+           in_latex=False, interval=False),
     Metric("lpips", "LPIPS", 3, "lower",
            "Distance of the features that a network for image recognition sees; 0 is identical, lower is better.",
-           per_image=_lpips, option="lpips", in_latex=False, interval=False),
+           per_image=partial(_judged, perceptual.lpips), judge="lpips", load=partial(perceptual.load, "lpips"),
+           smallest=31, in_latex=False, interval=False),
+    Metric("dists", "DISTS", 3, "lower",
+           "Likeness of texture and structure in the features of VGG-16, with weights fitted to people’s opinions; 0 "
+           "is identical, lower is better.",
+           per_image=partial(_judged, perceptual.dists), judge="dists", load=partial(perceptual.load, "dists"),
+           in_latex=False, interval=False),
+    Metric("fid", "FID", 1, "lower",
+           "Fréchet distance of the features that Inception sees in patches of 128 × 128 pixels, all together. Biased "
+           "where there are few: compare it within one test set alone; lower is better.",
+           pooled=attrgetter("fid"), judge="fid", load=partial(perceptual.load, "fid"),
+           patches=PatchJudge(perceptual.inception, perceptual.fid), in_latex=False, interval=False),
     Metric("seconds_per_megapixel", "s/Mpixel", 2, "none",
            "Seconds that the method itself takes for a million pixels, on the machine that measured.",
            of_images=_seconds_per_megapixel, in_latex=False, interval=False),
@@ -179,6 +245,20 @@ def in_tables() -> tuple[Metric, ...]:
 def added() -> list[str]:
     """The names of those that do not come with ced: part of an evaluation's fingerprint."""
     return [name for name in METRICS.names if name not in ENTRIES]
+
+
+def measured(config: EvaluateConfig) -> tuple[Metric, ...]:
+    """What is measured of each image, or kept of it to be pooled: all that needs no asking, and the judges that are
+    asked for, found to be there. Raises CedError."""
+    judges = {metric.judge for metric in metrics() if metric.judge}
+    for judge in config.asked:
+        if judge not in judges:
+            raise ConfigError(f"evaluate.judges: {unknown('judge', judge, judges)}")
+    chosen = [metric for metric in metrics() if not metric.judge or metric.judge in config.asked]
+    for metric in chosen:
+        if metric.load:
+            metric.load()
+    return tuple(metric for metric in chosen if metric.per_image or metric.patches)
 
 
 def gate(name: str) -> Metric:

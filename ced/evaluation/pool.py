@@ -1,30 +1,40 @@
-"""The end of an evaluation: the spectra of its images, pooled by quality factor and method, and compared (figure 6)."""
+"""The end of an evaluation: the spectra of its images (figure 6) and the features of their patches, pooled by quality
+factor and method, and compared with the originals'."""
 
-from collections.abc import Sequence
+import functools
+import io
+import math
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ced.core.resampling import PooledDraws
+from ced.core.resampling import GROUPS, PooledDraws
 from ced.core.spectrum import CoarseSpectrum, Filled, Likeness, Spectrum, likeness
-from ced.evaluation.metrics import metrics, pooled_schema
+from ced.evaluation.metrics import Compare, Together, metrics, pooled_schema
 from ced.evaluation.runner import ORIGINAL
 from ced.store.outputs import Output, write_bytes, write_table
 
 FILE, FOLDER = "pooled.parquet", "spectra"
+JUDGED = GROUPS  # images whose patches are judged; of more every so manyth
 
 
 class Pool:
-    """Spectra so far. Sums of integers: the order of the images plays no part, and taking away is exact.
+    """Spectra so far, and parts with the features of patches, which are read at the end, in the images' own order.
+    Spectra are sums of integers: the order of the images plays no part, and taking away is exact.
 
     In memory is one spectrum, 6 MB, for the originals and for each method at each quality factor, and for each of
     these the draws of its intervals (`PooledDraws`).
     """
 
-    def __init__(self, qualities: Sequence[int], methods: Sequence[str]):
+    def __init__(self, qualities: Sequence[int], methods: Sequence[str], judges: Mapping[str, Compare]):
+        """`judges`: how the features that each keeps are compared."""
+        self.empty = functools.partial(type(self), qualities, methods, judges)
+        self._judges = dict(judges)
         self._named = {version(quality, method): (quality, method) for quality in qualities for method in methods}
         self._first = qualities[0]
         self._totals = {name: Spectrum.empty() for name in (ORIGINAL, *self._named)}
@@ -34,9 +44,10 @@ class Pool:
 
     def add(self, part: Path, quality: int) -> None:
         """Take in the spectra of an image at a quality factor: its part."""
-        image = int(part.name.split("-")[1].partition(".")[0])
-        table = pq.read_table(part)
-        spectra = {name: Filled.from_bytes(table[name][0].as_py()) for name in table.column_names}
+        image = _number(part)
+        names = [name for name in pq.read_schema(part).names if name in self._totals]
+        table = pq.read_table(part, columns=names)
+        spectra = {name: Filled.from_bytes(table[name][0].as_py()) for name in names}
         if quality == self._first:  # every part has its original
             self._totals[ORIGINAL].add(spectra[ORIGINAL])
         original = CoarseSpectrum.of(spectra[ORIGINAL])
@@ -70,18 +81,53 @@ class Pool:
     def _row(self, name: str) -> dict[str, Any]:
         quality, method = self._named[name]
         row: dict[str, Any] = {"quality": quality, "method": method}
-        if self._totals[name].blocks:
-            exact = likeness(self._originals(name), self._totals[name])
-            row |= {metric.name: metric.pooled(exact) for metric in metrics() if metric.pooled}
-            ends = self._draws[name].intervals(exact) or ()
-            for figure, interval in zip(Likeness._fields, ends, strict=False):
-                row |= {f"{figure}_low": interval.low, f"{figure}_high": interval.high}
+        if not self._totals[name].blocks:
+            return row
+        exact = likeness(self._originals(name), self._totals[name])
+        found: dict[str, float] = exact._asdict()
+        ends = dict(zip(Likeness._fields, self._draws[name].intervals(exact) or (), strict=False))
+        for judge, compare in self._judges.items():
+            more, intervals = compare(*self._features(judge, name))
+            found, ends = found | more, ends | intervals
+        together = Together(**found)
+        values = {metric.name: metric.pooled(together) for metric in metrics() if metric.pooled}
+        row |= {name: value for name, value in values.items() if not math.isnan(value)}
+        for figure, interval in ends.items():
+            row |= {f"{figure}_low": interval.low, f"{figure}_high": interval.high}
         return row
+
+    def _features(self, judge: str, name: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """What a judge kept of the originals and of a version, of the images that have both."""
+        columns = [column(ORIGINAL, judge), column(name, judge)]
+        pairs = []
+        for part in sorted(self.added, key=_number):
+            if self.added[part] == self._named[name][0] and set(columns) <= set(pq.read_schema(part).names):
+                table = pq.read_table(part, columns=columns)
+                pairs.append([np.load(io.BytesIO(table[kept][0].as_py()), allow_pickle=False) for kept in columns])
+        originals, restored = zip(*pairs, strict=True) if pairs else ((), ())
+        return list(originals), list(restored)
 
     def _originals(self, name: str) -> Spectrum:
         """The originals of the images that a version has."""
         originals = self._totals[ORIGINAL]
         return originals.without(self._missing[name]) if name in self._missing else originals
+
+
+def _number(part: Path) -> int:
+    """The number of a part's image."""
+    return int(part.name.split("-")[1].partition(".")[0])
+
+
+def column(version: str, judge: str) -> str:
+    """The column of a part in which a judge's features of a version are; names of versions have no slash."""
+    return f"{version}/{judge}"
+
+
+def stored(features: np.ndarray) -> bytes:
+    """Features as they are in a part."""
+    stream = io.BytesIO()
+    np.save(stream, features, allow_pickle=False)
+    return stream.getvalue()
 
 
 def version(quality: int, method: str) -> str:

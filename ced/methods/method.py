@@ -114,6 +114,7 @@ KINDS: Registry[Find] = Registry(
         "model": "ced.methods.pyfunc",
         "folder": "ced.methods.folder",
         "command": "ced.methods.command",
+        "blend": "ced.methods.blend",
     },
 )
 JPEG, TRAINED, RESTORER, MODEL, COMMAND = "jpeg", "trained", "restorer", "model", "command"

@@ -32,7 +32,7 @@ logger = logging.getLogger("ced")
 
 FILE = "publish.json"
 _FORM = 1  # of what is published; another number publishes again
-_NOT_MEASURES = ("methods", "pictures", "timeout", "lpips")  # settings that do not change a method's figures
+_NOT_MEASURES = ("methods", "pictures", "timeout", "lpips", "judges")  # settings that do not change a method's figures
 _EVALUATION, _METHOD, _REASON = "ced.evaluation", client.METHOD, "ced.reason"  # tags of a version
 
 

@@ -12,7 +12,7 @@ _FIRST = "results.json"  # by which a report's folder is known, so it is copied 
 _KEYS = {"versions", "config", "rows"}  # in it
 _PATTERNS = (  # of what reports are made of, whichever have it
     *("report.html", "results.json", "table.md", "table.tex", "table.csv"),
-    *(f"figures/{name}.{suffix}" for name in ("figure-[1-9]", "table-1") for suffix in ("png", "svg")),
+    *(f"figures/{name}.{suffix}" for name in ("figure-[1-9]", "table-1", "plane") for suffix in ("png", "svg")),
     *("strips/[0-9][0-9].png", f"pictures/{'[0-9]' * 5}-*.png"),
 )
 

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from ced.drawing import Box, captioned, fitted, grid, image, padded
-from ced.report import charts, spectra
+from ced.report import charts, plane, spectra
 from ced.report.model import Figure, Photo, Picture, Report, display_name
 
 BLOCK = 8  # pixels: a JPEG block
@@ -23,9 +23,11 @@ _TRAINED = {"ced-est": "CED-EST: trained with estimates", "ced-gt": "CED-GT: tra
 
 
 def figures(report: Report) -> tuple[Figure, ...]:
-    """Figures 1, 4, 5 and 6, and Table 1 as a curve: those for which the report has something to draw."""
+    """The perception-distortion plane, figures 1, 4, 5 and 6, and Table 1 as a curve: those for which the report has
+    something to draw."""
     pictures, crop = report.pictures, report.crop
     drawn = (
+        plane.plane(report.rows, report.blends, [label for label, _ in pictures[0].versions] if pictures else ()),
         figure_1(pictures, crop),
         figure_4(pictures, crop),
         figure_5(pictures, crop),

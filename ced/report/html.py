@@ -18,6 +18,7 @@ from ced.evaluation.metrics import Row
 from ced.report.charts import curve_charts
 from ced.report.figures import busiest_square, detail_side
 from ced.report.model import Curve, Drawing, Figure, Picture, Report, Table, display_name
+from ced.report.plane import link
 from ced.report.tables import COLOURS, beyond_the_paper, intervals, other_works, table_2
 
 _LENS = 64  # pixels that the enlarged region spans at first, where the picture has room
@@ -130,7 +131,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(display_name=display_name, data_url=_data_url)
+    environment.filters.update(display_name=display_name, data_url=_data_url, link=link)
     return environment
 
 

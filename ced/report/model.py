@@ -11,7 +11,7 @@ from ced.drawing import Box
 from ced.evaluation.metrics import Metric, Row
 from ced.networks import NETWORKS
 
-FAILED = "†"
+FAILED, LEVEL = "†", "≈"
 LUMINANCE = "luminance"  # what the paper's Table 2 is measured on
 _NAMES = {
     "original": "Original",
@@ -50,6 +50,7 @@ class Cell(NamedTuple):
     text: str
     best: bool = False
     paper: str = ""  # the paper's own figure; "" where it has none
+    level: bool = False  # not the best, but not told apart from it
 
 
 class Line(NamedTuple):
@@ -101,6 +102,11 @@ class Table:
     def has_paper(self) -> bool:
         """Whether a figure of the paper stands in it."""
         return any(cell.paper for cell in self.cells)
+
+    @property
+    def has_level(self) -> bool:
+        """Whether some figure cannot be told apart from the best."""
+        return any(cell.level for cell in self.cells)
 
     @property
     def differs(self) -> bool:
@@ -190,6 +196,7 @@ class Report:
     spectra: Spectra | None = None
     channels: tuple[str, ...] = ()  # of figure 6: "1-1" to "8-8"
     crop: Box | None = None  # the region of figures 1, 4 and 5
+    blends: tuple[tuple[str, ...], ...] = ()  # methods from one to another, by their weights
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,16 +38,19 @@ def vision_json(rows: Iterable[Row], versions: dict[str, Any], config: dict[str,
 
 def plain_row(row: Row) -> dict[str, Any]:
     """A row of Table 2 as one flat object; nan where a metric was not measured."""
-    ends = {name: list(pair) for name, pair in row.intervals.items()}
-    return _figures(row, _TABLE_2, metrics.in_tables()) | {"intervals": ends}
+    ends = {"intervals": row.intervals, "from_best": row.from_best}
+    pairs = {key: {name: list(pair) for name, pair in found.items()} for key, found in ends.items()}
+    return _figures(row, _TABLE_2, metrics.in_tables()) | pairs
 
 
 def row_from(plain: Mapping[str, Any]) -> Row:
     """The row that `plain_row` made an object of."""
     values = dict(plain)
-    ends = values.pop("intervals", {})
     own = {name: values.pop(name) for name in _NAMES if name in values}
-    return Row(**own, values=values, intervals={name: (low, high) for name, (low, high) in ends.items()})
+    ends, apart = (
+        {name: (low, high) for name, (low, high) in values.pop(key, {}).items()} for key in ("intervals", "from_best")
+    )
+    return Row(**own, values=values, intervals=ends, from_best=apart)
 
 
 def sheet(rows: Iterable[Row]) -> str:

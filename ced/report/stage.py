@@ -37,7 +37,7 @@ from ced.vision.evaluate import Sources
 
 RESULTS, PAGE, TABLE = "results.json", "report.html", "table"
 COMPARISONS, FIGURES = "strips", "figures"  # folders
-_FORM, _VISION_FORM = 3, 3  # of what is made of Tables 2 and 3; another number makes it again
+_FORM, _VISION_FORM = 4, 3  # of what is made of Tables 2 and 3; another number makes it again
 _PACKAGES = ("torch", "ray", "prefect", "mlflow", "pyarrow", "numpy", "pillow")
 _VISION_PACKAGES = ("onnxruntime", "ai-edge-litert", "torchvision")
 _FITS = {"native": "at their own size", "scaled": "scaled to its input"}
@@ -163,6 +163,17 @@ def spectra(evaluated: Output) -> Spectra | None:
     return Spectra(config["dataset"], quality, tuple(pooled)) if has_original else None
 
 
+def blends(evaluated: Output) -> tuple[tuple[str, ...], ...]:
+    """The lines of blended methods: their names by weight, with those that they blend where these were measured too."""
+    config, inputs = evaluated.manifest.config, evaluated.manifest.inputs
+    measured = {inputs.get(name, ""): name for name in config["methods"]}  # the JPEG has no content
+    lines: dict[tuple[str, str], dict[float, str]] = {}
+    for name, (weight, first, second) in config.get("blends", {}).items():
+        ends = {0.0: measured.get(first, ""), 1.0: measured.get(second, "")}
+        lines.setdefault((first, second), ends)[weight] = name
+    return tuple(tuple(line[weight] for weight in sorted(line) if line[weight]) for line in lines.values())
+
+
 def curves(trained: dict[str, Output]) -> tuple[Curve, ...]:
     """How each model learned."""
     return tuple(Curve(model, tuple(read_reports(output.path))) for model, output in trained.items())
@@ -191,6 +202,7 @@ def _produce(evaluation: Evaluation, chosen: FiguresConfig, making: Making) -> N
         spectra=spectra(evaluated),
         channels=chosen.channels,
         crop=chosen.box,
+        blends=blends(evaluated),
     )
     drawn = figures(report)
     files: dict[str, str | bytes] = {

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ced.evaluation import metrics, paper
 from ced.evaluation.metrics import Metric, Row
 from ced.networks import methods
-from ced.report.model import FAILED, LUMINANCE, Block, Cell, Column, Line, Table, display_name
+from ced.report.model import FAILED, LEVEL, LUMINANCE, Block, Cell, Column, Line, Table, display_name
 from ced.terminal import grid
 from ced.vision import backends, results
 from ced.vision.evaluate import Sources
@@ -32,12 +32,15 @@ _NARROWEST = 72  # below that a figure would be cut
 _BEST = "* the best of its test set"
 _PAPER = "in brackets: the paper's Table 2"
 _DAGGER = f"{FAILED} failed on the others: a mean over other images"
+_APART = (
+    f"{LEVEL} not told apart from the best: 0 is in the 95 % interval of the difference, the same images drawn for both"
+)
 _LEVEL = "95 %: bootstrap over the images"
 _BETWEEN = ".."  # the ends of an interval
 _TEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "<": r"\textless{}", ">": r"\textgreater{}",
-    FAILED: r"\textdagger",
+    FAILED: r"\textdagger", LEVEL: r"$\approx$",
 }  # fmt: skip
 _TEX_FIGURES = {"∞": r"$\infty$", "−∞": r"$-\infty$"}
 
@@ -146,7 +149,8 @@ def _cell(column: Column, row: Row, rivals: Sequence[Row], with_paper: bool = Tr
     theirs = metric.printed(row) if with_paper else None
     mark = FAILED if column.colour and row.failures else ""  # Table 3 says nowhere else over how many images
     text = metric.text(row.value(metric.name)) + mark
-    return Cell(text, _is_best(row, rivals, metric), "" if theirs is None else metric.text(theirs))
+    best, (low, high) = _is_best(row, rivals, metric), row.from_best.get(metric.name, (math.nan, math.nan))
+    return Cell(text, best, "" if theirs is None else metric.text(theirs), not best and low <= 0 <= high)
 
 
 def _is_best(row: Row, rivals: Sequence[Row], metric: Metric) -> bool:
@@ -198,10 +202,12 @@ def terminal(rows: Iterable[Row], width: int | None = None, styled: bool = False
         first = table_2(rows, with_paper=False)
     console.print(_rich(first, styled, counts=True))
     has_star = not styled and any(cell.best for cell in first.cells)
-    notes = [_BEST] * has_star + [_PAPER] * first.has_paper + [_DAGGER] * first.differs
+    others = beyond_the_paper(rows)
+    has_level = first.has_level or table_2(rows, others).has_level
+    notes = [_BEST] * has_star + [_PAPER] * first.has_paper + [_DAGGER] * first.differs + [_APART] * has_level
     if notes:
         console.print(" " + "; ".join(notes), style="dim", highlight=False)
-    if others := beyond_the_paper(rows):
+    if others:
         columns = [*others, *intervals(rows, _BETWEEN)]
         while columns and not _fits(console, table_2(rows, columns), styled):
             columns.pop()
@@ -234,24 +240,24 @@ def _rich(table: Table, styled: bool, counts: bool = False) -> "RichTable":
         least = 14 if table.has_paper else max(len(column.heading), 6 * counts)
         rendered.add_column(column.heading, justify="right", no_wrap=True, min_width=least)
     for block in table.blocks:
-        starred = not styled and any(cell.best for line in block.lines for cell in line.cells)
+        marked = any(cell.level or (cell.best and not styled) for line in block.lines for cell in line.cells)
         for number, line in enumerate(block.lines):
             names = ["", ""] if number else [block.test_set, str(block.quality)]  # in the first line alone
             if counts:
                 names.append("" if number and line.images == block.lines[0].images else line.images)
             pairs = zip(table.columns, line.cells, strict=True)
-            figures = [_rich_figure(cell, styled, starred and not column.between) for column, cell in pairs]
+            figures = [_rich_figure(cell, styled, marked and not column.between) for column, cell in pairs]
             rendered.add_row(*(Text(_flat(name)) for name in (*names, line.method)), *figures)
         rendered.add_section()
     return rendered
 
 
-def _rich_figure(cell: Cell, styled: bool, starred: bool) -> "Text":
+def _rich_figure(cell: Cell, styled: bool, marked: bool) -> "Text":
     from rich.text import Text
 
     text = Text().append(cell.text, "bold green" if styled and cell.best else None)
-    if starred:
-        text.append("*" if cell.best else " ")
+    if marked:
+        text.append(LEVEL if cell.level else "*" if cell.best and not styled else " ")
     if cell.paper:
         text.append(" ").append(f"({cell.paper})", "dim")
     return text
@@ -270,10 +276,12 @@ def markdown(rows: Iterable[Row]) -> str:
     rows = tuple(rows)
     first, others, ends = table_2(rows), beyond_the_paper(rows), intervals(rows, _BETWEEN)
     lines = _markdown(first, counts=first.differs)
+    second = table_2(rows, [*others, *ends])
     notes = [f"Bold: the best of its test set; {_PAPER}."] * first.has_paper + [f"{_DAGGER}."] * first.differs
+    notes += [f"{_APART}."] * (first.has_level or second.has_level)
     lines += ["", " ".join(notes)] * bool(notes)
     if others:
-        lines += ["", *_markdown(table_2(rows, [*others, *ends]))]
+        lines += ["", *_markdown(second)]
     if ends:
         lines += ["", f"{_LEVEL}."]
     return "\n".join(lines) + "\n"
@@ -302,7 +310,7 @@ def _markdown(table: Table, counts: bool = False) -> list[str]:
 
 
 def _with_paper(cell: Cell, bold: bool = False) -> str:
-    text = f"**{cell.text}**" if bold and cell.best else cell.text
+    text = f"**{cell.text}**" if bold and cell.best else cell.text + LEVEL * cell.level
     return f"{text} ({cell.paper})" if cell.paper else text
 
 
@@ -326,6 +334,8 @@ def latex(rows: Iterable[Row]) -> str:
             theirs = [rf"{{\small ({cell.paper})}}" if cell.paper else "" for cell in line.cells]
             lines += [_tex_line(["", r"{\small the paper}", *theirs])] * any(theirs)
     lines += [r"\bottomrule", r"\end{tabular}"]
+    if table.has_level:
+        lines.append(f"% {tex(_APART)}.")
     if table.differs:
         lines.append(r"% \textdagger: the method failed on the other images; its means are not comparable.")
     return "\n".join(lines) + "\n"
@@ -351,7 +361,7 @@ def tex(text: str) -> str:
 
 
 def _tex_figure(cell: Cell) -> str:
-    return _TEX_FIGURES.get(cell.text) or tex(cell.text)
+    return (_TEX_FIGURES.get(cell.text) or tex(cell.text)) + tex(LEVEL * cell.level)
 
 
 def _tex_line(cells: Iterable[str]) -> str:

@@ -129,7 +129,7 @@ def test_one_run_holds_config_lineage_table_and_artifacts(
     assert (fetched / "per_image.parquet").read_bytes() == (one.evaluated.path / evaluate.FILE).read_bytes()
     drawn = {path.name: path.read_bytes() for path in (one.reported.path / "figures").iterdir()}
     assert {path.name: path.read_bytes() for path in (fetched / "figures").iterdir()} == drawn
-    names = ("figure-1", "figure-5", "figure-6", "table-1")  # no CED-EST, and so no figure 4
+    names = ("plane", "figure-1", "figure-5", "figure-6", "table-1")  # no CED-EST, and so no figure 4
     assert set(drawn) == {f"{name}.{suffix}" for name in names for suffix in ("png", "svg")}
     assert (fetched / "strips" / "00.png").read_bytes() == (one.reported.path / "strips" / "00.png").read_bytes()
 

@@ -127,6 +127,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["evaluate", "--images", "x", "--methods", "jpg"], "did you mean 'jpeg'?"),
         (["evaluate", "--images", "x", "--methods", "ed"], "as ed=DIR or with --models DIR"),
         (["evaluate", "--images", "x", "--quality", "0"], "use 1 to 100"),
+        (["evaluate", "--images", "x", "--judges", "kid,ssimulacra"], "did you mean 'ssimulacra2'?"),
+        (["evaluate", "--images", "x", "--judges", "kid,kid"], "one is named twice"),
         (["evaluate", "--images", "x", "--colour", "rbg"], "unknown colour 'rbg'; did you mean 'rgb'?"),
     ],
 )

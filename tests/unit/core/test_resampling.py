@@ -12,8 +12,12 @@ from skimage import data
 
 from ced.core import jpeg, resampling
 from ced.core.images import luminance
-from ced.core.resampling import REPEATS, SEED, PooledDraws, intervals
+from ced.core.resampling import REPEATS, SEED, Interval, PooledDraws, percentiles, resampled
 from ced.core.spectrum import CoarseSpectrum, Filled, Likeness, Spectrum, coarse_middles, likeness
+
+
+def intervals(values: np.ndarray) -> tuple[Interval, ...]:
+    return percentiles(resampled(values))
 
 
 def test_it_is_scipys_percentile_bootstrap() -> None:
@@ -62,7 +66,7 @@ def test_figures_may_be_made_of_the_means() -> None:
         assert means.shape == (REPEATS, 2)
         return means[:, :1] - means[:, 1:]
 
-    ((low, high),) = intervals(values, difference)
+    ((low, high),) = percentiles(difference(resampled(values)))
     assert low < values[:, 0].mean() - values[:, 1].mean() < high
 
 

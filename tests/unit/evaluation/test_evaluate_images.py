@@ -1,6 +1,8 @@
 """One image: every method and quality, its spectra and pictures; failures are rows."""
 
+import io
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,21 +18,23 @@ from ced.core import jpeg, metrics
 from ced.core.images import luminance
 from ced.core.spectrum import Spectrum
 from ced.decoding import guarded
+from ced.evaluation import features, perceptual
 from ced.evaluation.evaluate import PARTS, SPECTRA, Fidelity, part_name
-from ced.evaluation.metrics import metrics as all_metrics
-from ced.evaluation.metrics import per_image_schema
+from ced.evaluation.metrics import METRICS, per_image_schema
+from ced.evaluation.metrics import measured as metrics_of
 from ced.evaluation.runner import BEGUN, measure_part
 from ced.methods import find, parse
 from ced.store.attempts import MOST, Attempts
 
 CAT = data.chelsea()[:75, :101]
-MEASURED = tuple(metric for metric in all_metrics() if metric.per_image and not metric.option)
 
 
-def measurer(folder: Path, *methods: str, pictures: int = 0, colour: str = "y") -> Fidelity:
-    config = EvaluateConfig(colour=colour, qualities=(10, 20))
+def measurer(
+    folder: Path, *methods: str, pictures: int = 0, colour: str = "y", judges: tuple[str, ...] = ()
+) -> Fidelity:
+    config = EvaluateConfig(colour=colour, qualities=(10, 20), judges=judges)
     prepared = tuple(find(parse(text), config, folder) for text in methods or ("jpeg",))
-    return Fidelity("set", str(folder), colour, prepared, pictures, MEASURED, per_image_schema())
+    return Fidelity("set", str(folder), colour, prepared, pictures, metrics_of(config), per_image_schema())
 
 
 def measure(
@@ -45,6 +49,7 @@ def measure(
     rows: list[dict[str, Any]] = []
     for quality in (10, 20):
         row = {"number": number, "name": "set/cat.png", "photograph": ("set/cat.png", str(path), "")}
+        row["patches"] = True
         answer = measure_part(measurer, row | {"quality": quality, "part": part_name(number, quality)})()
         part = folder / PARTS / part_name(number, quality)
         rows += pq.read_table(part).to_pylist() if part.exists() else []
@@ -131,7 +136,7 @@ def test_another_image_that_ends_the_process_is_no_fault_of_this_one(tmp_path: P
     mine = measurer(tmp_path, "jpeg", "mine=command:cp {input} {output}")
     measure(mine)
     row = {"number": 3, "quality": 10, "name": "set/cat.png", "photograph": ("set/cat.png", f"{tmp_path}/cat.png", "")}
-    row["part"] = part_name(3, 10)
+    row |= {"part": part_name(3, 10), "patches": True}
     for _ in range(MOST):
         measure_part(mine, row)  # and the process ends before it is waited for
     assert [row["reason"] for row in measure(mine)[1]] == [""] * 4
@@ -165,6 +170,28 @@ def test_colour_is_coded_and_restored_in_colour_and_measured_on_its_luminance(tm
     assert {name: rows[0][name] for name in expected._fields} == expected._asdict()
     with Image.open(tmp_path / "pictures" / "00003-q010-jpeg.png") as kept:
         assert np.array_equal(np.asarray(kept), damaged)
+
+
+@pytest.mark.parametrize("colour", ["y", "rgb"])
+def test_judges_are_shown_the_pictures_as_they_are_coded(colour: str, tmp_path: Path) -> None:
+    cat = data.chelsea()[:140, :300]
+    asked = measurer(tmp_path, colour=colour, judges=("dists-like", "ssimulacra2", "kid"))
+    _, rows = measure(asked, cat)
+    original = cat if colour == "rgb" else luminance(cat)
+    restored = jpeg.decode(jpeg.encode(original, 10))
+    assert rows[0]["dists_like"] == features.dists_like(original, restored)
+    assert rows[0]["ssimulacra2"] == perceptual.ssimulacra2(original, restored)
+    assert rows[0]["lpips"] is None
+    assert columns(tmp_path, 20) == ["original", "q020-jpeg", "original/kid", "q020-jpeg/kid"]
+    stored = pq.read_table(tmp_path / SPECTRA / part_name(3, 10))["q010-jpeg/kid"][0].as_py()
+    assert np.array_equal(np.load(io.BytesIO(stored)), features.patches(restored))
+
+
+def test_an_image_smaller_than_an_asked_judge_takes_is_set_aside(tmp_path: Path) -> None:
+    asked = measurer(tmp_path)
+    large = replace(METRICS.get("psnr"), smallest=31)
+    answer, rows = measure(replace(asked, metrics=(*asked.metrics, large)), np.zeros((30, 40), np.uint8))
+    assert (answer["message"], rows) == ("40x30 pixels, the measures take 31x31 and more", [])
 
 
 def test_pictures_are_kept_of_the_first_images_alone(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from ced.report.html import table_section
 from ced.store.outputs import Store
 from ced.store.session import Session
 
+JUDGES = ("dists_like", "ssimulacra2", "lpips", "dists")  # of single images
 BEF, PSNR = METRICS.get("bef_mse_bound"), METRICS.get("psnr")
 
 
@@ -101,11 +102,22 @@ def test_workers_and_disks_do_not_change_what_is_stored() -> None:
     assert metrics.added() == []
     figures = [field.name for field in metrics.per_image_schema() if field.nullable]
     assert sorted(figures) == sorted(
-        [*("mse", "bef", "bef_mse", "psnr", "psnr_b", "ssim", "ssim_gaussian", "lpips"), "seconds"]
+        [*("mse", "bef", "bef_mse", "psnr", "psnr_b", "ssim", "ssim_gaussian", *JUDGES), "seconds"]
     )
     assert metrics.pooled_schema().names == [
         *("quality", "method", "w1", "w1_low", "w1_high", "energy", "energy_low", "energy_high"),
+        *(f"{name}{end}" for name in ("kid", "kid_error", "fid") for end in ("", "_low", "_high")),
     ]
+
+
+def test_judges_are_measured_where_they_are_asked_for() -> None:
+    always = [metric.name for metric in metrics.measured(EvaluateConfig())]
+    assert not {*always} & {*JUDGES, "kid", "fid"}
+    asked = metrics.measured(EvaluateConfig(judges=("kid", "dists-like")))
+    assert {metric.name for metric in asked} - {*always} == {"kid", "dists_like"}
+    assert EvaluateConfig(judges=("kid", "lpips"), lpips=True).asked == ("kid", "lpips")
+    with pytest.raises(ConfigError, match="evaluate.judges: unknown judge 'dist'; did you mean 'dists'"):
+        metrics.measured(EvaluateConfig(judges=("dist",)))
 
 
 @pytest.fixture

@@ -4,14 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from skimage import data
 
-from ced.core import jpeg
+from ced.core import discrepancy, jpeg
 from ced.core.images import luminance
 from ced.core.resampling import PooledDraws
 from ced.core.spectrum import CoarseSpectrum, Filled, Spectrum, likeness
 from ced.evaluation import pool
+from ced.evaluation.metrics import Compare
 from ced.store.outputs import Manifest, Output, write_table
 
 PLANES = [data.camera()[:64, :96], luminance(data.chelsea())[:80, :64], luminance(data.coffee())[:72, :72]]
@@ -43,8 +45,8 @@ def parts(folder: Path, failed: tuple[int, ...] = ()) -> list[Path]:
     return paths
 
 
-def pooled(folder: Path, parts: list[Path], methods: list[str]) -> None:
-    together = pool.Pool([10], methods)
+def pooled(folder: Path, parts: list[Path], methods: list[str], judges: dict[str, Compare] | None = None) -> None:
+    together = pool.Pool([10], methods, judges or {})
     for part in parts:
         together.add(part, 10)
     together.write(folder)
@@ -100,6 +102,25 @@ def test_intervals_are_over_the_images_that_the_method_restored(tmp_path: Path) 
         assert intervals == {"w1": expected[0], "energy": expected[1]}
         for name, (low, high) in intervals.items():
             assert low <= values[name] <= high
+
+
+def test_features_are_compared_over_the_images_that_have_both(tmp_path: Path) -> None:
+    """In the order of their numbers, whatever the order of the parts; an image without patches has none."""
+    paths, features = parts(tmp_path / "parts"), np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype(np.float32)
+    for number, path in enumerate(paths):
+        table = pq.read_table(path)
+        kept = {"original": features[0, number], "q010-jpeg": features[1, number]}
+        for version, one in kept.items():
+            table = table.append_column(pool.column(version, "kid"), [[pool.stored(one)]])
+        write_table(path, table)
+    judges: dict[str, Compare] = {"kid": discrepancy.kid}
+    for name, order in (("one", paths), ("two", paths[::-1])):
+        pooled(tmp_path / name, order, ["jpeg"], judges)
+    assert (tmp_path / "one" / pool.FILE).read_bytes() == (tmp_path / "two" / pool.FILE).read_bytes()
+    values, ends = everything(tmp_path / "one")[10, "jpeg"]
+    expected, intervals = discrepancy.kid([*features[0]], [*features[1]])
+    assert (values["kid"], values["kid_error"], ends["kid"]) == (*expected.values(), intervals["kid"])
+    assert "fid" not in values and "kid_error" not in ends
 
 
 def test_a_method_that_restored_nothing_has_no_figures(tmp_path: Path) -> None:

@@ -347,7 +347,7 @@ def test_the_same_pictures_give_the_same_bytes() -> None:
 
 def test_everything_there_is_is_drawn_in_the_papers_order(full_report: Report) -> None:
     every = figures(full_report)
-    assert [figure.name for figure in every] == ["figure-1", "figure-4", "figure-5", "figure-6", "table-1"]
+    assert [figure.name for figure in every] == ["plane", "figure-1", "figure-4", "figure-5", "figure-6", "table-1"]
     assert all(
         figure.png.startswith(b"\x89PNG") and "<svg" in figure.svg and (figure.photos or figure.charts)
         for figure in every
@@ -357,7 +357,7 @@ def test_everything_there_is_is_drawn_in_the_papers_order(full_report: Report) -
 
 def test_only_what_can_be_drawn_is_drawn(full_report: Report) -> None:
     assert figures(Report("empty")) == ()
-    (only,) = figures(replace(full_report, pictures=(), curves=()))
+    (only,) = figures(replace(full_report, rows=(), pictures=(), curves=()))
     assert only.name == "figure-6"
 
 

@@ -262,3 +262,18 @@ def test_a_table_too_wide_for_a_phone_is_scrolled_by_keyboard_and_its_names_stay
         page.keyboard.press("ArrowRight")
     wait_until(page, f"{wide}.scrollLeft > 20")  # it is scrolled smoothly
     assert page.evaluate(f"{name}.getBoundingClientRect().left") == pytest.approx(before, abs=1)
+
+
+def test_a_point_of_the_plane_says_its_figures_and_leads_to_its_crops(open_page, full_address: str) -> None:
+    page = open_page(full_address)
+    point = "#plane .chart a[href='#version-ced-gt']"
+    assert page.locator(f"{point} title").first.text_content() == "CED-GT: PSNR 26.77 dB (25.77 to 27.77), W1 0.382"
+    x, y = middle(page, f"{point} use")
+    at = "document.elementFromPoint({}, {}).closest('a')?.getAttribute('href')"
+    assert page.evaluate(at.format(x, y)) in {"#version-ced-gt", "#version-ed", "#version-ced-est"}
+    page.locator(point).first.evaluate("link => link.focus()")
+    page.keyboard.press("Enter")
+    wait_until(page, "location.hash === '#version-ced-gt'")
+    crop = "document.querySelector('.version:target .crop').getBoundingClientRect()"
+    wait_until(page, f"{crop}.top >= 0 && {crop}.bottom <= innerHeight")
+    assert page.evaluate("document.querySelector('.version:target figcaption').textContent") == "CED-GT"

@@ -13,7 +13,8 @@ from ced.evaluation.metrics import Row
 from ced.report.results import plain_row, results_json, row_from, sheet, vision_json, vision_sheet
 
 KEYS = ["dataset", "quality", "colour", "method", "images", "psnr", "psnr_b", "ssim", "bef_mse_bound"]
-MORE = ["failures", "bef_mse", "ssim_gaussian", "w1", "energy", "lpips", "seconds_per_megapixel", "intervals"]
+MORE = ["failures", "bef_mse", "ssim_gaussian", "w1", "energy", "lpips", "seconds_per_megapixel"]
+MORE += ["kid", "kid_error", "dists_like", "ssimulacra2", "dists", "fid", "intervals", "from_best"]
 
 
 def shown(row: Row) -> str:
@@ -90,6 +91,7 @@ def test_names_outside_ascii_stay_readable() -> None:
         ),
         failures=st.integers(0, 9),
         intervals=st.dictionaries(st.text(max_size=9), st.tuples(st.floats(0, 1), st.floats(1, 2))),
+        from_best=st.dictionaries(st.text(max_size=9), st.tuples(st.floats(-1, 0), st.floats(0, 1))),
     )
 )
 def test_any_finite_row_survives_the_way_to_json_and_back(row: Row) -> None:

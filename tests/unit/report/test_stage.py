@@ -61,8 +61,10 @@ def test_an_evaluation_of_its_own_needs_no_pipeline(store: Path) -> None:
         "figures/figure-5.svg",
         "figures/figure-6.png",
         "figures/figure-6.svg",
+        "figures/plane.png",
+        "figures/plane.svg",
     }
-    assert reported.manifest.counts == {"rows": 4, "pictures": 4, "figures": 2}
+    assert reported.manifest.counts == {"rows": 4, "pictures": 4, "figures": 3}
     assert stage.redraw(stage.find(store), FiguresConfig(), Session(Store(store))).reused
 
 

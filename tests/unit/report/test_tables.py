@@ -310,3 +310,31 @@ def test_the_best_energy_is_the_one_nearest_to_one_and_speed_is_no_contest() -> 
     assert best("energy", row("jpeg", energy=0.5), row("ed", energy=0.9), row("ced-gt", energy=1.2)) == ["ED"]
     speeds = [row(name, seconds_per_megapixel=value) for name, value in (("jpeg", 0.0), ("ed", 0.9))]
     assert best("seconds_per_megapixel", *speeds) == []
+
+
+def test_what_cannot_be_told_from_the_best_is_marked_and_said() -> None:
+    rows = [row("jpeg", 27.0), row("ed", 29.40), row("ced-est", 29.38), row("ced-gt", 26.0)]
+    rows[2] = replace(rows[2], from_best={"psnr": (-0.1, 0.06)})
+    rows[3] = replace(rows[3], from_best={"psnr": (-3.5, -3.1)})
+    cells = [line.cells[0] for line in table_2(rows, [Column(METRICS.get("psnr"))]).blocks[0].lines]
+    assert [(cell.best, cell.level) for cell in cells] == [(False, False), (True, False), (False, True), (False, False)]
+    text = terminal(rows, 80)
+    assert "29.40*" in text and "29.38≈" in text and "26.00 " in text
+    assert "29.38≈" in terminal(rows, 80, styled=True)
+    assert "29.38≈ (29.40)" in markdown(rows)
+    assert r"29.38$\approx$" in latex(rows)
+    for said in (text, markdown(rows), latex(rows)):
+        assert "not told apart from the best" in said
+    plain = [row("jpeg", 27.0), row("ed", 29.4)]
+    assert not any("told apart" in said for said in (terminal(plain), markdown(plain), latex(plain)))
+
+
+def test_what_prints_as_the_best_is_the_best() -> None:
+    rows = [row("ed", 29.404), replace(row("ced-est", 29.403), from_best={"psnr": (-0.01, 0.01)}), row("jpeg", 27.0)]
+    cells = [line.cells[0] for line in table_2(rows, [Column(METRICS.get("psnr"))]).blocks[0].lines]
+    assert [(cell.best, cell.level) for cell in cells] == [(False, False), (True, False), (True, False)]
+
+
+def test_a_mark_makes_no_line_wider() -> None:
+    rows = [row("jpeg", 27.0), row("ed", 29.40), replace(row("ced-est", 29.38), from_best={"psnr": (-0.1, 0.06)})]
+    assert max(map(len, terminal(rows, 72).splitlines())) <= 72
