@@ -114,6 +114,8 @@ KINDS: Registry[Find] = Registry(
         "model": "ced.methods.pyfunc",
         "folder": "ced.methods.folder",
         "command": "ced.methods.command",
+        "network": "ced.methods.network",
+        "bm3d": "ced.methods.bm3d",
     },
 )
 JPEG, TRAINED, RESTORER, MODEL, COMMAND = "jpeg", "trained", "restorer", "model", "command"
@@ -124,7 +126,7 @@ _IS_COMMAND = re.compile(rf"\s*[^=,]+=\s*{COMMAND}:")
 
 def parse(text: str) -> Request:
     """`jpeg`, `released`, `faithful`, `ced-gt`, `mine=DIR`, `mine=released`, `mine=models:/ced@champion`,
-    `mine=folder:DIR` or `mine=command:PROGRAM ...`.
+    `mine=folder:DIR`, `mine=command:PROGRAM ...`, `mine=network:FILE` or `mine=bm3d:FACTOR`.
 
     A restorer, a model or `released` may be `mine=self-ensemble:...`. Raises ConfigError.
     """
