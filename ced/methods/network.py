@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ced.config import fingerprint
+from ced.config import AS_FOUND, fingerprint
 from ced.errors import ConfigError, FormatError, InputError, first_line
 from ced.methods.method import Conditions, Damaged, Failed, Find, Request
 from ced.registry import Registry
@@ -65,7 +65,7 @@ class NetworkMethod:
     """
 
     name: str
-    files: tuple[tuple[int, Path], ...]  # by quality factor
+    files: tuple[tuple[int, Path], ...]  # by quality factor; one for AS_FOUND is for all
     content: str
     colours: tuple[str, ...] = ("y", "rgb")
     timed: bool = True
@@ -77,7 +77,8 @@ class NetworkMethod:
 
     def restore(self, damaged: Damaged) -> np.ndarray:
         """The network's output, rounded and clipped to 8 bits. Raises Failed where none is for such a JPEG."""
-        file = dict(self.files).get(damaged.quality)
+        files = dict(self.files)
+        file = files.get(damaged.quality, files.get(AS_FOUND))
         if file is None:
             raise Failed("no network", f"none is for quality factor {damaged.quality}")
         network = read(file, self.name)
