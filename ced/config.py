@@ -22,6 +22,15 @@ RELEASED = "released"  # the method that comes trained with the package
 FAITHFUL = "faithful"  # and the one that is nearest to the pixels
 SA_DCT = "sa-dct"  # a method without training
 WITH_CED = (RELEASED, FAITHFUL, SA_DCT)
+PLAIN = "jpeg"
+DAMAGES = {  # what becomes of an original (ced.core.jpeg), and what tables say of its test set
+    PLAIN: "",
+    "double": "saved twice",
+    "shifted": "cut and saved twice",
+    "resized": "resized and saved twice",
+}
+PAIRS = "pairs"  # in the place of a damage: damaged files are there, each beside its original
+AS_FOUND = 0  # in the place of a quality factor: each file has its own
 METHOD_NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}"  # it becomes part of file names
 
 AT_LEAST_0 = Check(lambda number: number >= 0, "use 0 or more")
@@ -31,6 +40,7 @@ FRACTION = Check(lambda number: 0 <= number < 1, "use 0 up to 1")
 UP_TO_1 = Check(lambda number: 0 < number <= 1, "use more than 0, at most 1")
 COLOUR = one_of("y", "rgb")
 QUALITY = Check(lambda quality: 1 <= quality <= 100, "use 1 to 100")
+QUALITY_OR_FOUND = Check(lambda quality: 0 <= quality <= 100, "use 1 to 100")
 QUALITIES = Check(lambda text: len(_qualities(text)) > 0, "use 1 to 100, as 10, as 10,20 or as 10-40")
 SIZE = Check(lambda size: size >= 16 and size % 8 == 0, "use a multiple of 8, at least 16")
 COUNT = Check(lambda count: 2 <= count <= 255, "use 2 to 255")
@@ -147,7 +157,10 @@ class EvaluateConfig(Section, prefix="evaluate."):
 
     # names of trained methods, or NAME=WHERE (ced.methods.method)
     methods: Annotated[tuple[str, ...], NOT_EMPTY] = ("jpeg", *AUTOENCODERS)
-    qualities: Annotated[tuple[Annotated[int, QUALITY], ...], NOT_EMPTY, DISTINCT] = (10,)
+    # 1 to 100; AS_FOUND alone with damage = "pairs"
+    qualities: Annotated[tuple[Annotated[int, QUALITY_OR_FOUND], ...], NOT_EMPTY, DISTINCT] = (10,)
+    # "jpeg"; "double": saved once more at 90; "shifted", "resized": cut by 4 pixels or reduced to 3/4 before that
+    damage: Annotated[str, one_of(*DAMAGES, PAIRS)] = PLAIN
     # "y": the plane of luminance is coded; "rgb": the colour image, measured on its luminance
     colour: Annotated[str, COLOUR] = "y"
     name: str = ""  # of the data set; "" = the folder's
@@ -167,6 +180,11 @@ class EvaluateConfig(Section, prefix="evaluate."):
                 bool(re.fullmatch(METHOD_NAME, name)), "evaluate.methods", method, "name it with letters and digits"
             )
         require(_distinct(self.names), "evaluate.methods", self.methods, "a method is named twice")
+        found = self.damage == PAIRS
+        cure = "pairs have their own: leave it 0" if found else "use 1 to 100"
+        require((self.qualities == (AS_FOUND,)) if found else AS_FOUND not in self.qualities,
+                "evaluate.qualities", self.qualities, cure)  # fmt: skip
+        require(not found or self.colour == "rgb", "evaluate.colour", self.colour, "pairs are files of colour: use rgb")
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -50,7 +50,7 @@ def per_image(*columns: pa.Field) -> pa.Schema:
             pa.field("dataset", pa.string(), nullable=False),
             pa.field("image_id", pa.string(), nullable=False),
             pa.field("method", pa.string(), nullable=False),
-            pa.field("quality", pa.uint8(), nullable=False),  # 0 for the original
+            pa.field("quality", pa.uint8(), nullable=False),  # 0 for the original, and for damaged files as found
             pa.field("colour", pa.string(), nullable=False),
             pa.field("height", pa.uint32(), nullable=False),
             pa.field("width", pa.uint32(), nullable=False),

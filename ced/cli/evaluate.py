@@ -8,7 +8,7 @@ from typing import Any
 
 from ced import environment, networks
 from ced.cli.options import MODELS, STORE, StoreOptions, option, refuse_ignored, written_as
-from ced.config import WITH_CED, Config, EvaluateConfig, FiguresConfig, VisionConfig, override
+from ced.config import AS_FOUND, DAMAGES, PAIRS, WITH_CED, Config, EvaluateConfig, FiguresConfig, VisionConfig, override
 from ced.errors import ConfigError, unknown
 from ced.evaluation import evaluate as evaluation
 from ced.evaluation import metrics
@@ -30,15 +30,19 @@ _COUNTING_IN_VISION = ("evaluate.timeout", "publish.experiment", "cluster.data_w
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateOptions(StoreOptions):
-    images: str = option("SRC", "test images: a folder, archive, list, s3:// address or builtin:test")
+    images: str | None = option("SRC", "test images: a folder, archive, list, s3:// address or builtin:test")
+    pairs: str | None = option("DIR", "instead of them: DIR/damaged, JPEG files, and DIR/original, of the same names")
+    damage: str | None = option(
+        "HOW", "jpeg (default); double: saved again at 90; shifted, resized: cut or reduced in between", choices=DAMAGES
+    )
     name: str | None = option("NAME", "what the data set is called; default: the folder's name")
     quality: list[int] = option("QF", "JPEG quality factor; repeatable")
     colour: str | None = option("y|rgb", "code luminance (y) or the colour image", choices=("y", "rgb"))
     methods: list[str] = option(
         "A,B,...",
         f"{', '.join((*networks.methods(), *WITH_CED))}, or NAME=WHERE: a restorer's folder, models:/NAME@ALIAS, "
-        "folder:DIR of restored images, command:PROGRAM {input} {output}; repeatable, and a command takes the whole of "
-        "its own",
+        "folder:DIR of restored images, network:FILE of others, command:PROGRAM {input} {output}; repeatable, and a "
+        "command takes the whole of its own",
     )
     models: str | None = written_as(MODELS)
     judges: list[str] = option(
@@ -84,7 +88,7 @@ def evaluate(options: EvaluateOptions) -> None:
     deliver.check(options.report)
     metrics.measured(config.evaluate)  # judges that cannot be had are told before Ray starts
     with session(options.store, options.ray_address, config.cluster.data_workers) as running:
-        evaluated = evaluation.run(config.evaluate, options.images, {}, running)
+        evaluated = evaluation.run(config.evaluate, config.test_images, {}, running)
         reported = stage.run(config, evaluated, {}, running)
         rows = evaluation.rows_of(evaluated)
         print(tables.terminal(rows, tables.room(), styled=sys.stdout.isatty()))
@@ -147,7 +151,10 @@ def report(options: ReportOptions) -> None:
 
 def configuration(options: EvaluateOptions) -> Config:
     """What is evaluated, and how. Raises ConfigError."""
-    config = override(Config(test_images=options.images, evaluate=_DEFAULT), options.settings)
+    if (options.images is None) == (options.pairs is None):
+        raise ConfigError("give test images with --images SRC, or damaged files and their originals with --pairs DIR")
+    images = options.images or options.pairs or ""
+    config = override(Config(test_images=images, evaluate=_DEFAULT), options.settings)
     instead: dict[str, Any] = {  # of a setting: its option
         "methods": options.methods,
         "qualities": tuple(dict.fromkeys(options.quality)),
@@ -155,10 +162,15 @@ def configuration(options: EvaluateOptions) -> Config:
         "name": options.name,
         "lpips": options.lpips,
         "judges": tuple(judge for text in options.judges for judge in _items(text)),
+        "damage": options.damage,
     }
     instead = {key: value for key, value in instead.items() if value}
     names = {f"evaluate.{key}": "--quality" if key == "qualities" else f"--{key}" for key in instead}
     refuse_ignored(options.settings, _COUNTING, names)
+    if options.pairs:
+        if given := [name for key, name in names.items() if key in ("evaluate.qualities", "evaluate.damage")]:
+            raise ConfigError(f"{given[0]} beside --pairs: the files are damaged already; leave it out")
+        instead |= {"damage": PAIRS, "qualities": (AS_FOUND,), "colour": options.colour or "rgb"}
     instead["methods"] = methods(options.methods or list(config.evaluate.methods), options.models)
     return dataclasses.replace(config, evaluate=dataclasses.replace(config.evaluate, **instead))
 

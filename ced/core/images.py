@@ -19,6 +19,9 @@ REASONS = ("unreadable", "empty", "not an image", "truncated", "too large", "too
     "damaged",
     "crashed",
     "too slow",
+    "not a JPEG",  # these three of damaged files beside their originals
+    "turned",
+    "another size",
 )
 
 SUFFIXES = frozenset(

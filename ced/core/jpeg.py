@@ -1,4 +1,4 @@
-"""The degradation: baseline JPEG at a quality factor (section 4.1), and its decoding."""
+"""The degradation: baseline JPEG at a quality factor (section 4.1), alone or before a second save, and its decoding."""
 
 import functools
 import io
@@ -7,11 +7,34 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from ced.config import PLAIN
 from ced.core.images import Rejected, opened
 
 NAMES = ("JPEG", "MPO")  # Pillow's, of a JPEG and of one that further pictures follow in its file
 
 _FORMATS = ("JPEG",)
+_LAST = 90  # quality factor of a second save
+_SHIFT = 4  # pixels: the grid of the second save halves the blocks of the first
+_SCALE = 0.75  # of each side
+
+
+def degrade(image: np.ndarray, quality: int, damage: str = PLAIN) -> bytes:
+    """The JPEG stream that is left of an original after one of `config.DAMAGES`: coded at a quality factor and, if not
+    PLAIN, decoded, `moved`, and coded once more at 90. Shape: (H, W) or (H, W, 3) uint8."""
+    stream = encode(image, quality)
+    return stream if damage == PLAIN else encode(moved(decode(stream), damage), _LAST)
+
+
+def moved(image: np.ndarray, damage: str) -> np.ndarray:
+    """An image as it lies after the damage, which is what the original is compared in: 4 rows and columns less from
+    the top left where it is "shifted", both sides times 0.75 (bicubic) where it is "resized", else as it is.
+    Shape: (H, W) or (H, W, 3) uint8 -> (H', W') or (H', W', 3) uint8."""
+    if damage == "shifted":
+        return np.ascontiguousarray(image[_SHIFT:, _SHIFT:])
+    if damage == "resized":
+        size = (max(1, round(image.shape[1] * _SCALE)), max(1, round(image.shape[0] * _SCALE)))
+        return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+    return image
 
 
 def encode(plane: np.ndarray, quality: int) -> bytes:

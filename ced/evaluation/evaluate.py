@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 
 from ced import schema
 from ced.cluster.parts import Part
-from ced.config import Config, EvaluateConfig, as_dict
+from ced.config import DAMAGES, PAIRS, Config, EvaluateConfig, as_dict
+from ced.core import jpeg
 from ced.core.images import Rejected, decode_rgb, luminance, open_upright, png
 from ced.core.metrics import SMALLEST, Reference
 from ced.core.spectrum import Filled
@@ -28,13 +29,14 @@ from ced.data import sources
 from ced.data.sources import Photograph
 from ced.decoding import guarded
 from ced.errors import ConfigError, InputError
-from ced.evaluation import metrics, pool, runner
+from ced.evaluation import metrics, pairs, pool, runner
 from ced.evaluation.metrics import Comparison, Metric, Row, in_tables
 from ced.evaluation.rows import Means, from_best, row_of
 from ced.evaluation.runner import FILE, ORIGINAL, PICTURES, image_ended, restore
 from ced.methods import Damaged, Failed, Method, find, parse, takes_colours
 from ced.methods.blend import BlendMethod
 from ced.methods.folder import check_apart
+from ced.methods.method import JPEG
 from ced.methods.restorer import restorer
 from ced.store.attempts import Attempts
 from ced.store.outputs import Making, Output, Store, make, write_bytes, write_table, write_table_later
@@ -52,7 +54,7 @@ def check(config: Config) -> None:
     sources.check(config.images, config.prepare.pattern)
     if not config.test_images:
         raise InputError("no test images given; name them with --test-images")
-    sources.find((config.test_images,), quiet=True)
+    _listed(config.test_images, config.evaluate, quiet=True)
     if config.publish.method not in config.evaluate.trained:
         raise ConfigError(f"publish.method {config.publish.method} is not evaluated; add it to evaluate.methods")
     metrics.gate(config.publish.gate)
@@ -68,11 +70,11 @@ def run(config: EvaluateConfig, images: str, restorers: dict[str, Output], sessi
     """
     measured = metrics.measured(config)
     methods = tuple(_method(text, config, restorers, session.store) for text in config.methods)
-    photographs = sources.find((images,), cache=session.store.root / "archives")
-    check_apart(methods, [photograph.name for photograph in photographs], config)
-    inputs = {"images": sources.content(photographs)}
+    listed = _listed(images, config, session.store.root / "archives")
+    check_apart(methods, [original.name for original, *_ in listed], config)
+    inputs = {"images": sources.content([photograph for photographs in listed for photograph in photographs])}
     inputs |= {method.name: method.content for method in methods if method.content}
-    dataset = config.name or dataset_name(images)
+    dataset = damaged_name(config.name or dataset_name(images), config.damage)
     described = {**as_dict(config), "methods": list(config.names), "dataset": dataset, "form": _FORM}
     described |= {"name": "", "schema": schema.VERSION}
     if blends := {m.name: [m.weight, m.first.content, m.second.content] for m in methods if isinstance(m, BlendMethod)}:
@@ -81,9 +83,9 @@ def run(config: EvaluateConfig, images: str, restorers: dict[str, Output], sessi
         described["metrics"] = added
 
     def produce(making: Making) -> None:
-        settings = (config.colour, methods, config.pictures, measured, metrics.per_image_schema())
+        settings = (config.colour, config.damage, methods, config.pictures, measured, metrics.per_image_schema())
         measurer = Fidelity(dataset, str(making.folder), *settings)
-        _produce(measurer, config.qualities, photographs, session, making)
+        _produce(measurer, config.qualities, listed, session, making)
 
     output = make(session.store, "evaluate", described, inputs, produce)
     _report_failures(output)
@@ -95,6 +97,20 @@ def dataset_name(images: str) -> str:
     name = "built-in" if images.startswith("builtin:") else sources.title(images)
     known = {"live1": "LIVE1", "bsds500": "BSDS500"}
     return known.get(name.lower(), name)
+
+
+def damaged_name(dataset: str, damage: str) -> str:
+    """A data set after a damage is another one, in every table: "LIVE1, saved twice"."""
+    return f"{dataset}, {title}" if (title := DAMAGES.get(damage)) else dataset
+
+
+def _listed(
+    images: str, config: EvaluateConfig, cache: Path | None = None, quiet: bool = False
+) -> list[tuple[Photograph, ...]]:
+    """The test images: each original, and its damaged file where there are pairs. Raises InputError."""
+    if config.damage == PAIRS:
+        return list(pairs.find(images, cache))
+    return [(photograph,) for photograph in sources.find((images,), cache=cache, quiet=quiet)]
 
 
 def _method(text: str, config: EvaluateConfig, restorers: dict[str, Output], store: Store) -> Method:
@@ -113,6 +129,7 @@ class Fidelity:
     dataset: str
     folder: str
     colour: str
+    damage: str  # one of config.DAMAGES, or PAIRS
     methods: tuple[Method, ...]
     pictures: int  # images whose restorations are kept as PNG
     metrics: tuple[Metric, ...]  # of each image; workers do not know of those that were added
@@ -121,19 +138,25 @@ class Fidelity:
     def measure(self, task: dict[str, Any], attempts: Attempts) -> Sequence[Future[Any]]:
         """Measure all methods on one image at one quality factor.
 
-        `task` has "part", "name", "number", "quality", "patches" (whether its patches are judged) and "photograph".
-        Raises Rejected.
+        `task` has "part", "name", "number", "quality", "patches" (whether its patches are judged) and "photographs":
+        the original and, in pairs, its damaged file. Raises Rejected.
         """
         attempts.take(ORIGINAL, lambda: image_ended("decoded it"))
         smallest = max(SMALLEST, *(metric.smallest for metric in self.metrics))
-        photograph = Photograph(*task["photograph"])
-        original, reference, spectrum = _opened(photograph, self.colour, smallest, attempts.before > 0)
+        photograph, *found = (Photograph(*fields) for fields in task["photographs"])
+        whole, original, reference, spectrum = _opened(
+            photograph, self.colour, self.damage, smallest, attempts.before > 0
+        )
         quality = task["quality"]
+        if found:
+            damaged = guarded(functools.partial(pairs.read, found[0], original), attempts.before > 0)
+        else:
+            damaged = Damaged.of(task["name"], quality, whole, self.damage)
         height, width = original.shape[:2]
         facts = {"dataset": self.dataset, "image_id": task["name"], "colour": self.colour, "quality": quality}
         facts |= {"height": height, "width": width, "reason": "", "message": ""}
-        rows, kept, pictures = [], {ORIGINAL: spectrum}, {ORIGINAL: original}
-        damaged = Damaged.of(task["name"], quality, original)
+        rows, kept = [], {ORIGINAL: spectrum}
+        pictures = {ORIGINAL: original, pool.version(quality, JPEG): damaged.image}
         for method in self.methods:
             row = facts | {"method": method.name}
             try:
@@ -178,29 +201,37 @@ def part_name(number: int, quality: int) -> str:
 
 
 @functools.lru_cache(maxsize=1)  # often the next task is the same image at another quality factor
-def _opened(photograph: Photograph, colour: str, smallest: int, again: bool) -> tuple[np.ndarray, Reference, bytes]:
-    """An image as it is coded, (H, W) luminance or (H, W, 3) RGB, and what all its versions are compared with: its
-    reference and its spectrum. Raises Rejected."""
+def _opened(
+    photograph: Photograph, colour: str, damage: str, smallest: int, again: bool
+) -> tuple[np.ndarray, np.ndarray, Reference, bytes]:
+    """An image as it is coded, (H, W) luminance or (H, W, 3) RGB; as it lies after the damage; and what all its
+    versions are compared with: the reference and spectrum of that. Raises Rejected."""
     rgb = guarded(functools.partial(decode_rgb, sources.read(photograph)), again)
-    if min(rgb.shape[:2]) < smallest:
+    whole = luminance(rgb) if colour == "y" else rgb
+    original = jpeg.moved(whole, damage)
+    if min(original.shape[:2]) < smallest:
         least = f"the measures take {smallest}x{smallest} and more"
-        raise Rejected("too small", f"{rgb.shape[1]}x{rgb.shape[0]} pixels, {least}")
-    luma = luminance(rgb)
-    return luma if colour == "y" else rgb, Reference.of(luma), Filled.of(luma).to_bytes(packed=False)
+        raise Rejected("too small", f"{original.shape[1]}x{original.shape[0]} pixels, {least}")
+    luma = original if colour == "y" else luminance(original)
+    return whole, original, Reference.of(luma), Filled.of(luma).to_bytes(packed=False)
 
 
 def _produce(
-    measurer: Fidelity, qualities: tuple[int, ...], photographs: list[Photograph], session: Session, making: Making
+    measurer: Fidelity,
+    qualities: tuple[int, ...],
+    listed: list[tuple[Photograph, ...]],
+    session: Session,
+    making: Making,
 ) -> None:
     folder = making.folder
     if not (folder / FILE).exists():  # written last: with it there only tidying is left
         judges = {metric.judge: metric.patches.compare for metric in measurer.metrics if metric.patches}
         pooled = pool.Pool(qualities, [method.name for method in measurer.methods], judges)
-        set_aside = _measure(measurer, qualities, photographs, session, pooled)
-        numbers = [number for number, photograph in enumerate(photographs) if photograph.name not in set_aside]
+        set_aside = _measure(measurer, qualities, listed, session, pooled)
+        numbers = [number for number, (original, *_) in enumerate(listed) if original.name not in set_aside]
         if not numbers:
             reasons = ", ".join(sorted({row["reason"] for row in set_aside.values()}))
-            raise InputError(f"none of the {len(photographs)} test images can be measured ({reasons}); give other ones")
+            raise InputError(f"none of the {len(listed)} test images can be measured ({reasons}); give other ones")
         if set_aside:
             rows = [set_aside[source] for source in sorted(set_aside)]
             write_table(folder / QUARANTINE, pa.Table.from_pylist(rows, schema.QUARANTINE))
@@ -215,20 +246,20 @@ def _produce(
 def _measure(
     measurer: Fidelity,
     qualities: tuple[int, ...],
-    photographs: list[Photograph],
+    listed: list[tuple[Photograph, ...]],
     session: Session,
     pooled: pool.Pool,
 ) -> dict[str, dict[str, str]]:
     """Write what parts are missing, pooling them as they come; the images that were set aside, by name."""
     folder, parts, set_aside = Path(measurer.folder), [], {}
-    every = -(-len(photographs) // pool.JUDGED)
+    every = -(-len(listed) // pool.JUDGED)
     # The largest first: the last tasks, which keep the other cores waiting, are short.
-    for number, photograph in sorted(enumerate(photographs), key=lambda numbered: -numbered[1].size):
+    for number, photographs in sorted(enumerate(listed), key=lambda numbered: -numbered[1][0].size):
         for quality in qualities:
             name = part_name(number, quality)
-            task = {"part": name, "number": number, "quality": quality, "name": photograph.name}
+            task = {"part": name, "number": number, "quality": quality, "name": photographs[0].name}
             task["patches"] = number % every == 0
-            task["photograph"] = tuple(photograph)
+            task["photographs"] = list(map(tuple, photographs))
             parts.append(Part(task, (folder / SPECTRA / name, folder / PARTS / name)))
     for answer in runner.measure("evaluate", measurer, parts, "damaged images", session):
         if answer["reason"]:

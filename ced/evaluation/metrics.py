@@ -33,7 +33,7 @@ class Row:
     """One line of Table 2 or 3: the figures of one method over one test set at one quality factor."""
 
     dataset: str
-    quality: int  # JPEG quality factor, 1 to 100; 0 for the original
+    quality: int  # JPEG quality factor, 1 to 100; 0 for the original, and where each file has its own
     colour: str  # "y": luminance; "rgb"
     method: str  # one of ced.config.METHODS, or the name of another method
     images: int  # that the figures are over: those that the method restored

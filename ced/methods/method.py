@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from ced.config import METHOD_NAME, RELEASED, WITH_CED
+from ced.config import METHOD_NAME, PLAIN, RELEASED, WITH_CED
 from ced.core import jpeg
 from ced.errors import ConfigError, first_line
 from ced.registry import Registry
@@ -19,14 +19,15 @@ class Damaged:
     """One JPEG to restore. `name` is the image's identity, the path within its source."""
 
     name: str
-    quality: int  # of the JPEG
+    quality: int  # of the JPEG; where it was saved twice, that of the first time
     stream: bytes
     image: np.ndarray  # the stream decoded: (H, W) uint8 luminance or (H, W, 3) uint8 RGB
 
     @classmethod
-    def of(cls, name: str, quality: int, original: np.ndarray) -> "Damaged":
-        """What is left of an original, (H, W) or (H, W, 3) uint8, at a quality factor."""
-        stream = jpeg.encode(original, quality)
+    def of(cls, name: str, quality: int, original: np.ndarray, damage: str = PLAIN) -> "Damaged":
+        """What is left of an original, (H, W) or (H, W, 3) uint8, at a quality factor and after one of
+        `config.DAMAGES`."""
+        stream = jpeg.degrade(original, quality, damage)
         return cls(name, quality, stream, jpeg.decode(stream))
 
 
@@ -88,7 +89,7 @@ class Conditions(Protocol):
 
     @property
     def qualities(self) -> tuple[int, ...]:
-        """JPEG quality factors."""
+        """JPEG quality factors; (AS_FOUND,) where each file has its own."""
 
     @property
     def colours(self) -> tuple[str, ...]:
@@ -115,6 +116,8 @@ KINDS: Registry[Find] = Registry(
         "folder": "ced.methods.folder",
         "command": "ced.methods.command",
         "blend": "ced.methods.blend",
+        "network": "ced.methods.network",
+        "bm3d": "ced.methods.bm3d",
     },
 )
 JPEG, TRAINED, RESTORER, MODEL, COMMAND = "jpeg", "trained", "restorer", "model", "command"
@@ -125,7 +128,7 @@ _IS_COMMAND = re.compile(rf"\s*[^=,]+=\s*{COMMAND}:")
 
 def parse(text: str) -> Request:
     """`jpeg`, `released`, `faithful`, `ced-gt`, `mine=DIR`, `mine=released`, `mine=models:/ced@champion`,
-    `mine=folder:DIR` or `mine=command:PROGRAM ...`.
+    `mine=folder:DIR`, `mine=command:PROGRAM ...`, `mine=network:FILE` or `mine=bm3d:FACTOR`.
 
     A restorer, a model or `released` may be `mine=self-ensemble:...`. Raises ConfigError.
     """

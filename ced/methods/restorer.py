@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ced.config import FAITHFUL, RELEASED, fingerprint
+from ced.config import AS_FOUND, FAITHFUL, RELEASED, fingerprint
 from ced.methods.method import JPEG, RESTORER, SELF_ENSEMBLE, Conditions, Damaged, Failed, Find, Request
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def restorer(name: str, folder: Path, content: str = "", conditions: Conditions 
 def _method(name: str, family: "Family", content: str = "", conditions: Conditions | None = None) -> RestorerMethod:
     from ced.restoration.family import contents
 
-    if conditions is not None:
+    if conditions is not None and AS_FOUND not in conditions.qualities:
         asked = itertools.product(conditions.colours, conditions.qualities)
         used = {f"{colour} {quality}": family.member(quality, colour) for colour, quality in asked}
         family = replace(family, members=tuple(dict.fromkeys(member for member in used.values() if member)))

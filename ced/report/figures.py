@@ -59,7 +59,7 @@ def figure_4(pictures: Sequence[Picture], crop: Box | None = None) -> Figure | N
         if len(photos) == 2:
             photos = [replace(photo, caption=text) for photo, text in zip(photos, _TRAINED.values(), strict=True)]
             caption = (
-                f"{picture.name}, QF {picture.quality}. Both were restored with the same classifier’s estimates. "
+                f"{picture.name}, QF {picture.factor}. Both were restored with the same classifier’s estimates. "
                 "Left, the encoder and decoder were trained with estimates too; right, with the target’s own "
                 "coefficients."
             )
@@ -82,7 +82,7 @@ def figure_5(pictures: Sequence[Picture], crop: Box | None = None) -> Figure | N
         rows.append([whole, *_crops(picture, [label for label, _ in picture.versions], box, _CELL_WIDTH)])
     region = "named by the user" if crop else "with the most detail"
     names = dict.fromkeys(display_name(label) for picture in pictures for label, _ in picture.versions)
-    qualities = " and ".join(str(quality) for quality in dict.fromkeys(picture.quality for picture in pictures))
+    qualities = " and ".join(dict.fromkeys(picture.factor for picture in pictures))
     caption = (
         f"In each photograph the region {region}, enlarged pixel by pixel: {_enumerated(list(names))}; QF {qualities}."
     )
@@ -151,7 +151,7 @@ def _crops(picture: Picture, labels: Sequence[str], box: Box, width: int) -> lis
     for label in labels:
         if label in versions:
             name = display_name(label)
-            caption = f"{name}, QF {picture.quality}" if label == "jpeg" else name
+            caption = f"{name}, QF {picture.factor}" if label == "jpeg" else name
             pixels = versions[label][top:bottom, left:right]
             photos.append(Photo(caption, f"{picture.name}, {name}, enlarged", pixels, scale))
     return photos

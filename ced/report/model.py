@@ -67,6 +67,11 @@ class Line(NamedTuple):
         return f"{self.method} ({self.about})" if self.about else self.method
 
 
+def factor(quality: int) -> str:
+    """A quality factor as it is shown; "–" where each file has its own."""
+    return str(quality) if quality else "–"
+
+
 class Block(NamedTuple):
     """Lines that can be compared, of one test set at one quality factor."""
 
@@ -75,6 +80,11 @@ class Block(NamedTuple):
     quality: int = 0
     colour: str = ""  # as people read it: luminance, RGB
     images: str = ""  # "29 images"
+
+    @property
+    def factor(self) -> str:
+        """The quality factor as it is shown."""
+        return factor(self.quality)
 
     @property
     def test_set(self) -> str:
@@ -139,6 +149,11 @@ class Picture:
                 raise ValueError(f"picture {self.name!r}, {label}: {shape} is not uint8 H x W or H x W x 3")
             if pixels.shape[:2] != (self.height, self.width):
                 raise ValueError(f"picture {self.name!r}, {label}: another size than the original")
+
+    @property
+    def factor(self) -> str:
+        """The quality factor as it is shown."""
+        return factor(self.quality)
 
     @property
     def original(self) -> np.ndarray:

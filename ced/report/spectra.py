@@ -10,7 +10,7 @@ import numpy as np
 from ced import drawing
 from ced.report import charts
 from ced.report.charts import Inks
-from ced.report.model import Chart, Figure, LegendEntry, Spectra, display_name
+from ced.report.model import Chart, Figure, LegendEntry, Spectra, display_name, factor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +48,8 @@ def figure_6(spectra: Spectra | None, channels: Sequence[str]) -> Figure | None:
     left_out = [display_name(version) for version, _ in spectra.versions if version not in drawn]
     title = "Figure 6: the distribution of frequency coefficients"
     caption = (
-        f"{spectra.dataset}, QF {spectra.quality}: orthonormal 8 × 8 DCT of the Laplacian, pooled over the images. "
+        f"{spectra.dataset}, QF {factor(spectra.quality)}: orthonormal 8 × 8 DCT of the Laplacian, pooled over the "
+        "images. "
         "1-1 is the first row and column of the frequency table. Density, on a logarithmic scale, against the "
         "coefficient’s value. The nearer a line is to the original’s, the more of its frequencies are there."
     )

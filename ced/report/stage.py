@@ -269,11 +269,12 @@ def _check_crop(pictures: Sequence[Picture], chosen: FiguresConfig) -> None:
 
 
 def _plane(evaluated: Output, number: int, quality: int, label: str) -> np.ndarray | None:
-    """A kept picture; the JPEG, which all are compared with, is made again where it was not measured."""
-    if label == _JPEG and _JPEG not in evaluated.manifest.config["methods"]:
+    """A kept picture. Evaluations of before kept the JPEG only where it was measured: it is made again there."""
+    kept = evaluate.picture(evaluated, number, quality, label)
+    if kept is None and label == _JPEG and _JPEG not in evaluated.manifest.config["methods"]:
         original = evaluate.picture(evaluated, number, quality, ORIGINAL)
         return None if original is None else jpeg.decode(jpeg.encode(original, quality))
-    return evaluate.picture(evaluated, number, quality, label)
+    return kept
 
 
 def _kept(evaluated: Output) -> dict[int, str]:

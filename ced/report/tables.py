@@ -242,7 +242,7 @@ def _rich(table: Table, styled: bool, counts: bool = False) -> "RichTable":
     for block in table.blocks:
         marked = any(cell.level or (cell.best and not styled) for line in block.lines for cell in line.cells)
         for number, line in enumerate(block.lines):
-            names = ["", ""] if number else [block.test_set, str(block.quality)]  # in the first line alone
+            names = ["", ""] if number else [block.test_set, block.factor]  # in the first line alone
             if counts:
                 names.append("" if number and line.images == block.lines[0].images else line.images)
             pairs = zip(table.columns, line.cells, strict=True)
@@ -302,7 +302,7 @@ def _markdown(table: Table, counts: bool = False) -> list[str]:
     ]
     for block in table.blocks:
         for line in block.lines:
-            name = [_escaped(block.test_set), str(block.quality), _escaped(line.method)]
+            name = [_escaped(block.test_set), block.factor, _escaped(line.method)]
             name = name if table.named else [_escaped(line.title)]
             figures = (_with_paper(cell, bold=table.named) for cell in line.cells)
             table_lines.append([*name, *[line.images] * counts, *figures])
@@ -330,7 +330,7 @@ def latex(rows: Iterable[Row]) -> str:
         lines += [r"\midrule", rf"\multicolumn{{{len(columns)}}}{{l}}{{{about}}} \\"]
         for line in block.lines:
             figures = [rf"\textbf{{{_tex_figure(cell)}}}" if cell.best else _tex_figure(cell) for cell in line.cells]
-            lines.append(_tex_line([str(block.quality), tex(line.title), *figures]))
+            lines.append(_tex_line([block.factor, tex(line.title), *figures]))
             theirs = [rf"{{\small ({cell.paper})}}" if cell.paper else "" for cell in line.cells]
             lines += [_tex_line(["", r"{\small the paper}", *theirs])] * any(theirs)
     lines += [r"\bottomrule", r"\end{tabular}"]

@@ -140,12 +140,14 @@ def evaluate_small(root: Path) -> Output:
 
     def produce(making: Making) -> None:
         schema = metrics.per_image_schema()
-        measurer = evaluate.Fidelity("set", str(making.folder), "y", methods, 2, metrics.measured(config), schema)
+        measurer = evaluate.Fidelity(
+            "set", str(making.folder), "y", "jpeg", methods, 2, metrics.measured(config), schema
+        )
         pooled, parts = pool.Pool(config.qualities, config.names, {}), []
         for number, name in enumerate(files):
             photograph = (f"set/{name}", str(root / "images" / name), "")
             for quality in config.qualities:
-                task = {"number": number, "quality": quality, "name": f"set/{name}", "photograph": photograph}
+                task = {"number": number, "quality": quality, "name": f"set/{name}", "photographs": [photograph]}
                 task |= {"part": evaluate.part_name(number, quality), "patches": True}
                 assert runner.measure_part(measurer, task)()["reason"] == ""
                 pooled.add(making.folder / evaluate.SPECTRA / str(task["part"]), quality)

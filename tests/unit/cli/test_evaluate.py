@@ -6,6 +6,7 @@ from ced.cli.evaluate import configuration, methods
 from ced.cli.main import parse
 from ced.config import EvaluateConfig
 from ced.errors import ConfigError
+from ced.evaluation import evaluate as evaluation
 
 
 def configured(*arguments: str) -> EvaluateConfig:
@@ -90,3 +91,33 @@ def test_a_folder_of_models_is_for_trained_methods() -> None:
     for texts in (["jpeg"], ["jpeg,ed=elsewhere,released"], []):
         with pytest.raises(ConfigError, match="--models out: no trained method is asked for; name some"):
             methods(texts, "out")
+
+
+def test_a_damage_is_a_setting_and_another_test_set() -> None:
+    assert configured("--damage", "shifted").damage == "shifted"
+    assert configured("--set", "evaluate.damage=double").damage == "double"
+    assert evaluation.damaged_name("LIVE1", "double") == "LIVE1, saved twice"
+    assert evaluation.damaged_name("LIVE1", "jpeg") == evaluation.damaged_name("LIVE1", "pairs") == "LIVE1"
+
+
+def test_pairs_have_no_quality_factor_and_are_files_of_colour() -> None:
+    pairs = configuration(parse(["evaluate", "--pairs", "x"])[1])
+    assert (pairs.test_images, pairs.evaluate.damage) == ("x", "pairs")
+    assert (pairs.evaluate.qualities, pairs.evaluate.colour) == ((0,), "rgb")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "with --images SRC, or damaged files and their originals with --pairs DIR"),
+        (("--images", "x", "--pairs", "y"), "with --images SRC, or damaged files"),
+        (("--pairs", "x", "--quality", "10"), "--quality beside --pairs: the files are damaged already"),
+        (("--pairs", "x", "--damage", "double"), "--damage beside --pairs: the files are damaged already"),
+        (("--pairs", "x", "--colour", "y"), "pairs are files of colour: use rgb"),
+        (("--images", "x", "--quality", "0"), "evaluate.qualities .*use 1 to 100"),
+        (("--images", "x", "--set", "evaluate.damage=pairs"), "pairs have their own: leave it 0"),
+    ],
+)
+def test_pairs_and_damages_that_do_not_go_together(arguments: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        configuration(parse(["evaluate", *arguments])[1])

@@ -128,3 +128,26 @@ def test_what_is_no_jpeg_has_no_quality_factor(camera: np.ndarray, spoilt: bytes
     stream = io.BytesIO()
     Image.fromarray(camera).save(stream, "PNG")
     assert jpeg.quality_of(stream.getvalue()) is None
+
+
+@pytest.mark.parametrize("image", [data.camera()[:45, :70], data.chelsea()[:45, :70]], ids=["gray", "colour"])
+def test_another_damage_is_two_saves_and_what_lies_between_them(image: np.ndarray) -> None:
+    """Step by step by Pillow alone."""
+    once = Image.open(io.BytesIO(jpeg.encode(image, 10)))
+    between = {"double": once, "shifted": once.crop((4, 4, 70, 45)), "resized": once.resize((52, 34), Image.BICUBIC)}
+    for damage, expected in between.items():
+        stream = io.BytesIO()
+        expected.save(stream, "JPEG", quality=90)
+        assert jpeg.degrade(image, 10, damage) == stream.getvalue() == jpeg.degrade(image, 10, damage)
+        assert jpeg.quality_of(stream.getvalue()) == 90
+        assert jpeg.moved(image, damage).shape[:2] == (expected.height, expected.width)
+    assert jpeg.degrade(image, 10) == jpeg.encode(image, 10) and jpeg.moved(image, "jpeg") is image
+
+
+def test_the_grid_of_a_cut_image_lies_elsewhere() -> None:
+    """What is left of the first save's blocks has its edges in the middle of the second's."""
+    plane = data.camera()
+    seen = jpeg.decode(jpeg.degrade(plane, 5, "shifted")).astype(int)
+    jumps = np.abs(np.diff(seen, axis=1)).mean(axis=0)  # at column k: from pixel k to k + 1
+    by_phase = [jumps[phase::8].mean() for phase in range(8)]
+    assert int(np.argmax(by_phase)) == 3, "behind column 3, not 7"

@@ -113,7 +113,7 @@ def test_an_evaluation_that_was_killed_while_tidying_is_only_tidied(tmp_path: Pa
     scratch = tmp_path / ".parts" / "rows" / "part-00000-q010.parquet"
     write_table(scratch, pa.Table.from_pylist(rows, per_image_schema()))
     making = Making(tmp_path)
-    measurer = evaluate.Fidelity("d", str(tmp_path), "y", (), 0, (), per_image_schema())
+    measurer = evaluate.Fidelity("d", str(tmp_path), "y", "jpeg", (), 0, (), per_image_schema())
     evaluate._produce(measurer, (10,), [], Session(Store(tmp_path / "store")), making)
     assert making.counts["images"] == 1
     assert not scratch.exists()

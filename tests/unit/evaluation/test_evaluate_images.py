@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from ced.config import EvaluateConfig
+from ced.config import PLAIN, EvaluateConfig
 from ced.core import jpeg, metrics
 from ced.core.images import luminance
 from ced.core.spectrum import Spectrum
@@ -30,11 +30,16 @@ CAT = data.chelsea()[:75, :101]
 
 
 def measurer(
-    folder: Path, *methods: str, pictures: int = 0, colour: str = "y", judges: tuple[str, ...] = ()
+    folder: Path,
+    *methods: str,
+    pictures: int = 0,
+    colour: str = "y",
+    damage: str = PLAIN,
+    judges: tuple[str, ...] = (),
 ) -> Fidelity:
     config = EvaluateConfig(colour=colour, qualities=(10, 20), judges=judges)
     prepared = tuple(find(parse(text), config, folder) for text in methods or ("jpeg",))
-    return Fidelity("set", str(folder), colour, prepared, pictures, metrics_of(config), per_image_schema())
+    return Fidelity("set", str(folder), colour, damage, prepared, pictures, metrics_of(config), per_image_schema())
 
 
 def measure(
@@ -48,7 +53,7 @@ def measure(
         Image.fromarray(image).save(path)
     rows: list[dict[str, Any]] = []
     for quality in (10, 20):
-        row = {"number": number, "name": "set/cat.png", "photograph": ("set/cat.png", str(path), "")}
+        row = {"number": number, "name": "set/cat.png", "photographs": [("set/cat.png", str(path), "")]}
         row["patches"] = True
         answer = measure_part(measurer, row | {"quality": quality, "part": part_name(number, quality)})()
         part = folder / PARTS / part_name(number, quality)
@@ -135,7 +140,8 @@ def test_another_image_that_ends_the_process_is_no_fault_of_this_one(tmp_path: P
     """Parts are waited for while the next image is measured: what ends the process there must not count here."""
     mine = measurer(tmp_path, "jpeg", "mine=command:cp {input} {output}")
     measure(mine)
-    row = {"number": 3, "quality": 10, "name": "set/cat.png", "photograph": ("set/cat.png", f"{tmp_path}/cat.png", "")}
+    row = {"number": 3, "quality": 10, "name": "set/cat.png"}
+    row |= {"photographs": [("set/cat.png", f"{tmp_path}/cat.png", "")]}
     row |= {"part": part_name(3, 10), "patches": True}
     for _ in range(MOST):
         measure_part(mine, row)  # and the process ends before it is waited for
@@ -215,3 +221,22 @@ def test_an_image_smaller_than_a_measures_window_says_so(tmp_path: Path) -> None
     assert (answer["reason"], answer["message"]) == ("too small", "10x30 pixels, the measures take 11x11 and more")
     answer, rows = measure(measurer(tmp_path), np.zeros((11, 11), np.uint8))
     assert answer["reason"] == "" and len(rows) == 2
+
+
+@pytest.mark.parametrize("damage", ["double", "shifted", "resized"])
+@pytest.mark.parametrize("colour", ["y", "rgb"])
+def test_after_another_damage_all_is_compared_with_the_original_moved_alike(
+    tmp_path: Path, damage: str, colour: str
+) -> None:
+    """As it is coded, luminance or colour; JPEG's picture is kept though it is not measured."""
+    _, rows = measure(measurer(tmp_path, "copy=command:cp {input} {output}", pictures=9, colour=colour, damage=damage))
+    coded = luminance(CAT) if colour == "y" else CAT
+    target = jpeg.moved(coded, damage)
+    for row, quality in zip(rows, (10, 20), strict=True):
+        left = jpeg.decode(jpeg.degrade(coded, quality, damage))
+        planes = (target, left) if colour == "y" else (luminance(target), luminance(left))
+        assert row["psnr"] == metrics.measure(*planes).psnr
+        assert (row["height"], row["width"]) == target.shape[:2]
+        with Image.open(tmp_path / "pictures" / f"00003-q{quality:03d}-jpeg.png") as kept:
+            assert np.array_equal(np.asarray(kept), left)
+    assert rows[0]["psnr"] < rows[1]["psnr"]
