@@ -54,10 +54,12 @@ def trace(pixels: np.ndarray, quality: int | None = None) -> Trace | None:
         return None
     top, left = _detailed(pixels)
     counts = _counts(pixels[top : top + _WINDOW, left : left + _WINDOW])
-    choices = [_best(np.einsum("sb,fbp->fsp", ratios, counts, optimize=True), highest) for ratios in _ratios()]
-    if quality is not None:  # on the file's own grid the noise is that of its table
+    own = int(quality is not None)  # how many grids are the file's own: on that one another way is right
+    others = counts[..., own:]
+    choices = [_best(np.einsum("sb,fbp->fsp", ratios, others, optimize=True), highest, own) for ratios in _ratios()]
+    if quality is not None:
         evidence = np.einsum("fsb,fb->fs", _ratios_above(quality), counts[..., 0], optimize=True)
-        choices.append(_best(evidence[..., None], highest))
+        choices.append(_best(evidence[..., None], highest, 0))
     found, place, evidence = max(choices, key=lambda choice: float(choice[2].sum()))
     no_zeros = counts[1:, :, place] * (jpeg.luminance_tables()[found - 1][1:, None] / 2 < _MAGNITUDES)
     enough = evidence.sum() > max(_EVIDENCE, _EVIDENCE_EACH * no_zeros.sum())
@@ -109,25 +111,29 @@ def _counts(pixels: np.ndarray) -> np.ndarray:
     return counts.transpose(1, 2, 0)
 
 
-def _best(evidence: np.ndarray, highest: int) -> tuple[int, int, np.ndarray]:
-    """The quality factor up to `highest`, and the place, with most evidence, and its evidence by frequency.
+def _best(evidence: np.ndarray, highest: int, first: int) -> tuple[int, int, np.ndarray]:
+    """The quality factor up to `highest`, and the place, with most evidence, and its evidence by frequency. `first` is
+    the number of the first place.
 
     Shape: (64 frequencies, steps, places) -> (63,).
     """
     steps = _steps_of_tables()[:highest]  # (quality factors, 63): the number of each step
     each = evidence[np.arange(1, 64), steps]  # (quality factors, 63, places)
     quality, place = np.unravel_index(each.sum(axis=1).argmax(), (len(each), each.shape[2]))
-    return int(quality) + 1, int(place), each[quality, :, place]
+    return int(quality) + 1, int(place) + first, each[quality, :, place]
 
 
-def _ratio(noise: float) -> np.ndarray:
-    """The evidence of a coefficient in each bin for each step. Shape: (steps, bins)."""
+def _ratio(noise: float, zero: float | None = None) -> np.ndarray:
+    """The evidence of a coefficient in each bin for each step; those up to `zero` (None: half of the step) are zeros.
+
+    Shape: (steps, bins).
+    """
     step = _steps()[:, None].astype(np.float64)
     apart = _MAGNITUDES - step * np.rint(_MAGNITUDES / step)
     density = sum(np.exp(-0.5 * ((apart + turn * step) / noise) ** 2) for turn in (-1, 0, 1))
     ratio = np.log((1 - _OUTLIERS) * density * step / (noise * np.sqrt(2 * np.pi)) + _OUTLIERS)
     ratio[(step < 3 * noise)[:, 0]] = 0  # no multiples can be told apart
-    return np.where(step / 2 < _MAGNITUDES, ratio, 0).astype(np.float32)
+    return np.where((step / 2 if zero is None else zero) < _MAGNITUDES, ratio, 0).astype(np.float32)
 
 
 @functools.cache
@@ -137,14 +143,15 @@ def _ratios() -> tuple[np.ndarray, ...]:
 
 @functools.lru_cache(maxsize=4)
 def _ratios_above(quality: int) -> np.ndarray:
-    """`_ratio` on the grid of a last compression by `quality`, which rounded to multiples of its own steps.
+    """`_ratio` on the grid of a last compression by `quality`, which rounded to multiples of its own steps: those that
+    the first one left, so that what became no zero by the last one was none before.
 
     Shape: (64 frequencies, steps, bins).
     """
     table = jpeg.luminance_tables()[quality - 1]
     noises = np.sqrt(_NOISES[0] ** 2 + table**2 / 12)
-    ratios = {noise: _ratio(noise) for noise in np.unique(noises)}
-    return np.stack([ratios[noise] for noise in noises])
+    ratios = {step: _ratio(noise, step / 2) for step, noise in zip(table, noises, strict=True)}
+    return np.stack([ratios[step] for step in table])
 
 
 @functools.cache

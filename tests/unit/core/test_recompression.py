@@ -34,7 +34,7 @@ def saved(pixels: np.ndarray, *qualities: int, rows: int = 0, columns: int = 0) 
 def test_what_was_never_compressed_or_once_shows_no_trace(name: str) -> None:
     photograph = PHOTOGRAPHS[name]
     assert trace(photograph) is None
-    for quality in (30, 50, 75, 90, 95, 100):
+    for quality in (20, 30, 40, 50, 75, 90, 95, 100):
         assert trace(saved(photograph, quality), quality) is None, quality
 
 
@@ -42,6 +42,12 @@ def test_what_was_never_compressed_or_once_shows_no_trace(name: str) -> None:
 @pytest.mark.parametrize("first", [10, 30, 60])
 def test_a_file_that_was_saved_twice_shows_the_first_quality(name: str, first: int) -> None:
     assert trace(saved(PHOTOGRAPHS[name], first, 90), 90) == Trace(first, (0, 0))
+
+
+@pytest.mark.parametrize(("first", "second"), [(25, 50), (10, 50), (45, 90), (30, 60)])
+def test_steps_that_are_multiples_of_the_second_ones_are_told_from_these(first: int, second: int) -> None:
+    assert trace(saved(CUP, first, second), second) == Trace(first, (0, 0))
+    assert trace(saved(CUP, second), second) is None
 
 
 @pytest.mark.parametrize("name", PHOTOGRAPHS)

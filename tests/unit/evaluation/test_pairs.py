@@ -16,8 +16,7 @@ from ced.data.sources import Photograph
 from ced.errors import InputError
 from ced.evaluation import pairs
 from ced.evaluation.evaluate import PARTS, Fidelity, part_name
-from ced.evaluation.metrics import metrics as all_metrics
-from ced.evaluation.metrics import per_image_schema
+from ced.evaluation.metrics import measured, per_image_schema
 from ced.evaluation.runner import measure_part
 from ced.methods import find, parse
 
@@ -83,10 +82,9 @@ def test_the_figures_are_those_of_the_damaged_file_against_its_original(tmp_path
     damaged = save(tmp_path / "damaged" / "a.jpg", quality=25, subsampling=0)
     config = EvaluateConfig(methods=("jpeg", "faithful"), damage="pairs", qualities=(0,), colour="rgb")
     methods = tuple(find(parse(text), config, tmp_path) for text in config.methods)
-    measured = tuple(metric for metric in all_metrics() if metric.per_image and not metric.option)
-    measurer = Fidelity("set", str(tmp_path), "rgb", "pairs", methods, 1, measured, per_image_schema())
+    measurer = Fidelity("set", str(tmp_path), "rgb", "pairs", methods, 1, measured(config), per_image_schema())
     task = {"number": 0, "name": "original/a.png", "quality": 0, "part": part_name(0, 0)}
-    task["photographs"] = [tuple(photograph(original)), tuple(photograph(damaged))]
+    task |= {"patches": False, "photographs": [tuple(photograph(original)), tuple(photograph(damaged))]}
     assert measure_part(measurer, task)()["reason"] == ""
     rows = pq.read_table(tmp_path / PARTS / part_name(0, 0)).to_pylist()
     given = np.asarray(Image.open(damaged))

@@ -74,7 +74,7 @@ def test_the_figures_fit_every_window_and_each_is_seen(
         "[...document.querySelectorAll('.plate img, .plate svg')].map(e => e.getBoundingClientRect())"
         ".map(b => [b.left, b.right, b.width, b.height])"
     )
-    assert len(boxes) == 3 + 2 + 6 + 2 + 1  # of figures 1, 4, 5 and 6, and of Table 1
+    assert len(boxes) == 1 + 3 + 2 + 6 + 2 + 1  # of the plane, of figures 1, 4, 5 and 6, and of Table 1
     for left, right, wide, high in boxes:
         assert 0 <= left < right <= window[0]
         assert wide >= 90 and high >= 30
