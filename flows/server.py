@@ -19,9 +19,10 @@ import urllib.request
 from collections.abc import Iterator
 
 from ced import environment
-from ced.errors import CedError, ServiceError, first_line
+from ced.errors import CedError, LostError, ServiceError, first_line
 from ced.timeouts import ANSWER_TIMEOUT, NoAnswer, call_in_time
 
+ENDED = "the run's Prefect server was ended, by somebody or for want of memory; the same command goes on where it was"
 START_TIMEOUT = 180.0  # seconds for the first start: it makes the database
 
 
@@ -29,6 +30,7 @@ class Server:
     """A server process that is starting. It ends when its standard input does, so with its parent."""
 
     def __init__(self) -> None:
+        self._stopped = False
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.port: int = listener.getsockname()[1]
             self.process = subprocess.Popen(
@@ -46,18 +48,29 @@ class Server:
         return f"http://127.0.0.1:{self.port}/api"
 
     def wait(self, timeout: float = START_TIMEOUT) -> None:
-        """Until it answers. Raises ServiceError where it ends or takes too long."""
+        """Until it answers; from then on this process ends where it does. Raises ServiceError where it ends before, or
+        takes too long."""
         deadline = time.monotonic() + timeout
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise ServiceError("the embedded Prefect server does not start; name another one in PREFECT_API_URL")
             time.sleep(0.1)
+        threading.Thread(target=self._watch, daemon=True).start()
 
     def stop(self) -> None:
         """End it."""
+        self._stopped = True
         if self.process.stdin is not None:
             self.process.stdin.close()
         self.process.wait(timeout=30)
+
+    def _watch(self) -> None:
+        """Where it ends by itself, say so and leave: Prefect's client would ask it again and again, for minutes each
+        time. Ray and its workers end with this process."""
+        self.process.wait()
+        if not self._stopped:
+            os.write(2, f"ced: error: {ENDED}\n".encode())
+            os._exit(LostError.exit_code)
 
     def _answers(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
@@ -81,10 +94,9 @@ def embedded() -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def errors(server: Server | None = None) -> Iterator[None]:
-    """A server that fails inside the block (its disk is full, say; or it has ended, where it is the run's own
-    `server`) as a ServiceError of one line; where a mistake of the run's own was what it could not be told, as that
-    one."""
+def errors() -> Iterator[None]:
+    """A server that fails inside the block (its disk is full, say) as a ServiceError of one line; where a mistake of
+    the run's own was what it could not be told, as that one."""
     try:
         yield
     except Exception as error:
@@ -97,9 +109,6 @@ def errors(server: Server | None = None) -> Iterator[None]:
             if isinstance(above, CedError):
                 raise above from None
             above = above.__cause__ or above.__context__
-        if server is not None and server.process.poll() is not None:
-            why = "was ended, by somebody or for want of memory"
-            raise ServiceError(f"the run's Prefect server {why}; the same command goes on where it was") from error
         cure = "make room where its database is, or look at its log; the same command goes on"
         raise ServiceError(f"Prefect's server fails ({first_line(error, 100)}); {cure}") from error
 

@@ -77,7 +77,7 @@ def _prefect(store: Path) -> Iterator[None]:
 
         server.leave_signals_to_the_command()  # imports Prefect, which reads its settings then
         started.wait()
-        with server.errors(started):
+        with server.errors():
             yield
 
 

@@ -69,6 +69,7 @@ class Instance:
             start_new_session=True,
         )
         self._ended = threading.Event()  # by itself
+        self._told = False  # to end
         os.close(messages)
 
     def wait(self, timeout: float = START_TIMEOUT) -> Door:
@@ -84,10 +85,10 @@ class Instance:
     def announce_end(self) -> None:
         """Wait until Ray has ended, and say so at once where nobody told it to: Ray may end this process in silence at
         any moment then."""
-        assert self.process.stdout is not None and self.process.stdin is not None
+        assert self.process.stdout is not None
         with contextlib.suppress(OSError, ValueError):  # closed
             self.process.stdout.read()
-        if not self.process.stdin.closed:
+        if not self._told:
             os.write(2, LINE)
             self._answer()
             self._ended.set()
@@ -99,6 +100,7 @@ class Instance:
     def stop(self) -> None:
         """End it, with all its processes and files."""
         assert self.process.stdin is not None and self.process.stdout is not None
+        self._told = True  # before it hears of it
         self._answer()
         self.process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
