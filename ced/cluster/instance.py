@@ -38,7 +38,9 @@ STOP_TIMEOUT = 6.0  # seconds to end in order; then it is killed
 _PREFIX = "ced-ray-"  # of the instances' folders
 _RAY = "r"  # Ray's own folder in it: Ray opens its own to everybody, and the one around it stays closed
 _TOKEN, _LOCK = "token", "lock"
-_IN_ORDER = b"."  # what a run writes into the instance's standard input when it leaves, or has said why
+_IN_ORDER = b"."  # what a run writes into the instance's standard input when it leaves
+_SAID = b"lost"  # what the instance answers when Ray has ended by itself, and it has said so
+_AFTERWARDS = 2.0  # seconds in which Ray may end after a run that it has ended
 _LONGEST = 107 - len(f"/{_PREFIX}12345678/{_RAY}/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store")
 _STARTS = 3  # attempts
 _NOTICED = 0.5  # seconds until the run knows of Ray's end
@@ -83,14 +85,15 @@ class Instance:
         return Door(**answer)
 
     def announce_end(self) -> None:
-        """Wait until Ray has ended, and say so at once where nobody told it to: Ray may end this process in silence at
-        any moment then."""
+        """Wait until Ray has ended. Where nobody told it to, standard error has its line then: of the process that
+        holds Ray or, where that one was killed, of this one."""
         assert self.process.stdout is not None
+        said = b""
         with contextlib.suppress(OSError, ValueError):  # closed
-            self.process.stdout.read()
+            said = self.process.stdout.read()
         if not self._told:
-            os.write(2, LINE)
-            self._answer()
+            if _SAID not in said:
+                os.write(2, LINE)
             self._ended.set()
 
     def lost(self, wait: float = _NOTICED) -> bool:
@@ -101,7 +104,8 @@ class Instance:
         """End it, with all its processes and files."""
         assert self.process.stdin is not None and self.process.stdout is not None
         self._told = True  # before it hears of it
-        self._answer()
+        with contextlib.suppress(OSError, ValueError):  # it has ended, or was told before
+            self.process.stdin.write(_IN_ORDER)
         self.process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(STOP_TIMEOUT)
@@ -111,12 +115,6 @@ class Instance:
             self.process.wait()
             sweep()
         self.process.stdout.close()
-
-    def _answer(self) -> None:
-        """Tell it that this process says what there is to say."""
-        assert self.process.stdin is not None
-        with contextlib.suppress(OSError, ValueError):  # it has ended, or was told before
-            self.process.stdin.write(_IN_ORDER)
 
 
 def serve(messages: int) -> None:
@@ -134,13 +132,13 @@ def serve(messages: int) -> None:
             try:
                 node, door = _start(folder)
                 print(json.dumps(door._asdict()), file=answers, flush=True)
-                lost = _wait(parent, node)
+                if _lost(parent, node):
+                    os.write(messages, LINE)
+                    print(_SAID.decode(), file=answers, flush=True)
                 answers.close()
                 _end(node)
             finally:
                 _kill_session(os.getpid())
-        if lost and not _left_in_order(parent):
-            os.write(messages, LINE)
     except CedError as error:
         print(json.dumps({"error": str(error)}), file=answers, flush=True)
     except BaseException as error:  # noqa: BLE001 - the run says it
@@ -187,9 +185,9 @@ def _start(folder: Path) -> tuple[Any, Door]:
     raise AssertionError
 
 
-def _wait(parent: int, node: Any) -> bool:
-    """Until standard input ends, the run is gone, somebody asks by SIGTERM, or one of Ray's processes has ended.
-    Whether the last of these."""
+def _lost(parent: int, node: Any) -> bool:
+    """Wait until the run leaves or is gone, somebody asks by SIGTERM, or one of Ray's processes has ended. Whether Ray
+    has ended by itself, which can end the run first."""
     asked: list[int] = []
     child, wake = os.pipe()
     os.set_blocking(wake, False)
@@ -199,18 +197,15 @@ def _wait(parent: int, node: Any) -> bool:
     while not asked and os.getppid() == parent and not node.dead_processes():
         ready, _, _ = select.select([sys.stdin, child], [], [], _POLL)
         if sys.stdin in ready:
+            if os.read(sys.stdin.fileno(), 1) == _IN_ORDER:
+                return False
             break
         if ready:
             os.read(child, 4096)
+    deadline = time.monotonic() + _AFTERWARDS
+    while not asked and not node.dead_processes() and time.monotonic() < deadline:
+        time.sleep(_POLL)
     return bool(node.dead_processes())
-
-
-def _left_in_order(parent: int) -> bool:
-    """Wait for the run's end, or for its word that it has said why."""
-    while os.getppid() == parent:
-        if select.select([sys.stdin], [], [], _POLL)[0]:
-            return os.read(sys.stdin.fileno(), 1) == _IN_ORDER
-    return False
 
 
 def _end(node: Any) -> None:
