@@ -225,7 +225,7 @@ def test_controls_of_two_pictures_do_not_share_names(picture: Picture) -> None:
     section = pictures_section([picture, picture])
     ids = re.findall(r' id="([^"]*)"', section)
     assert len(set(ids)) == len(ids) == 4 + len(picture.versions), "places of crops are of the first alone"
-    assert set(re.findall(r'<label for="([^"]*)"', section)) == set(ids)
+    assert set(re.findall(r'<label for="([^"]*)"', section)) == {one for one in ids if "version" not in one}
     assert set(re.findall(r'type="radio" name="([^"]*)"', section)) == {"side-1", "side-2"}
 
 
