@@ -107,7 +107,10 @@ def main() -> None:
                     raise ConfigError(f"made for QF {peer.lowest} to {peer.highest}")
                 rows += evaluate.rows_of(evaluate.run(config, arguments.images, {}, running))
             except CedError as error:
-                absent.setdefault(f"`{peer.name}`: {error}", []).append(f"{quality} {colour.upper()}")
+                reason = str(error).replace(
+                    f"{arguments.weights.resolve()}/", ""
+                )  # the page names no machine's folders
+                absent.setdefault(f"`{peer.name}`: {reason}", []).append(f"{quality} {colour.upper()}")
             write_text(arguments.out, page(rows, absent, arguments))
 
 
