@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from ced.bulk.names import Names
 from ced.bulk.places import Place, place
-from ced.bulk.record import Record
+from ced.bulk.record import FOLDER, Record
 from ced.core.encoding import FORMATS
 from ced.data import sources
 from ced.data.sources import Photograph, redacted
@@ -18,6 +18,7 @@ from ced.errors import InputError, OutputError
 
 _THREADS = 4  # hashing waits for the disk as much as for a core
 _AT_ONCE = 10_000  # files that are looked at in one go
+_ARCHIVES = f"{FOLDER}/.archives"  # what is in them, for the next run, and for all machines that share the folder
 
 
 class Listing(NamedTuple):
@@ -62,8 +63,9 @@ def _inputs(inputs: Sequence[str], out: str, done: Record) -> list[Photograph]:
         raise OutputError(f"{redacted(out)}: holds the inputs; name another folder, such as {redacted(out)}/restored")
     below = any(here.startswith(f"{top}/") for top in tops) and not any(top.startswith(f"{here}/") for top in tops)
     written = done.outputs()
+    cache = None if is_uri(out) else Path(out, _ARCHIVES)
     kept = []
-    for photograph in sources.find(tuple(inputs)):
+    for photograph in sources.find(tuple(inputs), cache=cache):
         path = _plain(photograph.path)
         inside = path.removeprefix(f"{here}/")
         if inside == path or not (below or inside in written):

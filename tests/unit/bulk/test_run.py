@@ -163,6 +163,22 @@ def test_a_name_that_cannot_be_is_a_reason_for_that_file(
     assert str(reasons[f"d/{long.name}"]).endswith("File name too long (unwritable)")
 
 
+def test_archives_are_listed_once(
+    folder: Path, how: Restoring, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shards, restored by two commands: each has a folder of its own that goes with it."""
+    caplog.set_level("INFO", "ced")
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    for number in range(2):
+        shutil.make_archive(str(shards / f"{number}"), "gztar", folder)
+    for there in (0, 8):
+        monkeypatch.setattr("ced.data.sources.archives._temporary", lambda: tmp_path / f"own-{there}")
+        assert counts(many(how, [str(shards)], str(tmp_path / "out"))) == (there, 8 - there, 0, 2)
+    assert sum("listing its members" in message for message in caplog.messages) == 2
+    assert len(rows(tmp_path / "out")) == 10
+
+
 def test_two_runs_into_one_folder(folder: Path, how: Restoring, tmp_path: Path) -> None:
     from ced.store.outputs import locked
 
