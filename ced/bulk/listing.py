@@ -1,5 +1,6 @@
 """What there is to restore, and what of it is in the output folder already: found before anything is written."""
 
+import posixpath
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -13,7 +14,8 @@ from ced.bulk.record import FOLDER, Record
 from ced.core.encoding import FORMATS
 from ced.data import sources
 from ced.data.sources import Photograph, redacted
-from ced.data.sources.photograph import is_uri
+from ced.data.sources.photograph import is_uri, suffixed
+from ced.data.sources.selection import ARCHIVES, CLOSED_ARCHIVES, ZIP
 from ced.errors import InputError, OutputError
 
 _THREADS = 4  # hashing waits for the disk as much as for a core
@@ -34,8 +36,7 @@ class Listing(NamedTuple):
 def find(inputs: Sequence[str], out: str, written_as: str, overwrite: bool) -> Listing:
     """What there is to do, found before anything is written. Raises InputError and OutputError."""
     out = out.rstrip("/") if is_uri(out) else str(Path(out).resolve())
-    if not is_uri(out) and Path(out).exists() and not Path(out).is_dir():
-        raise OutputError(f"{out}: is a file; give a folder")
+    _check_folder(out)
     outputs = place(out, surveyed=True)
     done = Record(outputs)
     found = _inputs(inputs, out, done)
@@ -53,6 +54,21 @@ def find(inputs: Sequence[str], out: str, written_as: str, overwrite: bool) -> L
             "folder, or replace it with --overwrite"
         )
     return Listing(out, found, names, done, there)
+
+
+def _check_folder(out: str) -> None:
+    """Raises OutputError for a file, and for the name of an archive: what is in one cannot be replaced, nor written by
+    several processes at a time, and goes on nowhere when they are killed."""
+    if not is_uri(out) and Path(out).is_dir():
+        return
+    packed = next((suffix for suffix in (*ARCHIVES, *CLOSED_ARCHIVES) if suffixed(out, (suffix,))), "")
+    if packed:
+        name = posixpath.basename(redacted(out))
+        folder = name[: -len(packed)] or "restored"
+        pack = f"zip -r {name} {folder}" if packed in ZIP else f"tar -caf {name} -C {folder} ."
+        raise OutputError(f"{redacted(out)}: restored files go into a folder; give -o {folder}, then pack it: {pack}")
+    if not is_uri(out) and Path(out).exists():
+        raise OutputError(f"{out}: is a file; give a folder")
 
 
 def _inputs(inputs: Sequence[str], out: str, done: Record) -> list[Photograph]:

@@ -5,6 +5,7 @@ import io
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -173,7 +174,7 @@ def test_archives_are_listed_once(
     for number in range(2):
         shutil.make_archive(str(shards / f"{number}"), "gztar", folder)
     for there in (0, 8):
-        monkeypatch.setattr("ced.data.sources.archives._temporary", lambda: tmp_path / f"own-{there}")
+        monkeypatch.setattr("ced.data.sources.archives._temporary", partial(Path, tmp_path, f"own-{there}"))
         assert counts(many(how, [str(shards)], str(tmp_path / "out"))) == (there, 8 - there, 0, 2)
     assert sum("listing its members" in message for message in caplog.messages) == 2
     assert len(rows(tmp_path / "out")) == 10
