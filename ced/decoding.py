@@ -70,8 +70,7 @@ def decoded(
         stated(image.width * image.height)
         quality, chroma = jpeg.quality_of_opened(image), jpeg.chroma_quality_of_opened(image)
         lost = _lost(image)
-        image.load()
-        harm = _damage(data, image, max_pixels)
+        harm = _loaded(data, image, max_pixels)
         said = read(image)
         plain = images.plain(images.upright(image))
         return Decoded(
@@ -97,11 +96,22 @@ def _lost(image: Image.Image) -> list[str]:
     return lost + (["its IPTC block is left out"] if _IPTC in image.info.get("photoshop", ()) else [])
 
 
-def _damage(data: bytes, image: Image.Image, max_pixels: int) -> str:
-    """What is wrong with a decoded JPEG, as far as it can be told in this much memory."""
-    if image.format in jpeg.NAMES:
-        with contextlib.suppress(Rejected):
-            return damage.found(data, np.asarray(image), functools.partial(_decoded_again, max_pixels=max_pixels))
+def _loaded(data: bytes, image: Image.Image, max_pixels: int) -> str:
+    """Decode an opened image; what is wrong with a JPEG, as far as it can be told in this much memory."""
+    watched = damage.watched(data, image) if image.format in jpeg.NAMES else None
+    if watched is None:
+        image.load()
+    else:
+        image.fp = watched  # type: ignore[attr-defined]
+        image.load()
+        if watched.too_few:  # the end of the picture is noise now
+            with images.opened(data, max_pixels, jpeg.NAMES[:1]) as again:
+                image.paste(again)
+    if image.format not in jpeg.NAMES:
+        return ""
+    closely = watched is not None and (watched.too_few or watched.too_many)
+    with contextlib.suppress(Rejected):
+        return damage.found(data, image, functools.partial(_decoded_again, max_pixels=max_pixels), closely)
     return ""
 
 

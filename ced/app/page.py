@@ -68,9 +68,14 @@ def _show(uploads: Sequence[Upload], family: Family) -> None:
 def _restore(missing: Sequence[Upload], family: Family, results: dict[str, Restoration | Rejected]) -> None:
     progress = st.progress(0.0)
     for number, upload in enumerate(missing):
-        progress.progress(number / len(missing), f"{number + 1} of {len(missing)}: {_plain(upload.name)}")
+        text = f"{number + 1} of {len(missing)}: {_plain(upload.name)}"
+
+        def tell(share: float, number: int = number, text: str = text) -> None:
+            progress.progress((number + share) / len(missing), text)
+
+        tell(0)
         try:
-            results[upload.key] = photographs.restore(upload.data, family)
+            results[upload.key] = photographs.restore(upload.data, family, tell)
         except Rejected as error:
             results[upload.key] = error
     progress.empty()

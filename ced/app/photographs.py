@@ -5,7 +5,7 @@ import io
 import itertools
 import time
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePath
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from PIL import Image
 from ced.core import images, jpeg
 from ced.core.encoding import Writing
 from ced.decoding import Decoder
+from ced.restoration import restorer
 from ced.restoration.family import Family
 from ced.restoration.files import RestoredFile, restore_file
 from ced.terminal import size
@@ -62,10 +63,14 @@ def plan(data: bytes, family: Family) -> str:
     return f"{found}It will be restored by {network}, with the network for quality factors up to {limit}."
 
 
-def restore(data: bytes, family: Family) -> Restoration:
-    """Raises Rejected."""
-    started = time.monotonic()
-    file = restore_file(data, family, _decoder(), _WRITING)
+def restore(data: bytes, family: Family, tell: Callable[[float], None] = lambda share: None) -> Restoration:
+    """Restore a file; a large image tells which share of it is done. Raises Rejected."""
+    started, done = time.monotonic(), itertools.count(1)
+    token = restorer.tile_done.set(lambda tiles: tell(min(1.0, next(done) / tiles)))
+    try:
+        file = restore_file(data, family, _decoder(), _WRITING)
+    finally:
+        restorer.tile_done.reset(token)
     return Restoration(file, time.monotonic() - started)
 
 

@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import posixpath
 from array import array
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -31,9 +31,10 @@ class Names:
     digests are compared. Those alone are listed that would be alike, or were called otherwise before.
     """
 
-    def __init__(self, photographs: Collection[Photograph], suffix: str, alone: bool, known: dict[str, str]):
-        """`suffix`: of restored files. `alone`: there is one source, whose own name is left out. `known`: the last
-        output of each source of former runs; it keeps this name, also with another suffix."""
+    def __init__(self, photographs: Iterable[Photograph], suffix: str, alone: bool, known: dict[str, str]):
+        """`photographs` are gone through twice. `suffix`: of restored files. `alone`: there is one source, whose own
+        name is left out. `known`: the last output of each source of former runs; it keeps this name, also with another
+        suffix."""
         self._suffix, self._alone, self._known = suffix, alone, known
         gone, wanted = set(known), array("Q")
         for photograph in photographs:
@@ -41,7 +42,8 @@ class Names:
             wanted.extend(map(_digest, self._wanted(photograph.name)))
         for source in gone:
             wanted.extend(map(_digest, self._wanted(source)))
-        self._all = np.sort(np.frombuffer(wanted, np.uint64))
+        self._all = np.frombuffer(wanted, np.uint64)
+        self._all.sort()
         several = set(self._all[1:][self._all[1:] == self._all[:-1]].tolist())
         special = [
             photograph.name
@@ -50,6 +52,7 @@ class Names:
             or any(_digest(name) in several for name in self._wanted(photograph.name))
         ]
         self._listed = self._chosen(special, gone)
+        self._known = {}  # it may be large, and has said all
 
     def of(self, source: str) -> Pair:
         """The names of a photograph's output, by the photograph's own."""

@@ -88,14 +88,20 @@ class Record:
             tables.append(table if _run(name) == whole else table.filter(self._arrived(table)))
         self._rows = pa.concat_tables([schema.RESTORED.empty_table(), *tables]).combine_chunks()
         self._newest: dict[str, int] = {}  # the last row of each source
-        self._latest: dict[str, int] = {}  # and the last one with an output: a source may have been damaged since
-        self._wrote: dict[str, list[int]] = {}  # the rows of each output
-        columns = (self._rows[name].to_pylist() for name in ("source", "output"))
-        for number, (source, output) in enumerate(zip(*columns, strict=True)):
+        self._latest: dict[str, int] = {}  # the last one with an output, where the last one has none: damaged since
+        self._wrote: dict[str, int] = {}  # the last row of each output
+        self._earlier: dict[str, list[int]] = {}  # and those before it, where there are any
+        sources, outputs = (self._rows[name].to_pylist() for name in ("source", "output"))
+        for number, (source, output) in enumerate(zip(sources, outputs, strict=True)):
+            former = self._newest.get(source)
             self._newest[source] = number
             if output:
-                self._latest[source] = number
-                self._wrote.setdefault(output, []).append(number)
+                self._latest.pop(source, None)
+                if output in self._wrote:
+                    self._earlier.setdefault(output, []).append(self._wrote[output])
+                self._wrote[output] = number
+            elif former is not None and outputs[former]:
+                self._latest[source] = former
 
     @property
     def next_run(self) -> int:
@@ -109,8 +115,9 @@ class Record:
 
     def named(self) -> dict[str, str]:
         """The last output of each source that has one."""
-        outputs = self._rows["output"]
-        return {source: outputs[number].as_py() for source, number in self._latest.items()}
+        outputs = self._rows["output"].to_pylist()
+        last = ((source, outputs[self._latest.get(source, number)]) for source, number in self._newest.items())
+        return {source: output for source, output in last if output}
 
     def outputs(self) -> set[str]:
         """All outputs that were ever written down."""
@@ -118,8 +125,10 @@ class Record:
 
     def digest(self, output: str) -> str:
         """The SHA-256 of an output that is as it was written, "" for anything else that is there."""
-        rows = (self._row(number) for number in reversed(self._wrote.get(output, ())))
-        return next((row.output_digest for row in rows if row.published(self._place)), "")
+        if output not in self._wrote:
+            return ""
+        numbers = (self._wrote[output], *reversed(self._earlier.get(output, ())))
+        return next((row.output_digest for row in map(self._row, numbers) if row.published(self._place)), "")
 
     def close(self) -> None:
         """The last row of each source into restored.parquet, without journals; outputs that others have replaced go.

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,12 +92,37 @@ class Summary:
         return f"{self.aside} of {self.files} images could not be restored; see the lines above"
 
 
-def run(job: Job, listed: Listing, restore: Callable[[Job, list[Unit]], Iterator[Answer]]) -> Summary:
+class Units:
+    """What there is to do, made one by one: there may be millions."""
+
+    def __init__(self, job: Job, listed: Listing):
+        self._job, self._listed = job, listed
+        self._numbers, self.size = array("q"), 0  # `size`: bytes of all of them; -1: not known
+        for number, photograph in enumerate(listed.photographs):
+            if _unit(job, listed, number, photograph) is not None:
+                self._numbers.append(number)
+                self.size = -1 if min(self.size, photograph.size) < 0 else self.size + photograph.size
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __iter__(self) -> Iterator[Unit]:
+        wanted = iter(self._numbers)
+        next_one = next(wanted, None)
+        for number, photograph in enumerate(self._listed.photographs):
+            if number == next_one:
+                unit = _unit(self._job, self._listed, number, photograph)
+                assert unit is not None
+                yield unit
+                next_one = next(wanted, None)
+
+
+def run(job: Job, listed: Listing, restore: Callable[[Job, Units], Iterator[Answer]]) -> Summary:
     """Restore what is not there already, by one of the ways of `ced.bulk.workers`. Raises CedError."""
     summary = Summary(len(listed.photographs), job.out)
     progress = Progress("restore", summary.files, "images")
     with contextlib.nullcontext() if is_uri(job.out) else locked(Path(job.out, record.FOLDER)):
-        units = [unit for each in listed.photographs if (unit := _unit(job, listed, each))]
+        units = Units(job, listed)
         summary.there = summary.files - len(units)
         progress.skip(summary.there)
         for answer in restore(job, units):
@@ -106,12 +132,13 @@ def run(job: Job, listed: Listing, restore: Callable[[Job, list[Unit]], Iterator
     return summary
 
 
-def _unit(job: Job, listed: Listing, photograph: Photograph) -> Unit | None:
+def _unit(job: Job, listed: Listing, number: int, photograph: Photograph) -> Unit | None:
     """What there is to do for a photograph, None where it is done."""
-    names = listed.names.of(photograph.name)
-    there = listed.there.get(photograph.name, {})
+    names, there = listed.names.of(photograph.name), listed.there.get(photograph.name, {})
     ours = tuple(name for name, digest in there.items() if digest)
-    former = listed.record.newest(photograph.name) if ours else None
+    former = listed.record.newest(photograph.name) if ours or listed.as_recorded[number] else None
+    if former is not None and listed.as_recorded[number]:
+        there, ours = {former.output: former.output_digest}, (former.output,)
     if former is None or former.done == record.ASIDE or former.settings != job.settings:
         return Unit(photograph, names, ours)
     if there.get(former.output) != former.output_digest:

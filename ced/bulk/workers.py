@@ -4,6 +4,7 @@ Each process is on one thread, has its own decoder and ends with this one. The b
 """
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import signal
@@ -21,6 +22,8 @@ from ced.core.images import Rejected
 from ced.errors import CedError, ServiceError
 from ced.isolation import Crashed
 from ced.store.attempts import MOST
+
+logger = logging.getLogger("ced")
 
 _SPAWN = multiprocessing.get_context("spawn")  # forks of a process with torch's threads hang
 _TRIES = 2  # of a file whose process ends
@@ -69,8 +72,9 @@ class _Process:
         with contextlib.suppress(OSError):  # where it has ended, whoever waits for its answer learns of it
             self.pipe.send(unit)
 
-    def answer(self) -> Answer | None:
-        """What it says. Raises Crashed where it has ended, and the CedError that it met."""
+    def answer(self) -> Answer | str | None:
+        """What it says: that it has started, a line for the user, or what became of the file. Raises Crashed where it
+        has ended, and the CedError that it met."""
         try:
             answer = self.pipe.recv()
         except (EOFError, OSError):
@@ -78,7 +82,7 @@ class _Process:
             raise Crashed.of(self._process.exitcode or 0) from None
         if isinstance(answer, CedError):
             raise answer
-        return answer if isinstance(answer, Answer) else None
+        return answer  # type: ignore[no-any-return]
 
     def end(self) -> None:
         self.pipe.close()
@@ -106,6 +110,10 @@ class _Processes:
                 except Crashed as crashed:
                     answer = self._replace(process, crashed)
                 else:
+                    if isinstance(answer, str):
+                        logger.info(answer)
+                        self._busy[pipe] = process
+                        continue
                     self._go_on(process)
                 if answer is not None:
                     yield answer
@@ -167,14 +175,29 @@ def _serve(pipe: Connection, job: Job) -> None:
     import torch
 
     torch.set_num_threads(1)
+    logger.setLevel(logging.INFO)
+    logger.addHandler(_Through(pipe))
     pipe.send(None)
     with Worker(job) as here, contextlib.suppress(EOFError):
         while True:
             unit = pipe.recv()
             try:
-                pipe.send(here.restore(unit))
+                with tiles_are_told(unit.photograph.name):
+                    answer = here.restore(unit)
+                pipe.send(answer)
             except CedError as error:
                 pipe.send(error)
+
+
+class _Through(logging.Handler):
+    """Lines for the user go through the process that has a terminal."""
+
+    def __init__(self, pipe: Connection):
+        super().__init__()
+        self._pipe = pipe
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._pipe.send(record.getMessage())
 
 
 def _end_with_parent() -> None:

@@ -1,17 +1,21 @@
 """What a damaged JPEG lacks: how far its data reach, found out by what other data in their place would change.
 
 libjpeg decodes nearly anything and Pillow passes none of its warnings on. Of data that end too early the rest of the
-picture is gray. So the picture is decoded again with noise after its data: where it changes there were none. And once
-more with noise instead of their last bytes: where it does not change, they were not needed, and something before them
-is wrong. What cannot be seen: values that are wrong and as long as the right ones, anything but the last of several
-scans, arithmetic coding; and of pictures of more than CHECKED pixels that have their end, nothing is looked for.
+picture is gray. Whether anything is wrong shows while the picture is decoded, by which of its data are asked for
+(`Watched`). Where it is, or the picture's end is missing, the picture is decoded again with noise after its data: where
+it changes there were none. And once more with noise instead of their last bytes: where it does not change, they were
+not needed, and something before them is wrong. What cannot be seen: values that are wrong and as long as the right
+ones, anything but the last of several scans, arithmetic coding; and of pictures that have their end, anything in
+several scans (progressive ones), or in more than CHECKED pixels.
 """
 
+import io
 import re
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 CHECKED = 64_000_000  # decoding larger ones twice more would take too much of the time that decoding has
 
@@ -22,6 +26,7 @@ _SCAN, _INTERVAL, _SEQUENTIAL, _PROGRESSIVE = 0xDA, 0xDD, (0xC0, 0xC1), 0xC2
 _LAST = 8  # bytes of coded data that a picture's last block is in
 _NOISE = 48  # bytes for a block: noise takes as many as an average block of the file does, 10 to 20
 _CELL = 8  # pixels
+_AHEAD = 8  # bytes that libjpeg may read before it needs them
 
 
 class Stream(NamedTuple):
@@ -76,38 +81,91 @@ def completed(data: bytes) -> bytes:
     return data if stream is None or stream.ended else data[: stream.whole] + _END
 
 
-def found(data: bytes, pixels: np.ndarray, decode: Callable[[bytes], np.ndarray | None]) -> str:
-    """What is wrong with a JPEG that was `completed` and decoded to `pixels`, in a clause; "" for what is whole or
-    cannot be told. `decode` makes pixels of others, None where it cannot. Shape: (H, W) or (H, W, C) uint8."""
+class Watched(io.BytesIO):
+    """The file of a JPEG in one scan, read such that it shows whether its data are as many as its pixels need.
+
+    The last bytes of the data are handed out by themselves: a picture that does without them had too many. So are a few
+    bytes of noise after them, as many as libjpeg may read ahead: a picture whose last row is not made before it asks
+    for more had too few.
+    """
+
+    def __init__(self, data: bytes, stream: Stream, image: Image.Image):
+        start, end = stream.scans[-1]
+        end = start + len(data[start:end].rstrip(b"\xff"))
+        super().__init__(data[:end] + _noise(stream, 0, 0)[:_AHEAD] + data[end:])
+        self._image, self._last, self._after = image, max(start, end - _LAST), end + _AHEAD
+        self.too_many, self.too_few = True, False
+
+    def read(self, size: int | None = -1) -> bytes:
+        at = self.tell()
+        if at == self._last:
+            self.too_many = False
+        if at == self._after:
+            width, height = self._image.size
+            self.too_few = self._image.im.crop((0, height - 1, width, height)).getbbox() is None
+        stop = next((stop for stop in (self._last, self._after) if at < stop), None)
+        return super().read(size if stop is None else stop - at if size is None or size < 0 else min(size, stop - at))
+
+
+def watched(data: bytes, image: Image.Image) -> Watched | None:
+    """The file of an opened JPEG that is to be decoded; None where nothing could be seen by it."""
+    stream = stream_of(data)
+    if stream is None or not stream.ended or stream.coding not in _SEQUENTIAL or len(stream.scans) > 1:
+        return None
+    return Watched(data, stream, image)
+
+
+def found(data: bytes, image: Image.Image, decode: Callable[[bytes], np.ndarray | None], closely: bool = True) -> str:
+    """What is wrong with a JPEG that was `completed` and decoded to `image`, in a clause; "" for what is whole or
+    cannot be told. `decode` makes pixels of others, None where it cannot. Shape: (H, W) or (H, W, C) uint8.
+
+    `closely`: also where the picture has its end; else nothing of such a picture is decoded again.
+    """
     stream = stream_of(data)
     if stream is None or stream.coding not in (*_SEQUENTIAL, _PROGRESSIVE):
         return ""
-    if stream.ended and pixels.shape[0] * pixels.shape[1] > CHECKED:
+    if stream.ended and image.width * image.height > CHECKED:
         return ""
-    single = len(stream.scans) == 1
-    if not stream.ended and not single:
+    if not stream.ended and len(stream.scans) > 1:
         return "its last scans are missing: it has less detail than it had"
     start, end = stream.scans[-1]
-    coded = data[start:end].rstrip(b"\xff")  # filling, or half of a stuffed byte
-    end = start + len(coded)
-    turns = [match[1][0] & 7 for match in _RESTART.finditer(coded)]
-    if not _same(pixels, decode(data[:end] + _noise(stream, len(turns), 1) + _END)):
-        if not single:
-            return "its last scan ends too early: it has less detail than it had"
-        blocks = pixels.size // 32 + 64  # twice as many as there are in this picture
-        share = _share(pixels, decode(data[:end] + _noise(stream, len(turns), blocks) + _END))
-        ends = "its data end too early: at least " if stream.ended else ""
-        return f"{ends}{share} of it is missing"
+    end = start + len(data[start:end].rstrip(b"\xff"))  # filling, or half of a stuffed byte
+    turns = [match[1][0] & 7 for match in _RESTART.finditer(data, start, end)]
+    ordered = turns == [number % 8 for number in range(len(turns))]
+    disorder = "" if ordered else "its data are out of order: part of it may be wrong"
+    if stream.ended and not closely:
+        return disorder
+    pixels = np.asarray(image)
+    if missing := _missing(stream, data[:end], len(turns), pixels, decode):
+        return missing
     if not stream.ended:
         return "its end is missing, but none of its pixels"
-    if turns != [number % 8 for number in range(len(turns))]:
-        return "its data are out of order: part of it may be wrong"
-    flat = pixels.min() == pixels.max()  # its codes may be such that whatever follows is nothing
-    if stream.coding == _PROGRESSIVE or not single or len(coded) < 2 * _LAST or flat:
+    if disorder or stream.coding == _PROGRESSIVE or len(stream.scans) > 1 or end - start < 2 * _LAST:
+        return disorder
+    return _surplus(stream, data[: end - _LAST], len(turns), pixels, decode)
+
+
+def _missing(
+    stream: Stream, data: bytes, turns: int, pixels: np.ndarray, decode: Callable[[bytes], np.ndarray | None]
+) -> str:
+    """What is missing of a picture behind the end of its data, found by noise there; "" for nothing."""
+    if _same(pixels, decode(data + _noise(stream, turns, 1) + _END)):
         return ""
-    kept = data[: end - _LAST].rstrip(b"\xff")
+    if len(stream.scans) > 1:
+        return "its last scan ends too early: it has less detail than it had"
+    blocks = pixels.size // 32 + 64  # twice as many as there are in this picture
+    share = _share(pixels, decode(data + _noise(stream, turns, blocks) + _END))
+    return f"{'its data end too early: at least ' * stream.ended}{share} of it is missing"
+
+
+def _surplus(
+    stream: Stream, data: bytes, turns: int, pixels: np.ndarray, decode: Callable[[bytes], np.ndarray | None]
+) -> str:
+    """Whether a picture does without what comes behind these data, found by noise there; "" where it does not."""
+    if pixels.min() == pixels.max():  # its codes may be such that whatever follows is nothing
+        return ""
     for inverted in (False, True):  # one of them shows where the other is white on white
-        if not _same(pixels, decode(kept + _noise(stream, len(turns), 1, inverted) + _END)):
+        if not _same(pixels, decode(data.rstrip(b"\xff") + _noise(stream, turns, 1, inverted) + _END)):
             return ""
     return "it has more data than its pixels need: part of it may be wrong"
 

@@ -17,8 +17,8 @@ from ced.errors import ConfigError, InputError
 
 if TYPE_CHECKING:  # they import torch, which mistakes do not wait for
     from ced.bulk.listing import Listing
-    from ced.bulk.run import Summary
-    from ced.bulk.work import Answer, Job, Unit
+    from ced.bulk.run import Summary, Units
+    from ced.bulk.work import Answer, Job
     from ced.restoration.family import Family
 
 _BYTES = 1  # raised when the same settings give other bytes
@@ -173,18 +173,17 @@ def _job(how: Restoring, listed: "Listing", folder: Path | None) -> "Job":
     )
 
 
-def _here(workers: int, job: "Job", units: list["Unit"]) -> "Iterator[Answer]":
+def _here(workers: int, job: "Job", units: "Units") -> "Iterator[Answer]":
     """In processes of this machine, or where few files are to be restored in this one, by as many threads."""
     from ced.bulk import workers as ways
 
-    sizes = [unit.photograph.size for unit in units]
-    few = len(units) < 2 or (min(sizes) >= 0 and sum(sizes) < _FEW)
+    few = len(units) < 2 or 0 <= units.size < _FEW
     if workers == 1 or (not workers and few):
         return ways.in_this_process(job, units, threads=workers)
     return ways.in_processes(job, units, min(workers or ways.cores(), len(units)))
 
 
-def _on_ray(workers: int, job: "Job", units: list["Unit"]) -> "Iterator[Answer]":
+def _on_ray(workers: int, job: "Job", units: "Units") -> "Iterator[Answer]":
     from ced.bulk import workers as ways
 
     return ways.on_ray(job, units, workers)

@@ -30,6 +30,7 @@ from ced.store.session import Session
 from ced.training import train
 from ced.training.job import METRICS, WEIGHTS
 from ced.training.train import TrainingInputs
+from tests.services.nodes import answers, kill_all, node, wait_until
 
 GOOD = 6
 
@@ -40,6 +41,18 @@ def ray_session() -> Iterator[None]:
     with connection.session(connection.LOCAL):
         connection.ensure()
         yield
+
+
+@pytest.fixture
+def head(free_port: Callable[[], int]) -> Iterator[str]:
+    """The address of a cluster whose head has no cores: the work is done by nodes that the test adds."""
+    port = free_port()
+    process = node([f"--port={port}", "--head", "--include-dashboard=false", "--num-cpus=0"])
+    try:
+        wait_until(lambda: answers(f"127.0.0.1:{port}"), process)
+        yield f"127.0.0.1:{port}"
+    finally:
+        kill_all(process)
 
 
 @pytest.fixture(scope="session")

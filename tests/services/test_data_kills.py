@@ -1,14 +1,10 @@
 """kill -9 of the driver, of a worker and of a node at work: the same again ends with the same bytes."""
 
-import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,10 +14,9 @@ from ced.config import ClassesConfig, PrepareConfig
 from ced.data import edges, label, prepare
 from ced.store.outputs import Store
 from ced.store.session import Session
+from tests.services.nodes import ENVIRONMENT, at_work, kill_all, node, wait_until
 
 CONFIG = PrepareConfig(mode="crops", size=64, crops=24, photographs_per_part=1)
-ENVIRONMENT = os.environ | {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
-RAY = str(Path(sys.executable).with_name("ray"))
 
 DRIVER = """
 import sys
@@ -71,36 +66,6 @@ def driver(source: Path, root: Path, address: str = "local") -> subprocess.Popen
     return subprocess.Popen(line, env=environment, start_new_session=True)
 
 
-def wait_until(happened: Callable[[], object], process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 120
-    while not happened():
-        assert process.poll() is None, f"the driver ended with {process.returncode} before"
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def below(pid: int) -> Iterator[tuple[int, str]]:
-    """The processes that descend from `pid`, with their command lines."""
-    parents = {}
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            status = (path / "stat").read_text().rpartition(")")[2].split()
-            parents[int(path.name)] = (int(status[1]), (path / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-        except OSError:
-            continue
-    for one, (_, line) in parents.items():
-        ancestor = one
-        while ancestor in parents and ancestor != pid:
-            ancestor = parents[ancestor][0]
-        if ancestor == pid and one != pid:
-            yield one, line
-
-
-def at_work(pid: int) -> list[int]:
-    """Ray's workers below `pid` that run a data task at this moment."""
-    return [one for one, line in below(pid) if line.startswith("ray::Map")]
-
-
 @pytest.mark.parametrize("moment", ["prepare/*/examples/part-*.parquet", "prepare/*/manifest.json", "label/*/part-*"])
 def test_a_killed_driver(many: Path, expected: dict[str, dict[str, str]], tmp_path: Path, moment: str) -> None:
     killed = driver(many, tmp_path)
@@ -133,39 +98,6 @@ def kill_one(running: subprocess.Popen[bytes]) -> None:
     found: list[int] = []
     wait_until(lambda: found.extend(at_work(running.pid)) or found, running)
     os.kill(found[0], signal.SIGKILL)
-
-
-@pytest.fixture
-def head() -> Iterator[str]:
-    """The address of a cluster whose head has no cores: the work is done by nodes that the test adds."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    process = node([f"--port={port}", "--head", "--include-dashboard=false", "--num-cpus=0"])
-    try:
-        wait_until(lambda: answers(f"127.0.0.1:{port}"), process)
-        yield f"127.0.0.1:{port}"
-    finally:
-        kill_all(process)
-
-
-def node(arguments: list[str]) -> subprocess.Popen[bytes]:
-    line = [RAY, "start", "--node-ip-address=127.0.0.1", "--block", *arguments]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen(line, env=ENVIRONMENT, start_new_session=True, **quiet)
-
-
-def answers(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
-        return True
-    return False
-
-
-def kill_all(process: subprocess.Popen[bytes]) -> None:
-    for one in [process.pid, *(one for one, _ in below(process.pid))]:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(one, signal.SIGKILL)
-    process.wait()
 
 
 def test_a_killed_node(many: Path, expected: dict[str, dict[str, str]], tmp_path: Path, head: str) -> None:

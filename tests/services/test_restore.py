@@ -23,14 +23,11 @@ from ced.config import NetworkConfig
 from ced.models import weights
 from ced.models.autoencoder import AutoEncoder
 from ced.restoration import restorer
+from tests.services.nodes import ENVIRONMENT, at_work, kill_all, node, wait_until
 
 KEY, SECRET = "ced-test-key", "ced-test-secret"
 FILES = 60
-ENVIRONMENT = os.environ | {
-    "AWS_ACCESS_KEY_ID": KEY,
-    "AWS_SECRET_ACCESS_KEY": SECRET,
-    "AWS_EC2_METADATA_DISABLED": "true",
-}
+KEYS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_EC2_METADATA_DISABLED": "true"}
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +87,9 @@ def _wait(url: str) -> None:
 def command(source: object, out: object, model: Path, *more: object) -> subprocess.Popen[str]:
     words = [sys.executable, "-m", "ced", "restore", source, "-o", out, "--model", model, *more]
     pipe = subprocess.PIPE
-    return subprocess.Popen(list(map(str, words)), stderr=pipe, text=True, start_new_session=True, env=ENVIRONMENT)
+    return subprocess.Popen(
+        list(map(str, words)), stderr=pipe, text=True, start_new_session=True, env=ENVIRONMENT | KEYS
+    )
 
 
 def outputs(out: Path) -> dict[str, bytes]:
@@ -127,7 +126,7 @@ def test_by_ray_with_a_driver_and_a_worker_killed(
     assert 10 <= len(before) < FILES
     process = command(source, tmp_path, model, "--ray-address", "local")
     assert reached(tmp_path, len(before) + 10, process)
-    for pid in _at_work(process.pid)[:1]:
+    for pid in at_work(process.pid)[:1]:
         os.kill(pid, signal.SIGKILL)
     _, said = process.communicate(timeout=580)
     restored = FILES - len(before)
@@ -136,22 +135,6 @@ def test_by_ray_with_a_driver_and_a_worker_killed(
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert len(pq.read_table(tmp_path / "restored.parquet")) == FILES + 1
     assert sorted(path.name for path in (tmp_path / "restored.parquet").iterdir()) == [".lock", "part-00000.parquet"]
-
-
-def _at_work(pid: int) -> list[int]:
-    """Ray's workers below `pid` that run a data task at this moment."""
-    parents, names = {}, {}
-    for path in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            parents[int(path.name)] = int((path / "stat").read_text().rpartition(")")[2].split()[1])
-            names[int(path.name)] = (path / "cmdline").read_bytes()
-    found = []
-    for one in (one for one, name in names.items() if name.startswith(b"ray::Map")):
-        above = one
-        while above in parents and above != pid:
-            above = parents[above]
-        found += [one] if above == pid else []
-    return found
 
 
 def test_from_and_to_s3(buckets: Path, server: str, model: Path, tmp_path: Path, expected: dict[str, bytes]) -> None:
@@ -178,3 +161,35 @@ def test_from_and_to_s3(buckets: Path, server: str, model: Path, tmp_path: Path,
         process = command(first, one, model)
         assert said_of_it in process.communicate(timeout=580)[1] and process.returncode == code
     assert (buckets / "restored" / "one a.png").read_bytes() == expected[f"0/{first.stem}.png"]
+
+
+def _works(node: "subprocess.Popen[bytes]") -> bool:
+    return bool(at_work(node.pid))
+
+
+def test_on_a_cluster_from_and_to_s3_with_a_node_killed(
+    buckets: Path, server: str, model: Path, expected: dict[str, bytes], head: str
+) -> None:
+    """A third of the files: two nodes of one core each, of which one goes on alone."""
+    query = f"endpoint_override={server}&scheme=http"
+    source, out = f"s3://photographs/set/0?{query}", f"s3://restored/far?{query}"
+    there = buckets / "restored" / "far"
+    nodes = [node([f"--address={head}", "--num-cpus=1"], **KEYS) for _ in range(2)]
+    process = command(source, out, model, "--ray-address", head)
+    try:
+        busy: list[subprocess.Popen[bytes]] = []
+        wait_until(lambda: len(outputs(there)) >= 4 and (busy.extend(filter(_works, nodes)) or busy), process, 300)
+        kill_all(busy[0])
+        before = {path: path.stat() for path in there.rglob("*.png")}
+        _, said = process.communicate(timeout=580)
+    finally:
+        for one in (*nodes, process):
+            kill_all(one)
+    files = FILES // 3
+    assert f"restored {files} of {files} images to s3://restored/far\n" in said and process.returncode == 0, said
+    assert len(before) < files
+    assert outputs(there) == {name[2:]: data for name, data in expected.items() if name.startswith("0/")}
+    again = [path for path, status in before.items() if path.stat().st_mtime_ns != status.st_mtime_ns]
+    assert len(again) <= 2, "but what was being written"
+    table = pq.read_table(io.BytesIO((there / "restored.parquet" / "part-00000.parquet").read_bytes()))
+    assert len(table) == files == len(set(table["source"].to_pylist()))

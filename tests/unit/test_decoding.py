@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
+from ced import decoding
 from ced.core.images import Rejected
 from ced.decoding import Decoded, Decoder, _NoAnswer, _read_answer, decoded, guarded
 from tests import profiles
@@ -96,6 +97,24 @@ def test_what_a_file_says_comes_along(jpeg: bytes) -> None:
     assert found.pixels.shape == (50, 41, 3) and found.alpha is not None and (found.alpha == 7).all()
     assert found.metadata.exif and found.metadata.dpi == pytest.approx((200, 300), abs=0.02)
     assert (found.format, found.icc_profile) == ("PNG", profiles.wide_rgb())
+
+
+def test_whole_ones_are_decoded_once_and_damaged_ones_to_the_same_pixels(
+    jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    middle = len(jpeg) // 2
+    lost, zero = jpeg[:middle] + jpeg[middle + 300 :], jpeg[:middle] + bytes(100) + jpeg[middle + 100 :]
+    for stream, clause in ((lost, "its data end too early: at least "), (zero, "")):
+        found = decoded(stream)
+        assert np.array_equal(found.pixels, Image.open(io.BytesIO(stream))) and clause in found.damage != ""
+    again: list[bytes] = []
+    monkeypatch.setattr(decoding, "_decoded_again", lambda stream, max_pixels: again.append(stream))
+    progressive = io.BytesIO()
+    Image.fromarray(data.chelsea()).save(progressive, "JPEG", progressive=True)
+    for stream in (jpeg, progressive.getvalue()):
+        found = decoded(stream)
+        assert np.array_equal(found.pixels, Image.open(io.BytesIO(stream))) and found.damage == ""
+    assert again == []
 
 
 def answer(**changed: object) -> bytes:

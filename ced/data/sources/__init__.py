@@ -4,14 +4,16 @@ A kind of source is a `SourceKind` in the `ENTRIES` of a module, and one line in
 training and evaluation ask `find`, `read`, `check` and `content` here and know no kind by name. A new kind says
 
 - `matches(source)`: whether what the user wrote is of this kind, by its text alone ("lmdb:...", "....lmdb"),
-- `find(source, selection, cache)`: its photographs as a list of `Photograph`, each with `kind` set to the kind's name;
+- `find(source, selection, cache)`: its photographs, in a list or one by one, each with `kind` set to the kind's name;
   those of its files for which `selection.takes(path within the source)`, which also counts the others,
 - `read(photograph, max_bytes)`: the bytes of one of them, on any machine,
 - `check(source, selection)`, if it can: the mistakes that show without any listing.
 """
 
 import hashlib
+import itertools
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -21,7 +23,7 @@ from ced.data.sources.selection import Selection
 from ced.errors import InputError
 from ced.registry import Registry
 
-__all__ = ["KINDS", "Photograph", "SourceKind", "check", "content", "find", "read", "redacted", "title"]
+__all__ = ["KINDS", "Photograph", "SourceKind", "check", "content", "each", "find", "read", "redacted", "title"]
 
 logger = logging.getLogger("ced")
 
@@ -50,25 +52,31 @@ def find(
     one line, unless `quiet`. Listings of archives are kept in `cache`, else as long as this process lives.
     Raises InputError for a source that is missing, broken, or holds nothing that is asked for.
     """
-    listed: list[Photograph] = []
+    return list(each(sources, pattern, cache, quiet))
+
+
+def each(
+    sources: tuple[str, ...], pattern: str = "", cache: Path | None = None, quiet: bool = False
+) -> Iterator[Photograph]:
+    """`find`, one after the other: for those who keep less of each, since there may be ten million."""
     names: set[str] = set()
     for source in _named(sources):
         if source.lower().startswith("file://"):
             source = unquote(urlsplit(source).path)
         selection = Selection(source, pattern)
-        photographs = _kind(source).find(source, selection, cache)
-        if not photographs:
+        photographs = iter(_kind(source).find(source, selection, cache))
+        first = next(photographs, None)
+        if first is None:
             raise selection.nothing()
         if not quiet and (line := selection.passed()):
             logger.info(line)
-        for photograph in photographs:
+        for photograph in itertools.chain((first,), photographs):
             name = photograph.name
             if name in names:
                 name = next(n for k in range(2, len(names) + 3) if (n := f"{k}/{photograph.name}") not in names)
                 photograph = photograph._replace(name=name)
             names.add(name)
-            listed.append(photograph)
-    return listed
+            yield photograph
 
 
 def check(sources: tuple[str, ...], pattern: str = "") -> None:

@@ -18,7 +18,7 @@ import tempfile
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ def matches(source: str) -> bool:
     return suffixed(source, (*ARCHIVES, *CLOSED_ARCHIVES))
 
 
-def find(source: str, selection: Selection, cache: Path | None = None) -> list[Photograph]:
+def find(source: str, selection: Selection, cache: Path | None = None) -> Iterable[Photograph]:
     """What is asked for in an archive, in its own order. Raises InputError for a damaged archive."""
     location = files.locate(source)
     if location.kind == FOLDER:  # that is named like one

@@ -6,7 +6,7 @@ Local folders are walked by os.walk: pyarrow's local file system refuses names t
 import logging
 import os
 import posixpath
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
@@ -33,7 +33,7 @@ from ced.data.sources.selection import ARCHIVES, Glob, Passed, Selection, is_arc
 logger = logging.getLogger("ced")
 
 
-def find(source: str, selection: Selection, cache: Path | None = None) -> list[Photograph]:
+def find(source: str, selection: Selection, cache: Path | None = None) -> Iterable[Photograph]:
     """What is asked for below a folder, sorted by name; or the file itself, whatever its suffix. Raises InputError."""
     location = files.locate(source)
     if location.kind == FOLDER:
@@ -55,7 +55,7 @@ def check(source: str, selection: Selection) -> None:
     raise selection.nothing()
 
 
-def find_glob(source: str, selection: Selection, cache: Path | None = None) -> list[Photograph]:
+def find_glob(source: str, selection: Selection, cache: Path | None = None) -> Iterable[Photograph]:
     """What is asked for of the files, folders and archives that match; named and sorted as in the folder that they lie
     below. Raises InputError."""
     base, below = split_glob(source)
@@ -68,7 +68,7 @@ def is_list(source: str) -> bool:
     return suffixed(source, (".txt",))
 
 
-def find_list(source: str, selection: Selection, cache: Path | None = None) -> list[Photograph]:
+def find_list(source: str, selection: Selection, cache: Path | None = None) -> Iterable[Photograph]:
     """What a list names, in its order: files whatever their suffix, and what is asked for in folders and archives and
     not named itself. Raises InputError. A file that is missing is set aside when it is read."""
     location = files.locate(source)
@@ -111,7 +111,7 @@ def _is_container(place: Location) -> bool:
     return place.kind == FOLDER or suffixed(place.path, ARCHIVES)
 
 
-def _inside(place: Location, own: str, within: str, selection: Selection, cache: Path | None) -> list[Photograph]:
+def _inside(place: Location, own: str, within: str, selection: Selection, cache: Path | None) -> Iterable[Photograph]:
     """What is asked for in a folder or archive that a list names."""
     above = f"{within}/" if within else ""
     if place.kind == FOLDER:
@@ -119,7 +119,7 @@ def _inside(place: Location, own: str, within: str, selection: Selection, cache:
     return archives.members(place.path, files.locate(place.path), own, above, selection, cache)
 
 
-def _unseen(photographs: list[Photograph], seen: set[str], selection: Selection) -> Iterator[Photograph]:
+def _unseen(photographs: Iterable[Photograph], seen: set[str], selection: Selection) -> Iterator[Photograph]:
     """Those whose file or member was not seen before; now they are."""
     for photograph in photographs:
         key = _key(photograph.path) + (f"\0{photograph.member}" if photograph.member >= 0 else "")
@@ -158,28 +158,44 @@ def _listed_place(base: str, line: str) -> str:
 
 def _folder(
     top: str, own: str, above: str, selection: Selection, cache: Path | None, glob: Glob | None = None
-) -> list[Photograph]:
+) -> Iterable[Photograph]:
     """What is asked for below the folder or prefix `top`, sorted by name. It is chosen and named as below the folder
-    `above` of a source whose own name is `own`.
+    `above` of a source whose own name is `own`. Local files are looked at one by one, when each is taken.
 
     Archives are read where nothing lies beside them: shards. Beside photographs they are most often these, packed.
     """
-    photographs, packed = [], []
+    far: list[Photograph] = []
+    near: list[str] = []  # names alone: there may be ten million
+    odd: dict[str, str] = {}  # the paths of those that do not follow from their names: they are no UTF-8
+    packed = []
     for file in _files(top, above, selection, glob):
         within = file.name
         if is_archive(within):
             packed.append(file)
-        elif selection.takes(within, _looks(file)):
-            known = file if is_uri(top) else files.photograph("", file.path)
-            photographs.append(known._replace(name=f"{own}/{within}"))
-    if photographs:
+        elif not selection.takes(within, _looks(file)):
+            continue
+        elif is_uri(top):
+            far.append(file._replace(name=f"{own}/{within}"))
+        else:
+            near.append(f"{own}/{within}")
+            if file.path != os.path.join(top, within.removeprefix(above)):
+                odd[near[-1]] = file.path
+    if far or near:
         for file in packed:
             selection.pass_over(Passed.BESIDE, file.name)
-        return sorted(photographs)
+        near.sort(reverse=True)
+        return sorted(far) or _looked_at(near, odd, top, f"{own}/{above}")
     for file in sorted(packed):
         location = files.locate(file.path)
-        photographs += archives.members(file.path, location, own, f"{file.name}/", selection, cache)
-    return photographs
+        far += archives.members(file.path, location, own, f"{file.name}/", selection, cache)
+    return far
+
+
+def _looked_at(names: list[str], odd: dict[str, str], top: str, above: str) -> Iterator[Photograph]:
+    """The local files with these names, from the last one on, which leave the list."""
+    while names:
+        name = names.pop()
+        yield files.photograph(name, odd.pop(name, "") or os.path.join(top, name.removeprefix(above)))
 
 
 def _files(top: str, above: str, selection: Selection, glob: Glob | None) -> Iterator[Photograph]:

@@ -3,7 +3,7 @@
 import os
 import posixpath
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -48,8 +48,9 @@ class SourceKind(NamedTuple):
     """One kind of source, as `ced.data.sources` asks it."""
 
     matches: Callable[[str], bool]  # source -> whether it is of this kind; looks at its text alone
-    # source, choice among its files, folder for what is kept -> photographs; raises InputError
-    find: Callable[[str, "Selection", Path | None], list[Photograph]]
+    # source, choice among its files, folder for what is kept -> photographs; raises InputError. What it passes over is
+    # known when it returns.
+    find: Callable[[str, "Selection", Path | None], Iterable[Photograph]]
     read: Callable[[Photograph, int], bytes]  # photograph, limit in bytes; raises Rejected
     check: Callable[[str, "Selection"], None] = _unchecked  # source, choice; raises InputError
 

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +10,12 @@ from PIL import Image
 from skimage import data
 
 from ced.app import photographs
+from ced.config import NetworkConfig
 from ced.core import images, jpeg
 from ced.core.images import Rejected, luminance
+from ced.models import weights
+from ced.models.autoencoder import AutoEncoder
+from ced.restoration import restorer
 from ced.restoration.family import FAITHFUL, RELEASED, Family
 
 PHOTOGRAPH = data.coffee()[100:164, 100:180]
@@ -97,6 +102,16 @@ def test_what_is_no_image_is_rejected(file: bytes, reason: str) -> None:
     with pytest.raises(Rejected) as rejected:
         photographs.facts(file)
     assert rejected.value.reason == reason
+
+
+def test_a_large_image_tells_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = AutoEncoder(NetworkConfig(width=8, width_half=4, width_full=4, blocks=1), 1, conditioned=False)
+    for name, content in restorer.files("ed", weights.encode(network)).items():
+        (tmp_path / name).write_bytes(content)
+    monkeypatch.setattr(restorer, "TILE_PIXELS", 130 * 130)
+    told: list[float] = []
+    photographs.restore(jpeg.encode(data.camera()[:320, :320], 10), Family.load(tmp_path), told.append)
+    assert len(told) > 2 and np.allclose(told, np.arange(1, len(told) + 1) / len(told))
 
 
 def test_what_is_missing_is_said(family: Family) -> None:

@@ -5,6 +5,7 @@ import io
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -161,6 +162,22 @@ def test_a_name_that_cannot_be_is_a_reason_for_that_file(
     reasons = {name: row["reason"] for name, row in rows(tmp_path / "out").items() if row["done"] == "set aside"}
     assert reasons["d/a.jpg"] == "a.png: Is a directory (unwritable)"
     assert str(reasons[f"d/{long.name}"]).endswith("File name too long (unwritable)")
+
+
+def test_archives_are_listed_once(
+    folder: Path, how: Restoring, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shards, restored by two commands: each has a folder of its own that goes with it."""
+    caplog.set_level("INFO", "ced")
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    for number in range(2):
+        shutil.make_archive(str(shards / f"{number}"), "gztar", folder)
+    for there in (0, 8):
+        monkeypatch.setattr("ced.data.sources.archives._temporary", partial(Path, tmp_path, f"own-{there}"))
+        assert counts(many(how, [str(shards)], str(tmp_path / "out"))) == (there, 8 - there, 0, 2)
+    assert sum("listing its members" in message for message in caplog.messages) == 2
+    assert len(rows(tmp_path / "out")) == 10
 
 
 def test_two_runs_into_one_folder(folder: Path, how: Restoring, tmp_path: Path) -> None:

@@ -153,6 +153,34 @@ def test_a_file_that_ends_its_process_is_set_aside(model: Path, tmp_path: Path, 
     assert len(rows) == 6
 
 
+IN_TILES = """
+import functools, sys
+from ced.bulk import work
+from ced.progress import Progress
+from ced.restoration import restorer
+restorer.TILE_PIXELS = 130 * 130
+work.Progress = functools.partial(Progress, every=0)
+if __name__ == "__main__":
+    from ced.cli.main import main
+    sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_each_process_tells_how_far_a_large_image_is(model: Path, tmp_path: Path, photograph: Write) -> None:
+    for number in range(2):
+        photograph(tmp_path / "d" / f"{number}.jpg", number, side=320)
+    (tmp_path / "tiles.py").write_text(IN_TILES)
+    words = ["restore", tmp_path / "d", "-o", tmp_path / "out", "--model", model, "--workers", "2"]
+    ended = subprocess.run([sys.executable, tmp_path / "tiles.py", *words], capture_output=True, text=True, timeout=580)
+    assert ended.returncode == 0, ended.stderr
+    lines = ended.stderr.splitlines()
+    for number in range(2):
+        told = [line.split(" tiles")[0] for line in lines if line.startswith(f"d/{number}.jpg: ")]
+        count = len(told) + 1
+        assert count > 2 and told == [f"d/{number}.jpg: {tile} of {count}" for tile in range(1, count)]
+    assert lines[-1].startswith("restored 2 of 2 images")
+
+
 @pytest.mark.parametrize(("limit", "count"), [("100000 100000", 1), ("max 100000", 2), ("150000 100000", 2), (None, 2)])
 def test_cores_are_those_of_the_container(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str | None, count: int

@@ -29,7 +29,7 @@ def decode(stream: bytes) -> np.ndarray | None:
 def found(stream: bytes) -> str:
     pixels = decode(damage.completed(stream))
     assert pixels is not None
-    return damage.found(stream, pixels, decode)
+    return damage.found(stream, Image.fromarray(pixels), decode)
 
 
 @pytest.mark.parametrize("coding", CODINGS, ids=str)
@@ -92,6 +92,62 @@ def test_data_that_are_lost_in_the_middle_are_seen() -> None:
     assert found(with_more) == "it has more data than its pixels need: part of it may be wrong"
     restarted = encoded(data.coffee()[:200, :304], restart_marker_rows=1)
     assert found(restarted.replace(b"\xff\xd3", b"\xff\xd5", 1)) == "its data are out of order: part of it may be wrong"
+
+
+def watched(stream: bytes) -> damage.Watched:
+    """Decoded by way of its own file: to the same pixels where none are missing."""
+    image = Image.open(io.BytesIO(stream))
+    file = damage.watched(stream, image)
+    assert file is not None
+    image.fp = file  # type: ignore[assignment]
+    image.load()
+    if found(stream) == "":
+        assert np.array_equal(image, decode(stream))
+    return file
+
+
+@pytest.mark.parametrize("coding", SEQUENTIAL, ids=str)
+@pytest.mark.parametrize("quality", [3, 50, 100])
+def test_by_what_is_asked_for_whole_ones_are_known(coding: dict[str, object], quality: int) -> None:
+    odd = data.coffee()[:97, :133]
+    for pixels in (
+        odd,
+        odd[:17, :9],
+        odd[..., 0],
+        np.full_like(odd, 255),
+        odd[:1, :1],
+        np.full((16, 16), 128, np.uint8),
+    ):
+        file = watched(encoded(np.ascontiguousarray(pixels), quality, **coding) + b"\xff\xd8 a second picture")
+        assert not file.too_few and not file.too_many
+
+
+@pytest.mark.parametrize("coding", SEQUENTIAL, ids=str)
+@pytest.mark.parametrize("kind", ["lost", "zero", "double", "end"])
+def test_by_what_is_asked_for_damage_is_seen(coding: dict[str, object], kind: str) -> None:
+    """Nearly all that is found by decoding again; not what is missing of the last block alone."""
+    chance, seen, hidden = np.random.default_rng(7), 0, 0
+    whole = encoded(data.coffee()[:200, :304], **coding)
+    first = damage.stream_of(whole).scans[0][0] + 50  # type: ignore[union-attr]
+    for _ in range(20):
+        at, length = int(chance.integers(first, len(whole) - 700)), int(chance.integers(20, 200))
+        spoilt = {
+            "lost": whole[:at].rstrip(b"\xff") + whole[at + length :],
+            "zero": whole[:at] + bytes(length) + whole[at + length :],
+            "double": whole[: at + length] + whole[at:],
+            "end": whole[: -length - 2].rstrip(b"\xff") + b"\xff\xd9",
+        }[kind]
+        what = found(spoilt) if decode(spoilt) is not None else ""
+        if "end too early" in what or "more data" in what:
+            file = watched(spoilt)
+            seen, hidden = seen + (file.too_few or file.too_many), hidden + (not file.too_few and not file.too_many)
+    assert seen > 5 or "restart_marker_rows" in coding
+    assert hidden <= 1
+
+
+def test_what_comes_in_several_scans_is_not_watched() -> None:
+    for stream in (encoded(data.coffee()[:64, :64], progressive=True), encoded(data.coffee()[:64, :64])[:-2], b"none"):
+        assert damage.watched(stream, Image.new("RGB", (64, 64))) is None
 
 
 def test_of_large_ones_what_is_cut_off_is_measured_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
