@@ -163,10 +163,6 @@ def test_from_and_to_s3(buckets: Path, server: str, model: Path, tmp_path: Path,
     assert (buckets / "restored" / "one a.png").read_bytes() == expected[f"0/{first.stem}.png"]
 
 
-def _works(node: "subprocess.Popen[bytes]") -> bool:
-    return bool(at_work(node.pid))
-
-
 def test_on_a_cluster_from_and_to_s3_with_a_node_killed(
     buckets: Path, server: str, model: Path, expected: dict[str, bytes], head: str
 ) -> None:
@@ -174,12 +170,13 @@ def test_on_a_cluster_from_and_to_s3_with_a_node_killed(
     query = f"endpoint_override={server}&scheme=http"
     source, out = f"s3://photographs/set/0?{query}", f"s3://restored/far?{query}"
     there = buckets / "restored" / "far"
-    nodes = [node([f"--address={head}", "--num-cpus=1"], **KEYS) for _ in range(2)]
+    nodes = [node([f"--address={head}", "--num-cpus=1"], **KEYS)]
     process = command(source, out, model, "--ray-address", head)
     try:
-        busy: list[subprocess.Popen[bytes]] = []
-        wait_until(lambda: len(outputs(there)) >= 4 and (busy.extend(filter(_works, nodes)) or busy), process, 300)
-        kill_all(busy[0])
+        wait_until(lambda: at_work(nodes[0].pid), process, 300)
+        nodes.append(node([f"--address={head}", "--num-cpus=1"], **KEYS))  # starting at once, they share ports
+        wait_until(lambda: len(outputs(there)) >= 4 and at_work(nodes[0].pid), process, 300)
+        kill_all(nodes[0])
         before = {path: path.stat() for path in there.rglob("*.png")}
         _, said = process.communicate(timeout=580)
     finally:
