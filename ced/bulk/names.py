@@ -6,6 +6,7 @@ A photograph has two names: one for its restored file, and its own, for where it
 import hashlib
 import itertools
 import posixpath
+import re
 from array import array
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -101,6 +102,9 @@ class Names:
     def _own(self, source: str) -> Iterator[str]:
         within = self._within(source)
         stem, suffix = posixpath.splitext(within)
+        former = self._known.get(source, "")
+        if re.fullmatch(rf"{re.escape(stem)}-\d+{re.escape(suffix)}", former):  # as it was left before
+            yield former
         yield within
         yield from (f"{stem}-{number}{suffix}" for number in itertools.count(2))
 

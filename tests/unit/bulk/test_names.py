@@ -46,6 +46,13 @@ def test_a_name_that_was_given_is_kept() -> None:
     assert restored("d/x.jpg", known={"d/x.jpg": "x.jpeg.webp"}) == ["x.jpeg.png"]
 
 
+def test_a_name_that_was_left_under_a_number_is_kept_when_its_own_is_free_again() -> None:
+    known = {"d/a.jpg": "a.png"}
+    assert named("d/a.jpg", "d/a.png", known=known, suffix=".jpg")[1].left == "a-2.png"
+    known = {"d/a.jpg": "a.jpg", "d/a.png": "a-2.png"}
+    assert named("d/a.jpg", "d/a.png", known=known, suffix=".jpg")[1].left == "a-2.png"
+
+
 part = st.sampled_from(["a", "b", "a.jpg", "a.jpeg", "a.png", "a.jpeg.jpg", "b.webp", "a.jpg-2.jpg", "a-2.png"])
 sources = st.lists(part, min_size=1, max_size=3).map(lambda parts: "/".join(["d", *parts]))
 
@@ -60,5 +67,5 @@ def test_no_two_outputs_have_one_name(names: list[str], others: list[str], chanc
     whose: dict[str, str] = {}
     assert all(whose.setdefault(output, source) == source for source, outputs in owned for output in outputs)
     again = {source: chance.choice(pair) for source, pair in pairs.items()}
-    kept = named(*names, known=again, suffix=suffix)
+    kept = named(*names, known=known | again, suffix=suffix)  # what was made of sources that are gone stays known
     assert all(output in pair for output, pair in zip(again.values(), kept, strict=True))

@@ -1,6 +1,5 @@
 """Networks of others: what they are given, what becomes of their answer, and what is said where one cannot be had."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -165,20 +164,20 @@ def test_values_that_are_not_finite_are_a_failure(tmp_path: Path, colour: Damage
         checked(method, colour)
 
 
+DATA = Path(__file__).parents[4] / "shared" / "data"
+LIVE1, WEIGHTS = DATA / "live1", DATA / "peers"
 PUBLISHED = {  # on LIVE1, studio-range luminance, quality factor 10: PSNR, PSNR-B, SSIM
     "dncnn3.mat": (29.195, 28.901, 0.826),
     "arcnn-q10.mat": (28.958, 28.684, 0.822),
 }
 
 
+@pytest.mark.skipif(not (LIVE1.is_dir() and WEIGHTS.is_dir()), reason="LIVE1 and published weights are not here")
 @pytest.mark.parametrize("file", PUBLISHED)
 def test_published_weights_give_the_published_figures(file: str) -> None:
-    folders = [Path(os.environ.get(name, "")) for name in ("CED_TEST_LIVE1", "CED_TEST_PEERS")]
-    if not all(os.environ.get(name) for name in ("CED_TEST_LIVE1", "CED_TEST_PEERS")):
-        pytest.skip("CED_TEST_LIVE1 and CED_TEST_PEERS name no folders of images and of published weights")
-    images = sorted(path for path in folders[0].iterdir() if path.suffix in (".png", ".bmp"))
+    images = sorted(LIVE1.iterdir())
     assert len(images) == 29
-    method = find(parse(f"net=network:{folders[1] / file}"), EvaluateConfig(), folders[1])
+    method = find(parse(f"net=network:{WEIGHTS / file}"), EvaluateConfig(), WEIGHTS)
     figures = []
     for path in images:
         plane = luminance(decode_rgb(path.read_bytes()))
