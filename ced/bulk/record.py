@@ -31,7 +31,7 @@ _LINES = 100  # of a journal that is written as a whole for each of its lines
 
 
 @dataclass(kw_only=True)
-class Row:
+class RestoredRow:
     """What became of one source (`ced.schema.RESTORED`)."""
 
     source: str
@@ -61,7 +61,7 @@ class Journal:
         self._place, self._run = place, run
         self._lines: list[str] = []
 
-    def note(self, row: Row) -> None:
+    def note(self, row: RestoredRow) -> None:
         """Write a row down; it is on the disk afterwards. Raises OutputError."""
         if not self._lines:
             self._name = f"{FOLDER}/{_JOURNAL}{self._run:06d}-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
@@ -108,7 +108,7 @@ class Record:
         """A number above those of all journals."""
         return 1 + max(map(_run, self._journals), default=0)
 
-    def newest(self, source: str) -> Row | None:
+    def newest(self, source: str) -> RestoredRow | None:
         """The last row of a source."""
         number = self._newest.get(source)
         return None if number is None else self._row(number)
@@ -160,19 +160,19 @@ class Record:
         there = [not output or self._place.size(output) == size for output, size in zip(*columns, strict=True)]
         return pa.array(there, pa.bool_())
 
-    def _row(self, number: int) -> Row:
-        return Row(**self._rows.slice(number, 1).to_pylist()[0])
+    def _row(self, number: int) -> RestoredRow:
+        return RestoredRow(**self._rows.slice(number, 1).to_pylist()[0])
 
 
 def _run(journal: str) -> int:
     return int(journal.removeprefix(_JOURNAL).split("-")[0])
 
 
-def noted(place: Place, run: int, source: str) -> Row | None:
+def noted(place: Place, run: int, source: str) -> RestoredRow | None:
     """The row of a source in the journals of a run, by a process that has ended since."""
     names = [name for name in place.names(FOLDER) if name.startswith(f"{_JOURNAL}{run:06d}-")]
     rows = [row for name in names for row in _read(place, name).to_pylist() if row["source"] == source]
-    return Row(**rows[-1]) if rows else None
+    return RestoredRow(**rows[-1]) if rows else None
 
 
 def _read(place: Place, name: str) -> pa.Table:

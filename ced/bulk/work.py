@@ -13,7 +13,7 @@ from ced import environment
 from ced.bulk import record
 from ced.bulk.names import Pair
 from ced.bulk.places import place
-from ced.bulk.record import Journal, Row
+from ced.bulk.record import Journal, RestoredRow
 from ced.core.encoding import Writing
 from ced.core.images import Rejected
 from ced.data import sources
@@ -46,13 +46,13 @@ class Unit(NamedTuple):
     photograph: Photograph
     names: Pair  # of its output
     ours: tuple[str, ...] = ()  # outputs of earlier runs that may be replaced
-    former: Row | None = None  # by the same settings, of which the output is there
+    former: RestoredRow | None = None  # by the same settings, of which the output is there
 
 
 class Answer(NamedTuple):
     """What became of a file."""
 
-    row: Row
+    row: RestoredRow
     there: bool = False  # it was so already: the source has another stamp and the same bytes
 
 
@@ -115,9 +115,9 @@ class Worker:
         yield before
         self._outputs.remove(mark)
 
-    def _row(self, unit: Unit) -> Row:
+    def _row(self, unit: Unit) -> RestoredRow:
         name, stamp = unit.photograph.name, unit.photograph.stamp
-        return Row(source=name, stamp=stamp, restorer=self.job.restorer, settings=self.job.settings)
+        return RestoredRow(source=name, stamp=stamp, restorer=self.job.restorer, settings=self.job.settings)
 
     def _restored(self, data: bytes) -> RestoredFile:
         """Raises Rejected, whatever goes wrong with this file."""
@@ -132,7 +132,7 @@ class Worker:
                 raise line from error
             raise Rejected("failed", first_line(error, 200)) from error
 
-    def _finished(self, unit: Unit) -> Row | None:
+    def _finished(self, unit: Unit) -> RestoredRow | None:
         """The row of a file that another process finished in this run, and died: the run began with finding the names
         free, so that nothing else can be there."""
         names = [name for name in unit.names if name not in unit.ours]

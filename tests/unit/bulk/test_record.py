@@ -10,14 +10,14 @@ import pytest
 
 from ced import schema
 from ced.bulk.places import Folder
-from ced.bulk.record import ASIDE, FOLDER, LEFT, RESTORED, Journal, Record, Row, noted
+from ced.bulk.record import ASIDE, FOLDER, LEFT, RESTORED, Journal, Record, RestoredRow, noted
 from ced.errors import FormatError
 
 
-def row(source: str, output: str = "", data: bytes = b"", **others: object) -> Row:
+def row(source: str, output: str = "", data: bytes = b"", **others: object) -> RestoredRow:
     digest = hashlib.sha256(data).hexdigest() if output else ""
     written = {"output": output, "output_size": len(data), "output_digest": digest}
-    return Row(source=source, stamp="1", restorer="r", settings="s", **{"done": RESTORED, **written, **others})
+    return RestoredRow(source=source, stamp="1", restorer="r", settings="s", **{"done": RESTORED, **written, **others})
 
 
 def rows(folder: Path) -> list[dict[str, object]]:
