@@ -190,7 +190,9 @@ def _open_session(model: Path) -> None:
 def _restore_by_session(out: Path, path: Path) -> None:
     with Image.open(path) as image:
         pixels = np.asarray(image.convert("RGB"), np.float32).transpose(2, 0, 1)[None] / 255
-    restored = globals()["_session"].run(None, {"x": pixels})[0][0].transpose(1, 2, 0)
+    height, width = pixels.shape[2:]
+    padded = np.pad(pixels, [(0, 0), (0, 0), (0, -height % 4), (0, -width % 4)], "edge")
+    restored = globals()["_session"].run(None, {"x": padded})[0][0, :, :height, :width].transpose(1, 2, 0)
     Image.fromarray((restored * 255).round().clip(0, 255).astype(np.uint8)).save(out / f"{path.stem}.png")
 
 

@@ -28,9 +28,10 @@ LARGEST = 90  # quality factor: finer steps drown in the rounding of the pixels
 
 _WINDOW = 192  # pixels: only the most detailed part of this size is looked at
 _SMALLEST = 16  # pixels of a side
-_LOWEST = 5  # quality factor: a header of up to 15 leaves nothing that would be restored otherwise
+_LOWEST = 15  # quality factor: with a header of less than 25 another one hardly changes what is restored
 _WIDTH, _BINS = 0.5, 600  # of the histograms of coefficients' magnitudes; what is larger tells little
-_NOISES = (0.5, 1.0, 1.8, 3.2)  # standard deviations of the noise; the least: pixels that were rounded
+_LOW = np.array([8 * u + v for u in range(8) for v in range(8) if 0 < u + v < 7])  # frequencies: the others have few
+_NOISES = (0.5, 1.2, 2.8)  # standard deviations of the noise; the least: pixels that were rounded
 _OUTLIERS = 0.05  # share of coefficients that lie anywhere: clipped pixels, edges of pictures that were pasted in
 _EVIDENCE, _EVIDENCE_EACH = 80.0, 0.12  # that is asked for: in all, and of a coefficient
 _FREQUENCIES, _VARIETY = 6, 20  # that show it, and different coefficients: patterns drawn by a computer have few
@@ -61,7 +62,7 @@ def trace(pixels: np.ndarray, quality: int | None = None) -> Trace | None:
         evidence = np.einsum("fsb,fb->fs", _ratios_above(quality), counts[..., 0], optimize=True)
         choices.append(_best(evidence[..., None], highest, 0))
     found, place, evidence = max(choices, key=lambda choice: float(choice[2].sum()))
-    no_zeros = counts[1:, :, place] * (jpeg.luminance_tables()[found - 1][1:, None] / 2 < _MAGNITUDES)
+    no_zeros = counts[..., place] * (jpeg.luminance_tables()[found - 1][_LOW, None] / 2 < _MAGNITUDES)
     enough = evidence.sum() > max(_EVIDENCE, _EVIDENCE_EACH * no_zeros.sum())
     if not enough or (evidence > 0).sum() < _FREQUENCIES or np.count_nonzero(no_zeros) < _VARIETY:
         return None
@@ -94,19 +95,19 @@ def _counts(pixels: np.ndarray) -> np.ndarray:
     """Histograms of the coefficients' magnitudes for each place of the grid, over the blocks that have no clipped
     pixels: clipping moves all coefficients of a block. Those beyond the last bin do not count.
 
-    Shape: (H, W) or (H, W, 3) uint8 -> (64 frequencies, bins, 64 places).
+    Shape: (H, W) or (H, W, 3) uint8 -> (frequencies, bins, 64 places).
     """
     luma = pixels if pixels.ndim == 2 else np.asarray(Image.fromarray(pixels).convert("L"))
     luma, clipped = luma.astype(np.int16) - 128, _clipped(pixels)
-    counts = np.empty((64, 64, _BINS), np.float32)
-    first = _BINS * np.arange(64, dtype=np.int32)[:, None]
+    counts = np.empty((64, len(_LOW), _BINS), np.float32)
+    first = _BINS * np.arange(len(_LOW), dtype=np.int32)[:, None]
     for place in range(64):
         row, column = divmod(place, 8)
         down, across = (len(luma) - row) // 8, (luma.shape[1] - column) // 8
         blocks = clipped[row:, column:][: 8 * down, : 8 * across].reshape(down, 8, across, 8)
-        spectrum = np.abs(dct8x8(luma[row:, column:])[:, ~blocks.any(axis=(1, 3)).ravel()])
+        spectrum = np.abs(dct8x8(luma[row:, column:])[_LOW][:, ~blocks.any(axis=(1, 3)).ravel()])
         numbers = np.minimum(np.rint(spectrum / _WIDTH).astype(np.int32), _BINS - 1) + first
-        counts[place] = np.bincount(numbers.ravel(), minlength=64 * _BINS).reshape(64, _BINS)
+        counts[place] = np.bincount(numbers.ravel(), minlength=len(_LOW) * _BINS).reshape(-1, _BINS)
     counts[..., -1] = 0
     return counts.transpose(1, 2, 0)
 
@@ -115,10 +116,10 @@ def _best(evidence: np.ndarray, highest: int, first: int) -> tuple[int, int, np.
     """The quality factor up to `highest`, and the place, with most evidence, and its evidence by frequency. `first` is
     the number of the first place.
 
-    Shape: (64 frequencies, steps, places) -> (63,).
+    Shape: (frequencies, steps, places) -> (frequencies,).
     """
-    steps = _steps_of_tables()[:highest]  # (quality factors, 63): the number of each step
-    each = evidence[np.arange(1, 64), steps]  # (quality factors, 63, places)
+    steps = _steps_of_tables()[:highest]  # (quality factors, frequencies): the number of each step
+    each = evidence[np.arange(len(_LOW)), steps]  # (quality factors, frequencies, places)
     quality, place = np.unravel_index(each.sum(axis=1).argmax(), (len(each), each.shape[2]))
     return int(quality) + 1, int(place) + first, each[quality, :, place]
 
@@ -146,9 +147,9 @@ def _ratios_above(quality: int) -> np.ndarray:
     """`_ratio` on the grid of a last compression by `quality`, which rounded to multiples of its own steps: those that
     the first one left, so that what became no zero by the last one was none before.
 
-    Shape: (64 frequencies, steps, bins).
+    Shape: (frequencies, steps, bins).
     """
-    table = jpeg.luminance_tables()[quality - 1]
+    table = jpeg.luminance_tables()[quality - 1][_LOW]
     noises = np.sqrt(_NOISES[0] ** 2 + table**2 / 12)
     ratios = {step: _ratio(noise, step / 2) for step, noise in zip(table, noises, strict=True)}
     return np.stack([ratios[step] for step in table])
@@ -157,10 +158,10 @@ def _ratios_above(quality: int) -> np.ndarray:
 @functools.cache
 def _steps() -> np.ndarray:
     """All steps of the tables that are looked for. Shape: (steps,)."""
-    return np.unique(jpeg.luminance_tables()[:LARGEST, 1:])
+    return np.unique(jpeg.luminance_tables()[:LARGEST, _LOW])
 
 
 @functools.cache
 def _steps_of_tables() -> np.ndarray:
-    """The number in `_steps` of each quality factor's step of each frequency but the mean. Shape: (LARGEST, 63)."""
-    return np.searchsorted(_steps(), jpeg.luminance_tables()[:LARGEST, 1:])
+    """The number in `_steps` of each quality factor's step of each frequency. Shape: (LARGEST, frequencies)."""
+    return np.searchsorted(_steps(), jpeg.luminance_tables()[:LARGEST, _LOW])
