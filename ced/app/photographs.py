@@ -66,11 +66,8 @@ def plan(data: bytes, family: Family) -> str:
 def restore(data: bytes, family: Family, tell: Callable[[float], None] = lambda share: None) -> Restoration:
     """Restore a file; a large image tells which share of it is done. Raises Rejected."""
     started, done = time.monotonic(), itertools.count(1)
-    token = restorer.tile_done.set(lambda tiles: tell(min(1.0, next(done) / tiles)))
-    try:
+    with restorer.tiles_told_to(lambda tiles: tell(min(1.0, next(done) / tiles))):
         file = restore_file(data, family, _decoder(), _WRITING)
-    finally:
-        restorer.tile_done.reset(token)
     return Restoration(file, time.monotonic() - started)
 
 

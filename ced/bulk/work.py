@@ -163,8 +163,5 @@ def tiles_are_told(name: str) -> Iterator[None]:
             progress.append(Progress(name, count, "tiles"))
         progress[0].advance()
 
-    token = restorer.tile_done.set(tell)
-    try:
+    with restorer.tiles_told_to(tell):
         yield
-    finally:
-        restorer.tile_done.reset(token)

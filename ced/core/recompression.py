@@ -23,8 +23,8 @@ from PIL import Image
 from ced.core import jpeg
 from ced.core.frequency import dct8x8
 
-LOWER = 10  # an earlier compression is told where its quality factor is so much lower than the header's
-LARGEST = 90  # quality factor: finer steps drown in the rounding of the pixels
+_LOWER = 10  # an earlier compression is told where its quality factor is so much lower than the header's
+_LARGEST = 90  # quality factor: finer steps drown in the rounding of the pixels
 
 _WINDOW = 192  # pixels: only the most detailed part of this size is looked at
 _SMALLEST = 16  # pixels of a side
@@ -50,7 +50,7 @@ def trace(pixels: np.ndarray, quality: int | None = None) -> Trace | None:
 
     Shape: (H, W) or (H, W, 3) uint8. None where there is no evidence for one.
     """
-    highest = LARGEST if quality is None else min(LARGEST, quality - LOWER)
+    highest = _LARGEST if quality is None else min(_LARGEST, quality - _LOWER)
     if highest < _LOWEST or min(pixels.shape[:2]) < _SMALLEST:
         return None
     top, left = _detailed(pixels)
@@ -158,10 +158,10 @@ def _ratios_above(quality: int) -> np.ndarray:
 @functools.cache
 def _steps() -> np.ndarray:
     """All steps of the tables that are looked for. Shape: (steps,)."""
-    return np.unique(jpeg.luminance_tables()[:LARGEST, _LOW])
+    return np.unique(jpeg.luminance_tables()[:_LARGEST, _LOW])
 
 
 @functools.cache
 def _steps_of_tables() -> np.ndarray:
-    """The number in `_steps` of each quality factor's step of each frequency. Shape: (LARGEST, frequencies)."""
-    return np.searchsorted(_steps(), jpeg.luminance_tables()[:LARGEST, _LOW])
+    """The number in `_steps` of each quality factor's step of each frequency. Shape: (_LARGEST, frequencies)."""
+    return np.searchsorted(_steps(), jpeg.luminance_tables()[:_LARGEST, _LOW])

@@ -5,7 +5,7 @@ A picture is shown as the network was trained: (value - 127) / 128; a plane of l
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,17 +41,27 @@ def load() -> Any:
 def patches(picture: np.ndarray) -> np.ndarray:
     """The pooled features of a picture's patches (`corners`). Shape: (H, W) or (H, W, 3) uint8 -> (patches, 1280)
     float32."""
+    network = load()
+
+    def pooled(patch: "Tensor") -> "Tensor":
+        features: Tensor = network.extract_features(patch).mean((2, 3))
+        return features
+
+    return of_patches(_scaled(shown(picture)), pooled, 1280)
+
+
+def of_patches(shown: "Tensor", pooled: Callable[["Tensor"], "Tensor"], width: int) -> np.ndarray:
+    """What a network sees in the patches of a picture (`corners`). Shape: (1, 3, H, W) -> (patches, width) float32."""
     import torch
 
-    network, shown, pooled = load(), _shown(picture), []
+    found = []
     with torch.inference_mode():
-        for top, left in corners(picture):  # one by one: the features do not depend on how many there are
-            patch = shown[..., top : top + PATCH, left : left + PATCH]
-            pooled.append(network.extract_features(patch).mean((2, 3))[0].numpy())
-    return np.stack(pooled) if pooled else np.zeros((0, 1280), np.float32)
+        for top, left in corners(shown[0, 0]):  # one by one: the features do not depend on how many there are
+            found.append(pooled(shown[..., top : top + PATCH, left : left + PATCH]).flatten().numpy())
+    return np.stack(found) if found else np.zeros((0, width), np.float32)
 
 
-def corners(picture: np.ndarray) -> list[tuple[int, int]]:
+def corners(picture: "np.ndarray | Tensor") -> list[tuple[int, int]]:
     """Top and left of a picture's patches: 128x128 pixels side by side from the top left; of more than 32 every so
     manyth. None of a smaller picture."""
     height, width = (side // PATCH * PATCH for side in picture.shape[:2])
@@ -82,10 +92,10 @@ def _stages(picture: np.ndarray) -> Iterator["Tensor"]:
     """
     import torch
 
-    network, shown = load(), _shown(picture)
+    network, pixels = load(), shown(picture)
     with torch.inference_mode():
-        yield (shown * _SPREAD + _MIDDLE) / 255
-        features = network._swish(network._bn0(network._conv_stem(shown)))
+        yield pixels / 255
+        features = network._swish(network._bn0(network._conv_stem(_scaled(pixels))))
         ends = _ends(network)
         for number, block in enumerate(network._blocks):
             features = block(features)
@@ -109,9 +119,14 @@ def _likeness(original: "Tensor", restored: "Tensor") -> float:
     return float((texture + structure).mean() / 2)
 
 
-def _shown(picture: np.ndarray) -> "Tensor":
-    """Shape: (H, W) or (H, W, 3) uint8 -> (1, 3, H, W) float32."""
+def _scaled(pixels: "Tensor") -> "Tensor":
+    """As the network was trained to see them."""
+    return (pixels - _MIDDLE) / _SPREAD
+
+
+def shown(picture: np.ndarray) -> "Tensor":
+    """A picture as networks for colour take it. Shape: (H, W) or (H, W, 3) uint8 -> (1, 3, H, W) float32 in 0..255."""
     import torch
 
-    pixels = torch.from_numpy((np.atleast_3d(picture).astype(np.float32) - _MIDDLE) / _SPREAD)
+    pixels = torch.from_numpy(np.atleast_3d(picture).astype(np.float32))
     return pixels.permute(2, 0, 1)[None].expand(1, 3, *picture.shape[:2])

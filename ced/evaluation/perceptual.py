@@ -15,7 +15,7 @@ import numpy as np
 from ced.core.images import png
 from ced.core.resampling import Interval
 from ced.errors import ConfigError, ServiceError, first_line
-from ced.evaluation.features import PATCH, corners
+from ced.evaluation.features import of_patches, shown
 from ced.timeouts import NoAnswer, call_in_time
 
 if TYPE_CHECKING:
@@ -82,13 +82,8 @@ def inception(picture: np.ndarray) -> np.ndarray:
 
     Shape: (H, W) or (H, W, 3) uint8 -> (patches, 2048) float32.
     """
-    import torch
-
-    network, shown, pooled = load("fid"), _shown(picture), []
-    with torch.inference_mode():
-        for top, left in corners(picture):
-            pooled.append(network(shown[..., top : top + PATCH, left : left + PATCH])[0].flatten().numpy())
-    return np.stack(pooled) if pooled else np.zeros((0, 2048), np.float32)
+    network = load("fid")
+    return of_patches(_shown(picture), lambda patch: network(patch)[0], 2048)
 
 
 def fid(
@@ -123,7 +118,4 @@ def ssimulacra2(original: np.ndarray, restored: np.ndarray) -> float:
 
 def _shown(picture: np.ndarray) -> "Tensor":
     """Shape: (H, W) or (H, W, 3) uint8 -> (1, 3, H, W) float32 in 0..1."""
-    import torch
-
-    pixels = torch.from_numpy(np.atleast_3d(picture).astype(np.float32) / 255)
-    return pixels.permute(2, 0, 1)[None].expand(1, 3, *picture.shape[:2])
+    return shown(picture) / 255

@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from ced.config import fingerprint
-from ced.core import jpeg
 from ced.errors import ConfigError
-from ced.methods.method import Conditions, Damaged, Failed, Find, Request
+from ced.methods.method import Conditions, Damaged, Find, Request
 from ced.restoration.restorer import planewise
 
 
@@ -37,9 +36,7 @@ class Bm3dMethod:
 
         from ced.core import sa_dct  # it imports torch
 
-        tables = jpeg.tables_of(damaged.stream)
-        if not tables:
-            raise Failed("no tables", "the JPEG names no quantization tables")
+        tables = damaged.tables()
         profile = bm3d.BM3DProfile()
         profile.num_threads = 1  # with several its answers differ
         deviation = self.factor * sa_dct.noise(tables[0])

@@ -30,6 +30,13 @@ class Damaged:
         stream = jpeg.degrade(original, quality, damage)
         return cls(name, quality, stream, jpeg.decode(stream))
 
+    def tables(self) -> tuple[np.ndarray, ...]:
+        """The quantization table of each component, for methods that filter by it alone. Raises Failed without any."""
+        tables = jpeg.tables_of(self.stream)
+        if not tables:
+            raise Failed("no tables", "the JPEG names no quantization tables")
+        return tables
+
 
 class Failed(Exception):
     """A method that could not restore an image: `reason` is one of a few words, `message` says more in one line.

@@ -7,9 +7,8 @@ import numpy as np
 from PIL import Image
 
 from ced.config import SA_DCT
-from ced.core import jpeg
 from ced.errors import ConfigError
-from ced.methods.method import SELF_ENSEMBLE, Conditions, Damaged, Failed, Find, Request
+from ced.methods.method import SELF_ENSEMBLE, Conditions, Damaged, Find, Request
 
 
 @dataclass(frozen=True)
@@ -28,9 +27,7 @@ class SaDctMethod:
         """The deblocked image, rounded and clipped to 8 bits. Raises Failed for a stream without tables."""
         from ced.core import sa_dct  # it imports torch
 
-        tables = jpeg.tables_of(damaged.stream)
-        if not tables:
-            raise Failed("no tables", "the JPEG names no quantization tables")
+        tables = damaged.tables()
         colour = damaged.image.ndim == 3
         image = np.asarray(Image.fromarray(damaged.image).convert("YCbCr")) if colour else damaged.image[..., None]
         sigmas = [sa_dct.noise(tables[min(number, len(tables) - 1)]) for number in range(image.shape[2])]

@@ -7,6 +7,7 @@
 ED has no C: its decoder takes E's output alone. The networks of other authors take the image as it is.
 """
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Iterator
@@ -41,8 +42,17 @@ TILE_PIXELS = 3 << 20  # larger images are restored in tiles of at most this man
 GRID = 4  # sides the networks take are multiples of this
 _JPEG_GRID = 8  # sides of an image whose flips have their blocks where it has them
 
-# Told after each tile of an image, how many there are.
-tile_done: ContextVar[Callable[[int], None]] = ContextVar("tile_done", default=lambda count: None)
+_tile_done: ContextVar[Callable[[int], None]] = ContextVar("tile_done", default=lambda count: None)
+
+
+@contextlib.contextmanager
+def tiles_told_to(tell: Callable[[int], None]) -> Iterator[None]:
+    """After each tile of an image that is restored in the block, `tell` is told how many it has."""
+    token = _tile_done.set(tell)
+    try:
+        yield
+    finally:
+        _tile_done.reset(token)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +156,7 @@ class Restorer:
             out = self._forward(np.pad(seen, ((0, 0), *padding), "edge"))
             out = out[:, top - start[0] : bottom - start[0], left - start[1] : right - start[1]]
             restored[:, top:bottom, left:right] = out
-            tile_done.get()(len(divided))
+            _tile_done.get()(len(divided))
 
     def _margin(self) -> int:
         reach = self.autoencoder.receptive_radius(self.classifier)

@@ -16,7 +16,9 @@ JPEG = jpeg.decode(jpeg.encode(PLANE, 10))
 def test_the_network_knows_a_cat() -> None:
     """Weights, scaling and channels are right: ImageNet's classes 281 to 285 are cats."""
     with torch.inference_mode():
-        shown = torch.nn.functional.interpolate(features._shown(CAT), (224, 224), mode="bilinear", antialias=True)
+        shown = torch.nn.functional.interpolate(
+            features._scaled(features.shown(CAT)), (224, 224), mode="bilinear", antialias=True
+        )
         assert int(features.load()(shown).argmax()) in range(281, 286)
 
 
